@@ -1,0 +1,180 @@
+//! Every packet ends in one counted verdict.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a packet went unanswered or unused. One list for all protocols, so that a counter's name means the same
+        /// everywhere.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// The counter's name in every output.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The bytes are not what the protocol allows.
+    Malformed = "malformed",
+    /// It was sent to a multicast or broadcast address, or not to an address of this host.
+    NotUnicast = "not_unicast",
+    /// Its source is an address that no honest sender has: multicast, broadcast, 0/8, 240/4 and their like.
+    BogonSource = "bogon_source",
+    /// Its source port is a service that would answer the answer (below 1024, or listed).
+    ReflectionPort = "reflection_port",
+    /// Its source port is one that this halloo serves.
+    OwnPort = "own_port",
+    /// It is itself an answer: two echo hosts would talk for ever.
+    Loop = "loop",
+    /// The access list refuses its source.
+    Denied = "denied",
+    /// Its source sends more than its share.
+    RateLimited = "rate_limited",
+    /// All sources together send more than this host answers.
+    RateLimitedAll = "rate_limited_all",
+    /// It should carry proof of the key, and does not, or the proof is wrong.
+    BadAuth = "bad_auth",
+    /// The connection cap is reached.
+    TooManyConnections = "too_many_connections",
+    /// This source's connection cap is reached.
+    TooManyFromSource = "too_many_from_source",
+    /// The connection did nothing for longer than it may.
+    IdleTimeout = "idle_timeout",
+    /// An answer, but to nothing that this session asked.
+    Foreign = "foreign",
+    /// An answer that came by another path than its request went.
+    WrongPath = "wrong_path",
+    /// The operating system would not send it.
+    SendFailed = "send_failed",
+    /// It was longer than the buffer and arrived cut.
+    Truncated = "truncated",
+}
+
+/// Packets and bytes of one listener, one writer, any number of readers.
+#[derive(Debug, Default)]
+pub struct Counters {
+    received: AtomicU64,
+    received_bytes: AtomicU64,
+    replied: AtomicU64,
+    replied_bytes: AtomicU64,
+    silent: [AtomicU64; Reason::ALL.len()],
+}
+
+/// What [`Counters`] held at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// Packets (for streams: connections) received.
+    pub received: u64,
+    /// Their payload bytes (for streams: bytes read).
+    pub received_bytes: u64,
+    /// Packets answered (for streams: connections admitted).
+    pub replied: u64,
+    /// Payload bytes of the answers (for streams: bytes written).
+    pub replied_bytes: u64,
+    /// Every reason that occurred, with how often.
+    pub silent: Vec<(Reason, u64)>,
+}
+
+impl Counters {
+    /// Counts a received packet of `bytes` payload bytes.
+    pub fn receive(&self, bytes: usize) {
+        bump(&self.received, 1);
+        bump(&self.received_bytes, bytes as u64);
+    }
+
+    /// Counts an answer of `bytes` payload bytes.
+    pub fn reply(&self, bytes: usize) {
+        bump(&self.replied, 1);
+        bump(&self.replied_bytes, bytes as u64);
+    }
+
+    /// Counts bytes read from a stream.
+    pub fn read(&self, bytes: usize) {
+        bump(&self.received_bytes, bytes as u64);
+    }
+
+    /// Counts bytes written to a stream.
+    pub fn wrote(&self, bytes: usize) {
+        bump(&self.replied_bytes, bytes as u64);
+    }
+
+    /// Counts a packet that went unanswered.
+    pub fn silent(&self, why: Reason) {
+        bump(&self.silent[why as usize], 1);
+    }
+
+    /// How often a reason occurred.
+    pub fn count(&self, why: Reason) -> u64 {
+        self.silent[why as usize].load(Ordering::Relaxed)
+    }
+
+    /// All counters now. Each is exact; together they may be a packet apart.
+    pub fn snapshot(&self) -> Snapshot {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            received: load(&self.received),
+            received_bytes: load(&self.received_bytes),
+            replied: load(&self.replied),
+            replied_bytes: load(&self.replied_bytes),
+            silent: Reason::ALL
+                .iter()
+                .map(|&why| (why, self.count(why)))
+                .filter(|&(_, n)| n > 0)
+                .collect(),
+        }
+    }
+}
+
+/// One writer owns each counter, so a plain load and store is enough and costs no locked instruction.
+fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_lists_only_what_happened() {
+        let counters = Counters::default();
+        counters.receive(64);
+        counters.receive(10);
+        counters.reply(64);
+        counters.silent(Reason::Loop);
+        let expected = Snapshot {
+            received: 2,
+            received_bytes: 74,
+            replied: 1,
+            replied_bytes: 64,
+            silent: vec![(Reason::Loop, 1)],
+        };
+        assert_eq!(counters.snapshot(), expected);
+    }
+
+    #[test]
+    fn every_reason_has_its_own_name_and_counter() {
+        let mut names: Vec<_> = Reason::ALL.iter().map(|why| why.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Reason::ALL.len());
+        assert!(
+            Reason::ALL
+                .iter()
+                .enumerate()
+                .all(|(slot, why)| slot == *why as usize)
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! What a protocol is to the rest of halloo: something that answers, something that asks, and a limit.
+
+use crate::{Datagram, Env, Nanos, Reason, TxTag, Wall};
+use std::net::SocketAddr;
+
+/// Answers datagrams: one in, at most one out. It has no outbox, so it cannot send a second.
+pub trait Responder: Send {
+    /// Looks at `rx` and writes the answer over `reply`, which starts as a copy of the request (zeros behind
+    /// it where the protocol's [`ReplyLimit`] allows more). Stamps that the answer carries are taken last.
+    fn respond(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict;
+
+    /// How far the sender has proved who or where it is. Asked before the limiter decides; cheap.
+    fn trust(&self, _env: &Env<'_>, _rx: &Datagram<'_>) -> Trust {
+        Trust::Stranger
+    }
+
+    /// The answer that asked for it by [`Verdict::ReplyStamped`] left the host at this instant.
+    fn departed(&mut self, _tag: TxTag, _at: crate::Stamp) {}
+}
+
+/// How every datagram ends. Each ending is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the first so many bytes of the reply.
+    Reply(usize),
+    /// The same, and tell the responder when they left.
+    ReplyStamped(usize, TxTag),
+    /// Say nothing, for this reason.
+    Silent(Reason),
+}
+
+/// How far a sender has proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trust {
+    /// Nothing is known; its address may be forged.
+    Stranger,
+    /// It has shown that it receives what is sent to its address, or that it holds the key.
+    Validated,
+}
+
+/// How long a reply may be, compared with its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplyLimit {
+    /// Never longer than the request: cannot amplify.
+    SameAsRequest,
+    /// Up to so many bytes more, because the format has no shorter answer; a stricter limiter applies.
+    Extra(usize),
+}
+
+/// What carries a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// IP datagrams of any protocol.
+    Ip,
+}
+
+/// What halloo does in a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Answers only.
+    Responder,
+    /// Asks only.
+    Prober,
+    /// Answers and asks.
+    Both,
+}
+
+/// The number of a probe within its session: 0, 1, 2, ... without wrapping (the wire may carry fewer bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ProbeId(pub u64);
+
+/// Makes request datagrams and recognises their answers. A prober is a codec; the session is the loop.
+pub trait Prober: Send {
+    /// Writes the request `id` over `buf` (as long as the session's packet size) and returns its length, or
+    /// `None` if this protocol cannot make one of that size.
+    fn request(&mut self, env: &mut Env<'_>, id: ProbeId, buf: &mut [u8]) -> Option<usize>;
+
+    /// Says which probe a datagram answers, or why it answers none.
+    fn recognise(&mut self, rx: &Datagram<'_>) -> Result<Heard, Reason>;
+}
+
+/// An answer, recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The low bits of the probe's number, as many as the wire carries.
+    pub low_bits: u64,
+    /// How many bits those are (0: the answer says nothing, so the oldest open probe is meant).
+    pub bits: u32,
+    /// What the responder told, where it can tell.
+    pub reflection: Option<Reflection>,
+}
+
+/// What a reflector tells in its answer, beyond having answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reflection {
+    /// T2: when the request arrived, on the responder's wall clock.
+    pub received_at: Wall,
+    /// T3 minus T2: how long the request stayed in the responder. `None` if it was too long to tell.
+    pub residence: Option<Nanos>,
+    /// Whether T2 is the kernel's stamp.
+    pub kernel_stamped: bool,
+    /// An earlier answer's exact residence, known only after it left.
+    pub follow_up: Option<FollowUp>,
+    /// How many requests of this session have arrived so far, modulo 2^32.
+    pub received: u32,
+    /// Which of the last requests arrived: bit 0 is this one, bit `n` the one sent `n` earlier.
+    pub window: u64,
+    /// How many bits of `window` mean anything (the session may be young or the window short).
+    pub window_len: u32,
+    /// How the responder saw the sender.
+    pub seen: Option<Seen>,
+}
+
+/// The exact residence of an earlier answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowUp {
+    /// The earlier answer was to the probe with these low 32 bits of its number.
+    pub low_bits: u32,
+    /// Kernel departure minus kernel arrival of that exchange at the responder.
+    pub residence: Nanos,
+}
+
+/// How the responder saw the sender of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Source address and port, after any translation on the way.
+    pub addr: SocketAddr,
+    /// TTL or hop limit on arrival.
+    pub ttl: Option<u8>,
+    /// TOS or traffic class octet on arrival.
+    pub tos: u8,
+}
+
+impl Heard {
+    /// An answer that carries `bits` low bits of the number and tells nothing else.
+    pub fn plain(low_bits: u64, bits: u32) -> Heard {
+        Heard {
+            low_bits,
+            bits,
+            reflection: None,
+        }
+    }
+
+    /// The full number, given the newest one sent: the nearest not above it that has these low bits.
+    pub fn resolve(&self, newest: ProbeId) -> Option<ProbeId> {
+        match self.bits {
+            0 => None,
+            64.. => Some(ProbeId(self.low_bits)),
+            bits => {
+                let modulus = 1u64 << bits;
+                let back = newest.0.wrapping_sub(self.low_bits) & (modulus - 1);
+                newest.0.checked_sub(back).map(ProbeId)
+            }
+        }
+    }
+}
+
+impl ReplyLimit {
+    /// The longest reply to a request of `request` bytes.
+    pub fn longest(self, request: usize) -> usize {
+        match self {
+            ReplyLimit::SameAsRequest => request,
+            ReplyLimit::Extra(more) => request + more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn low_bits_resolve_across_their_wrap() {
+        let heard = Heard::plain(0xfe, 8);
+        assert_eq!(heard.resolve(ProbeId(0x101)), Some(ProbeId(0xfe)));
+        assert_eq!(heard.resolve(ProbeId(0x1fe)), Some(ProbeId(0x1fe)));
+        assert_eq!(
+            heard.resolve(ProbeId(0x3)),
+            None,
+            "nothing that old was ever sent"
+        );
+        assert_eq!(Heard::plain(7, 64).resolve(ProbeId(9)), Some(ProbeId(7)));
+        assert_eq!(Heard::plain(0, 0).resolve(ProbeId(9)), None);
+    }
+
+    #[test]
+    fn limits_are_what_they_say() {
+        assert_eq!(ReplyLimit::SameAsRequest.longest(64), 64);
+        assert_eq!(ReplyLimit::Extra(24).longest(20), 44);
+    }
+}

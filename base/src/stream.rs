@@ -1,0 +1,102 @@
+//! Byte streams as a machine sees them: no sockets, only what happened on which connection.
+
+use crate::{Env, Heard, Path, ProbeId, Stamp, UnreachableError};
+
+/// A connection within one driver. Ids of accepted connections have the highest bit set, so that a machine
+/// that opens connections may number its own from 0 upwards. An id is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// The bit that marks a connection that the peer opened.
+    pub const ACCEPTED: u64 = 1 << 63;
+
+    /// Whether the peer opened this connection.
+    pub fn is_accepted(self) -> bool {
+        self.0 & ConnId::ACCEPTED != 0
+    }
+}
+
+/// What happened on a connection.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum StreamInput<'a> {
+    /// The connection is established, or was accepted. `at` is when the handshake ended.
+    Opened {
+        /// Both ends.
+        path: Path,
+        /// When it was established as far as this host can tell.
+        at: Stamp,
+    },
+    /// Bytes arrived; `at` is the arrival of the last of them.
+    Data {
+        /// The bytes, in order.
+        bytes: &'a [u8],
+        /// When the last byte arrived; the kernel's stamp where there is one.
+        at: Stamp,
+    },
+    /// The peer will send no more (half-close). We still may.
+    Finished,
+    /// The connection is gone; nothing more will come for this id.
+    Closed(CloseReason),
+}
+
+/// Why a connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Both sides finished, or we closed it.
+    Done,
+    /// It never came up: the operating system's error, such as `Connection refused`.
+    ConnectFailed(UnreachableError),
+    /// It broke: the operating system's error, such as `Connection reset by peer`.
+    Broken(UnreachableError),
+    /// More was written than the driver may hold for a peer that does not read.
+    Overflow,
+}
+
+/// What a stream responder wants to happen to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on reading.
+    Continue,
+    /// Send what was written, then close.
+    Close,
+}
+
+/// Answers on one connection. One value per connection.
+pub trait StreamResponder: Send {
+    /// Takes received bytes and appends the answer to `tx`. Returns how many bytes of `rx` were used (the
+    /// rest is handed over again with what follows it) and what is to happen next.
+    fn respond(&mut self, env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next);
+}
+
+/// Asks on one connection, over and over.
+pub trait StreamProber: Send {
+    /// Appends the request `id` to `tx`.
+    fn request(&mut self, env: &mut Env<'_>, id: ProbeId, tx: &mut Vec<u8>);
+
+    /// Takes received bytes, split and merged as the network pleased, up to the end of the next answer.
+    fn receive(&mut self, rx: &[u8]) -> Progress;
+
+    /// Forgets half-received answers: the connection is a new one.
+    fn reset(&mut self);
+}
+
+/// What a stream prober made of received bytes. The number is how many of them were used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All were used; the answer is not complete yet.
+    Partial(usize),
+    /// An answer ended here.
+    Heard(usize, Heard),
+    /// This is not what was asked for; the connection is of no more use.
+    Foreign(&'static str),
+}
+
+/// A datagram prober and a stream prober answer the same question, so they are made side by side.
+pub enum AnyProber {
+    /// One datagram asks, one answers.
+    Datagram(Box<dyn crate::Prober>),
+    /// Requests and answers share a connection.
+    Stream(Box<dyn StreamProber>),
+}
