@@ -58,6 +58,8 @@ reasons! {
     SendFailed = "send_failed",
     /// It was longer than the buffer and arrived cut.
     Truncated = "truncated",
+    /// The responder's answer was longer than its protocol may answer: a mistake in it, and never sent.
+    ReplyTooLong = "reply_too_long",
 }
 
 /// Packets and bytes of one listener, one writer, any number of readers.
