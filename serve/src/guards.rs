@@ -1,0 +1,135 @@
+//! Which datagrams are looked at, decided from their addresses and ports.
+
+use crate::access::AccessTable;
+use crate::ports::PortSet;
+use crate::{AccessList, Limits, OptionsError, REFLECTION_PORTS, address};
+use halloo_base::{LinkId, Path, Reason};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The rules of a datagram server. The default is fit for the open Internet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// Who may ask. Default: everybody.
+    pub access: AccessList,
+    /// Source ports that are not answered, because a service there would answer the answer. Default: the
+    /// ports of [`REFLECTION_PORTS`].
+    pub reflection_ports: Vec<u16>,
+    /// Whether source ports below 1024 are not answered either. Default: true.
+    pub refuse_low_ports: bool,
+    /// Ports on which this halloo itself answers, not answered as source ports. The port that a datagram was
+    /// sent to is always one of them. Default: none besides that.
+    pub own_ports: Vec<u16>,
+    /// Directed broadcast addresses of this host's networks, which cannot be told from the address alone.
+    /// They are refused as destinations and as sources. Default: none.
+    pub broadcasts: Vec<Broadcast>,
+    /// How much is answered. Default: see [`Limits`].
+    pub limits: Limits,
+}
+
+/// A directed broadcast address, such as 192.0.2.255 on a link with 192.0.2.0/24 (RFC 919).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Broadcast {
+    /// The link that it belongs to; [`LinkId`] 0 for every link.
+    pub link: LinkId,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
+impl Default for Guards {
+    fn default() -> Guards {
+        Guards {
+            access: AccessList::default(),
+            reflection_ports: REFLECTION_PORTS.iter().map(|&(port, _)| port).collect(),
+            refuse_low_ports: true,
+            own_ports: Vec::new(),
+            broadcasts: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Guards {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, or the prefix that is both allowed and denied.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        self.access.check()?;
+        self.limits.check()
+    }
+}
+
+/// What may be known from the addresses of a path.
+pub(crate) struct AddressGuard {
+    access: AccessTable,
+    broadcasts: Vec<Broadcast>,
+}
+
+impl AddressGuard {
+    pub(crate) fn new(access: &AccessList, broadcasts: &[Broadcast]) -> Result<AddressGuard, OptionsError> {
+        Ok(AddressGuard {
+            access: access.table()?,
+            broadcasts: broadcasts.to_vec(),
+        })
+    }
+
+    /// Returns the canonical source address of a path that may be answered.
+    pub(crate) fn admit(&self, path: &Path) -> Result<IpAddr, Reason> {
+        let (local, remote) = (path.local.ip().to_canonical(), path.remote.ip().to_canonical());
+        if !address::is_unicast(local) || self.is_broadcast(path.link, local) {
+            return Err(Reason::NotUnicast);
+        }
+        let same = local == remote && path.local.port() == path.remote.port();
+        // An unspecified local address means that the kernel did not tell, not that it is another one.
+        let strayed = remote.is_loopback() && !local.is_loopback() && !local.is_unspecified();
+        if same || strayed || address::is_bogon(remote) || self.is_broadcast(path.link, remote) {
+            return Err(Reason::BogonSource);
+        }
+        if self.access.allows(remote) {
+            Ok(remote)
+        } else {
+            Err(Reason::Denied)
+        }
+    }
+
+    fn is_broadcast(&self, link: LinkId, ip: IpAddr) -> bool {
+        let IpAddr::V4(ip) = ip else { return false };
+        let on = |known: &Broadcast| known.link == link || known.link == LinkId::default();
+        self.broadcasts
+            .iter()
+            .any(|known| known.address == ip && on(known))
+    }
+}
+
+/// What may be known from the ports of a UDP path.
+pub(crate) struct PortGuard {
+    reflection: PortSet,
+    own: PortSet,
+}
+
+impl PortGuard {
+    pub(crate) fn new(guards: &Guards) -> PortGuard {
+        let low = if guards.refuse_low_ports { 0..1024 } else { 0..0 };
+        PortGuard {
+            reflection: low.chain(guards.reflection_ports.iter().copied()).collect(),
+            own: guards.own_ports.iter().copied().collect(),
+        }
+    }
+
+    pub(crate) fn admit(&self, path: &Path) -> Result<(), Reason> {
+        let port = path.remote.port();
+        if port == 0 {
+            return Err(Reason::BogonSource);
+        }
+        if port == path.local.port() || self.own.contains(port) {
+            return Err(Reason::OwnPort);
+        }
+        if self.reflection.contains(port) {
+            return Err(Reason::ReflectionPort);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! How much is answered: token buckets in memory that never grows.
+//!
+//! A bucket is kept as one number, the instant at which it will be full again (the generic cell rate
+//! algorithm, ITU-T I.371). A bucket that is full again is the same as no bucket, so the table needs no
+//! cleaning, and a place that is needed is taken from the bucket that is nearest to full. No time is ever
+//! accumulated in steps, so nothing drifts, and a source that was silent for years has its burst and no more.
+
+use crate::OptionsError;
+use crate::address::{self, Source};
+use crate::options::{Secret, within};
+use halloo_base::{Mono, Reason, ReplyLimit, Trust};
+use siphasher::sip::SipHasher13;
+use std::net::IpAddr;
+
+const SECOND: u64 = 1_000_000_000;
+const WAYS: usize = 4;
+
+/// A rate and the burst above it.
+///
+/// In any span of `t` seconds at most `burst + per_second * t` datagrams pass. The spacing is kept in whole
+/// nanoseconds, rounded up: the rate is never above `per_second`, and below it by less than
+/// `per_second` parts in 1,000,000,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// Datagrams per second, 1 to 100,000,000.
+    pub per_second: u32,
+    /// Datagrams at once after a silence, 1 or more.
+    pub burst: u32,
+}
+
+/// How many datagrams a server takes, and from whom. A source is an IPv4 address or an IPv6 /64.
+///
+/// Each server keeps its own buckets: where several share a port, each of them grants the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For each stranger; `None` for no limit. Default: 2,000 a second, burst 10,000.
+    pub per_source: Option<Rate>,
+    /// For all strangers together; `None` for no limit. Default: 200,000 a second, burst 200,000.
+    pub all: Option<Rate>,
+    /// For each loopback, private or link-local source, which no other limit touches; `None` for no limit.
+    /// Default: none. An answer to such an address stays in our own networks, even if it was forged.
+    pub per_local_source: Option<Rate>,
+    /// A source with validated clients has, beside what any stranger has, this many times the share of a
+    /// stranger for them, and `all` does not touch it: no flood of strangers can use it up. 1 to 1,000.
+    /// Default: 10.
+    pub validated_share: u32,
+    /// Where replies may be longer than requests, strangers' rates and bursts per source are divided by
+    /// this. 1 to 1,000,000. Default: 20.
+    pub longer_reply_divisor: u32,
+    /// How many sources are told apart at once, rounded up to a power of two; 16 bytes each. Beyond that,
+    /// the buckets nearest to full are forgotten, and `all` still holds. 4 to 16,777,216. Default: 65,536.
+    pub sources: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            per_source: Some(Rate {
+                per_second: 2_000,
+                burst: 10_000,
+            }),
+            all: Some(Rate {
+                per_second: 200_000,
+                burst: 200_000,
+            }),
+            per_local_source: None,
+            validated_share: 10,
+            longer_reply_divisor: 20,
+            sources: 65_536,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that is out of its range.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let rates = [
+            (
+                "limits.per_source.per_second",
+                "limits.per_source.burst",
+                self.per_source,
+            ),
+            ("limits.all.per_second", "limits.all.burst", self.all),
+            (
+                "limits.per_local_source.per_second",
+                "limits.per_local_source.burst",
+                self.per_local_source,
+            ),
+        ];
+        for (per_second, burst, rate) in rates {
+            let Some(rate) = rate else { continue };
+            within(per_second, rate.per_second, 1..=100_000_000)?;
+            within(burst, rate.burst, 1..=u64::from(u32::MAX))?;
+        }
+        within("limits.validated_share", self.validated_share, 1..=1_000)?;
+        within(
+            "limits.longer_reply_divisor",
+            self.longer_reply_divisor,
+            1..=1_000_000,
+        )?;
+        within("limits.sources", self.sources, 4..=16_777_216)
+    }
+}
+
+/// Decides how much is answered.
+pub(crate) struct Limiter {
+    stranger: Option<Pace>,
+    validated: Option<Pace>,
+    local: Option<Pace>,
+    all: Option<Pace>,
+    all_full_at: u64,
+    table: Table,
+}
+
+impl Limiter {
+    /// A limiter with full buckets. `limits` has been checked.
+    pub(crate) fn new(limits: &Limits, reply: ReplyLimit, secret: Secret) -> Limiter {
+        let divisor = match reply {
+            ReplyLimit::SameAsRequest => 1,
+            ReplyLimit::Extra(_) => limits.longer_reply_divisor,
+        };
+        let pace = |rate: Option<Rate>, times, divisor| rate.map(|rate| Pace::new(rate, times, divisor));
+        let stranger = pace(limits.per_source, 1, divisor);
+        let local = pace(limits.per_local_source, 1, 1);
+        let remembers = stranger.is_some() || local.is_some();
+        Limiter {
+            stranger,
+            validated: pace(limits.per_source, limits.validated_share, 1),
+            local,
+            all: pace(limits.all, 1, 1),
+            all_full_at: 0,
+            table: Table::new(if remembers { limits.sources } else { 0 }, secret),
+        }
+    }
+
+    /// Takes one datagram out of the buckets of its sender, a canonical address. Its `trust` is asked only
+    /// when a stranger would be refused, since a proof may cost something to check.
+    pub(crate) fn admit(
+        &mut self,
+        now: Mono,
+        remote: IpAddr,
+        trust: impl FnOnce() -> Trust,
+    ) -> Result<(), Reason> {
+        let source = Source::of(remote);
+        if address::is_local(remote) {
+            return self.table.take(self.local, Class::Local, source, now.0);
+        }
+        match self.admit_stranger(now.0, source) {
+            Err(_) if trust() == Trust::Validated => {
+                self.table.take(self.validated, Class::Validated, source, now.0)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Takes from the source's bucket and from that of all, or from neither.
+    fn admit_stranger(&mut self, now: u64, source: Source) -> Result<(), Reason> {
+        let all_full_at = match self.all {
+            Some(pace) => pace.take(self.all_full_at, now),
+            None => Some(0),
+        };
+        let Some(all_full_at) = all_full_at else {
+            return Err(Reason::RateLimitedAll);
+        };
+        self.table.take(self.stranger, Class::Stranger, source, now)?;
+        self.all_full_at = all_full_at;
+        Ok(())
+    }
+}
+
+/// A rate in nanoseconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// What one datagram costs.
+    interval: u64,
+    /// What a full bucket holds.
+    depth: u64,
+}
+
+impl Pace {
+    fn new(rate: Rate, times: u32, divisor: u32) -> Pace {
+        let (times, divisor) = (u64::from(times), u64::from(divisor));
+        let interval = (SECOND * divisor).div_ceil(u64::from(rate.per_second) * times);
+        let burst = (u64::from(rate.burst) * times / divisor).max(1);
+        Pace {
+            interval,
+            depth: interval.saturating_mul(burst),
+        }
+    }
+
+    /// When the bucket that would be full at `full_at` will be full after one datagram more; `None` if it
+    /// does not hold another one.
+    fn take(self, full_at: u64, now: u64) -> Option<u64> {
+        let full_at = full_at.max(now).saturating_add(self.interval);
+        (full_at - now <= self.depth).then_some(full_at)
+    }
+}
+
+/// Buckets of one source that are kept apart.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Class {
+    Stranger,
+    Validated,
+    Local,
+}
+
+/// A set-associative table of buckets: a source's tag says in which set it may be, in any of its places.
+struct Table {
+    hasher: SipHasher13,
+    sets: Box<[Set]>,
+}
+
+/// One cache line.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Set([Bucket; WAYS]);
+
+/// A bucket of the source with this tag. All zeros is a bucket that has been full since ever.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    tag: u64,
+    full_at: u64,
+}
+
+impl Table {
+    fn new(sources: u32, secret: Secret) -> Table {
+        let sets = match sources {
+            0 => 0,
+            some => (some as usize).div_ceil(WAYS).next_power_of_two(),
+        };
+        Table {
+            hasher: secret.hasher(),
+            sets: vec![Set::default(); sets].into_boxed_slice(),
+        }
+    }
+
+    fn take(&mut self, pace: Option<Pace>, class: Class, source: Source, now: u64) -> Result<(), Reason> {
+        let Some(pace) = pace else { return Ok(()) };
+        let tag = self.tag(class, source);
+        // The number of sets is a power of two.
+        let place = tag as usize & (self.sets.len() - 1);
+        let set = &mut self.sets[place].0;
+        let own = set.iter().position(|bucket| bucket.tag == tag);
+        let full_at = own.map_or(0, |way| set[way].full_at);
+        let full_at = pace.take(full_at, now).ok_or(Reason::RateLimited)?;
+        set[own.unwrap_or_else(|| nearest_to_full(set))] = Bucket { tag, full_at };
+        Ok(())
+    }
+
+    /// 64 bits that name a bucket. Two sources would share one by chance once in 2^64 pairs.
+    fn tag(&self, class: Class, source: Source) -> u64 {
+        let mut bytes = [class as u8; 9];
+        match source {
+            Source::V4(bits) => {
+                bytes[1..5].copy_from_slice(&bits.to_be_bytes());
+                self.hasher.hash(&bytes[..5])
+            }
+            Source::V6(bits) => {
+                bytes[1..].copy_from_slice(&bits.to_be_bytes());
+                self.hasher.hash(&bytes)
+            }
+        }
+    }
+}
+
+fn nearest_to_full(set: &[Bucket; WAYS]) -> usize {
+    let mut best = 0;
+    for way in 1..WAYS {
+        if set[way].full_at < set[best].full_at {
+            best = way;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests;
