@@ -1,1 +1,105 @@
-//! Under construction.
+//! Halloo's protocols, a folder each: the bytes on the wire, a responder that answers them, a prober that asks.
+//!
+//! [`ALL`] is the one table of them; the command line, the configuration, the documentation and the tests walk
+//! it. A new protocol is a folder and a line there. Everything here is a pure codec or a small state: time is an
+//! argument, and nothing opens a socket.
+#![forbid(unsafe_code)]
+
+pub mod echo;
+
+use echo::Key;
+use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
+
+/// A protocol as the rest of halloo sees it.
+#[derive(Debug)]
+pub struct Protocol {
+    /// Its name for people, such as `UDP echo`.
+    pub name: &'static str,
+    /// The URL scheme that selects it, such as `udp`.
+    pub scheme: &'static str,
+    /// The port where a URL names none; `None` where the protocol has no ports.
+    pub default_port: Option<u16>,
+    /// What carries it.
+    pub transport: Transport,
+    /// Where it is specified.
+    pub spec: &'static str,
+    /// How long its replies may be.
+    pub reply_limit: ReplyLimit,
+    /// Whether halloo answers, asks, or both.
+    pub role: Role,
+    /// Makes one that asks, where halloo does.
+    pub prober: Option<NewProber>,
+}
+
+/// Makes the prober of one session.
+pub type NewProber = fn(&ProberOptions) -> AnyProber;
+
+/// What a prober is made of. The default is 64 bytes, no key and token 0; a real session draws its token.
+#[derive(Clone, Debug)]
+pub struct ProberOptions {
+    /// The shared key: requests are signed with it, and only answers signed with it count.
+    pub key: Option<Key>,
+    /// The session's own number, drawn at random, by which its answers are told from all others.
+    pub token: u64,
+    /// Request size in payload bytes.
+    pub size: usize,
+}
+
+/// Every protocol that halloo knows, in the order in which people read of them.
+pub const ALL: &[&Protocol] = &[&echo::UDP, &echo::TCP];
+
+/// The protocol that a URL scheme selects.
+pub fn by_scheme(scheme: &str) -> Option<&'static Protocol> {
+    ALL.iter().copied().find(|protocol| protocol.scheme == scheme)
+}
+
+impl Default for ProberOptions {
+    fn default() -> ProberOptions {
+        ProberOptions {
+            key: None,
+            token: 0,
+            size: 64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_are_unique_lower_case_and_found() {
+        for protocol in ALL {
+            let found = by_scheme(protocol.scheme).expect("every scheme is in the table");
+            assert!(
+                std::ptr::eq(*protocol, found),
+                "{} is listed twice",
+                protocol.scheme
+            );
+            assert!(
+                protocol
+                    .scheme
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            );
+        }
+        assert!(by_scheme("UDP").is_none());
+        assert!(by_scheme("").is_none());
+    }
+
+    #[test]
+    fn who_asks_has_a_prober_of_its_own_transport() {
+        for protocol in ALL {
+            let made = protocol.prober.map(|new| new(&ProberOptions::default()));
+            assert_eq!(
+                made.is_some(),
+                protocol.role != Role::Responder,
+                "{}",
+                protocol.name
+            );
+            if let Some(AnyProber::Stream(_)) = made {
+                assert_eq!(protocol.transport, Transport::Tcp, "{}", protocol.name);
+            }
+        }
+    }
+}
