@@ -1,0 +1,96 @@
+//! What a session is asked to do.
+
+use halloo_base::Path;
+use std::time::Duration;
+
+/// How a session asks, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// The session's name in every event; the caller's choice.
+    pub id: u32,
+    /// Whom to ask and from where. A wildcard local address and link 0 leave the choice to routing; what is given
+    /// is pinned, and answers that come by another way are counted as `wrong_path` and not used.
+    pub path: Path,
+    /// Payload bytes of each datagram (0 to 65,507). Streams leave the length to their codec.
+    pub size: usize,
+    /// Time between slots. Zero floods: as many probes as [`SessionOptions::outstanding`] are kept in flight.
+    pub interval: Duration,
+    /// Probes to send; 0 is endless.
+    pub count: u64,
+    /// When to end, counted from the first input, whatever is still in flight.
+    pub deadline: Option<Duration>,
+    /// A probe without answer for longer than this is lost. An answer after that is late, not ignored.
+    pub lost_after: Duration,
+    /// How many probes a flood keeps in flight. Not used when there is an interval.
+    pub outstanding: u32,
+    /// TOS or traffic class octet for the session's datagrams; `None` leaves the socket's own.
+    pub tos: Option<u8>,
+    /// Ask for the instant when each probe left the host. Without it there is no wire round trip.
+    pub departure_stamps: bool,
+}
+
+/// Why options make no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// Longer than any UDP datagram.
+    #[error("{0} bytes do not fit into a datagram (at most {max})", max = SessionOptions::LONGEST)]
+    TooLong(usize),
+    /// Every probe would be lost as it leaves.
+    #[error("an answer needs some time: the time until a probe counts as lost must be above zero")]
+    LostAtOnce,
+    /// A flood with nothing in flight never begins.
+    #[error("a flood needs at least one probe in flight")]
+    NothingOutstanding,
+    /// More in flight than a session remembers.
+    #[error("a flood keeps at most {max} probes in flight, not {0}", max = SessionOptions::MOST_OUTSTANDING)]
+    TooManyOutstanding(u32),
+}
+
+impl SessionOptions {
+    /// The longest payload of a UDP datagram over IPv4 (RFC 768 in RFC 791).
+    pub const LONGEST: usize = 65_507;
+    /// The widest flood window.
+    pub const MOST_OUTSTANDING: u32 = 4_096;
+
+    /// Sixty-four bytes once a second, endless, lost after five seconds, departures stamped.
+    pub fn new(id: u32, path: Path) -> SessionOptions {
+        SessionOptions {
+            id,
+            path,
+            size: 64,
+            interval: Duration::from_secs(1),
+            count: 0,
+            deadline: None,
+            lost_after: Duration::from_secs(5),
+            outstanding: 64,
+            tos: None,
+            departure_stamps: true,
+        }
+    }
+
+    /// Whether the session sends as fast as answers come, instead of by the clock.
+    pub fn is_flood(&self) -> bool {
+        self.interval.is_zero()
+    }
+
+    /// Whether a session can be made of these.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the person who chose it.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        if self.size > SessionOptions::LONGEST {
+            return Err(OptionsError::TooLong(self.size));
+        }
+        if self.lost_after.is_zero() {
+            return Err(OptionsError::LostAtOnce);
+        }
+        if self.is_flood() && self.outstanding == 0 {
+            return Err(OptionsError::NothingOutstanding);
+        }
+        if self.is_flood() && self.outstanding > SessionOptions::MOST_OUTSTANDING {
+            return Err(OptionsError::TooManyOutstanding(self.outstanding));
+        }
+        Ok(())
+    }
+}
