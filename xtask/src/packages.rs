@@ -1,0 +1,157 @@
+//! The Debian packages that tests and benches use: one table, and their installation.
+
+use crate::command::{found, quietly};
+use crate::report::Ending;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+/// A program that something here runs, and the package that has it.
+pub(crate) struct Package {
+    /// Debian's name.
+    pub(crate) name: &'static str,
+    /// The program whose presence tells that the package is there.
+    pub(crate) program: &'static str,
+    /// What it is for.
+    pub(crate) why: &'static str,
+}
+
+/// What the tests run.
+pub(crate) const FOR_TESTS: &[Package] = &[
+    Package {
+        name: "iproute2",
+        program: "ip",
+        why: "namespaces, veth links, addresses and tbf rates in the lab",
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        why: "loss in the lab",
+    },
+    Package {
+        name: "tcpdump",
+        program: "tcpdump",
+        why: "captures in the lab",
+    },
+    Package {
+        name: "ethtool",
+        program: "ethtool",
+        why: "offloads off on the lab's links",
+    },
+    Package {
+        name: "iputils-ping",
+        program: "ping",
+        why: "a bound that round trips are held against",
+    },
+    Package {
+        name: "sockperf",
+        program: "sockperf",
+        why: "a client that others wrote",
+    },
+    Package {
+        name: "socat",
+        program: "socat",
+        why: "a client and a server that others wrote",
+    },
+    Package {
+        name: "netcat-openbsd",
+        program: "nc",
+        why: "a client that others wrote",
+    },
+    Package {
+        name: "xinetd",
+        program: "xinetd",
+        why: "an echo server that others wrote, TCP and UDP",
+    },
+    Package {
+        name: "python3",
+        program: "python3",
+        why: "the plain socket client of the first echo client's shape",
+    },
+    Package {
+        name: "procps",
+        program: "ps",
+        why: "memory and threads of a running server",
+    },
+];
+
+/// What the benches run.
+pub(crate) const FOR_BENCH: &[Package] = &[
+    Package {
+        name: "iproute2",
+        program: "ip",
+        why: "two namespaces and a veth link",
+    },
+    Package {
+        name: "sockperf",
+        program: "sockperf",
+        why: "a peer",
+    },
+    Package {
+        name: "socat",
+        program: "socat",
+        why: "a peer",
+    },
+    Package {
+        name: "xinetd",
+        program: "xinetd",
+        why: "a peer",
+    },
+];
+
+/// Whether this process may install packages and make namespaces.
+pub(crate) fn is_root() -> bool {
+    // The owner of this folder is the effective user of this process.
+    std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0)
+}
+
+/// Installs what is missing of `table`, where it may.
+pub(crate) fn ensure(table: &[Package]) -> Ending {
+    let missing = missing(table);
+    if missing.is_empty() {
+        return Ending::passed(format!("{} programs present", table.len()));
+    }
+    let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+    if !is_root() {
+        return Ending::NotRun(format!(
+            "not root, so these were not installed:{}\n  apt-get install --no-install-recommends {}",
+            reasons(&missing),
+            names.join(" ")
+        ));
+    }
+    if !found("apt-get") {
+        return Ending::NotRun(format!("no apt-get here; please install:{}", reasons(&missing)));
+    }
+    install(&names)
+}
+
+fn install(names: &[&str]) -> Ending {
+    let update = quietly(apt_get(&["update"]));
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(names);
+    let install = quietly(apt_get(&arguments));
+    if install.success {
+        Ending::passed(format!("installed {}", names.join(", ")))
+    } else {
+        Ending::Failed(update.output + &install.output)
+    }
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg("--quiet")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn missing(table: &[Package]) -> Vec<&Package> {
+    table.iter().filter(|package| !found(package.program)).collect()
+}
+
+fn reasons(missing: &[&Package]) -> String {
+    missing
+        .iter()
+        .map(|package| format!("\n  {} ({})", package.name, package.why))
+        .collect()
+}
