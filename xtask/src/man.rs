@@ -1,10 +1,13 @@
 //! `cargo xtask man`: manual pages and shell completions, written by the binary about itself.
 
-use crate::command::{built, cargo, quietly};
+use crate::command::{built, cargo};
 use crate::report::Ending;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+
+/// Shells, and the file name under which each looks for a completion script.
+const SHELLS: &[(&str, &str)] = &[("bash", "halloo"), ("zsh", "_halloo"), ("fish", "halloo.fish")];
 
 /// Builds halloo and lets it write its manual to `out`.
 pub(crate) fn run(out: &Path) -> Result<ExitCode> {
@@ -27,33 +30,38 @@ pub(crate) fn check() -> Ending {
 }
 
 fn write(out: &Path) -> Result<String> {
-    let mut command = Command::new(built("halloo")?);
-    command.arg("manual").arg(out);
-    let finished = quietly(command);
-    if !finished.success {
-        bail!("halloo did not write its manual:\n{}", finished.output);
-    }
-    let pages = count(&out.join("man1"), ".1")?;
-    let completions = ["halloo.bash", "_halloo", "halloo.fish"];
-    for name in completions {
-        let path = out.join("completions").join(name);
-        let size = std::fs::metadata(&path)
-            .with_context(|| format!("{} was not written", path.display()))?
-            .len();
-        if size == 0 {
-            bail!("{} is empty", path.display());
-        }
-    }
-    if pages == 0 {
+    let halloo = built("halloo")?;
+    let pages = out.join("man1");
+    fresh(&pages)?;
+    say(Command::new(&halloo).arg("man").arg(&pages))?;
+    let count = std::fs::read_dir(&pages)?.count();
+    if count == 0 {
         bail!("no manual page was written");
     }
-    Ok(format!("{pages} pages, {} completions", completions.len()))
+    let completions = out.join("completions");
+    fresh(&completions)?;
+    for (shell, name) in SHELLS {
+        let script = say(Command::new(&halloo).arg("completions").arg(shell))?;
+        if !script.contains("halloo") {
+            bail!("the completion script for {shell} does not speak of halloo");
+        }
+        std::fs::write(completions.join(name), script)?;
+    }
+    Ok(format!("{count} pages, {} completion scripts", SHELLS.len()))
 }
 
-fn count(folder: &Path, ending: &str) -> Result<usize> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    Ok(entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().ends_with(ending))
-        .count())
+/// An empty folder, so that a page of a command that is gone does not stay.
+fn fresh(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
+fn say(command: &mut Command) -> Result<String> {
+    let output = command.output().context("cannot run halloo")?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{command:?} wrote what is not text"))
 }
