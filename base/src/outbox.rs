@@ -133,14 +133,12 @@ impl Outbox {
 
     /// What the machine wanted, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
-        self.items.iter().map(|item| match item {
-            Item::Datagram(how, range) => Output::Datagram(*how, &self.arena[range.clone()]),
-            Item::Frame(link, range) => Output::Frame(*link, &self.arena[range.clone()]),
-            Item::Connect(conn, path) => Output::Connect(*conn, *path),
-            Item::Write(conn, tag, range) => Output::Write(*conn, *tag, &self.arena[range.clone()]),
-            Item::Finish(conn) => Output::Finish(*conn),
-            Item::Abort(conn) => Output::Abort(*conn),
-        })
+        self.items.iter().map(|item| self.output(item))
+    }
+
+    /// The output with this place in the order, for a driver that sends them in another.
+    pub fn get(&self, place: usize) -> Option<Output<'_>> {
+        self.items.get(place).map(|item| self.output(item))
     }
 
     /// Forgets all outputs and keeps the memory.
@@ -148,6 +146,17 @@ impl Outbox {
         self.items.clear();
         self.used = 0;
         self.reserved = 0;
+    }
+
+    fn output(&self, item: &Item) -> Output<'_> {
+        match item {
+            Item::Datagram(how, range) => Output::Datagram(*how, &self.arena[range.clone()]),
+            Item::Frame(link, range) => Output::Frame(*link, &self.arena[range.clone()]),
+            Item::Connect(conn, path) => Output::Connect(*conn, *path),
+            Item::Write(conn, tag, range) => Output::Write(*conn, *tag, &self.arena[range.clone()]),
+            Item::Finish(conn) => Output::Finish(*conn),
+            Item::Abort(conn) => Output::Abort(*conn),
+        }
     }
 
     fn take(&mut self, len: usize) -> Range<usize> {

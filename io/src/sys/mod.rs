@@ -1,0 +1,16 @@
+//! The system calls that no safe library offers: batched datagrams with control messages, the error queue,
+//! and a handful of socket options. All of halloo's unsafe code is below this module; every function here
+//! takes and returns safe types.
+#![allow(
+    unsafe_code,
+    reason = "this is the one place for it (ARCHITECTURE.md, rule 7)"
+)]
+
+mod address;
+mod batch;
+mod control;
+mod options;
+
+pub(crate) use batch::{Arrival, ErrorKind, ReceiveBatch, SendBatch, SendItem, receive_errors};
+pub(crate) use batch::{receive_stamped, send_stamped};
+pub(crate) use options::{set_int, set_timestamping, timestamping};

@@ -1,0 +1,402 @@
+//! The driver: one thread, its sockets, and the machines that they belong to.
+
+mod datagrams;
+mod streams;
+
+use crate::SystemClock;
+use crate::clock::StampReader;
+use crate::tcp::{StreamOptions, TcpListener};
+use crate::udp::UdpSocket;
+use datagrams::{Courier, UdpPort};
+use halloo_base::{Clock, Cx, Deadline, Env, Input, Machine, Outbox, Output, Rng, Stamp};
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use streams::Streams;
+
+/// How far ahead of an exact deadline the timer is asked to fire; the rest is spun away.
+const SPIN: Duration = Duration::from_micros(60);
+/// Rounds of busy polling between two looks at everything else.
+const BUSY_ROUNDS: u32 = 64;
+/// Wakes in a row without any input or sleep that only a machine gone mad would need.
+const RESTLESS: u32 = 100_000;
+
+/// Settings of a [`Worker`].
+#[derive(Clone, Debug, Default)]
+pub struct WorkerOptions {
+    /// Never sleep: ask the UDP sockets again and again. Burns a core for the shortest round trip.
+    pub busy_poll: bool,
+    /// Seed of the machines' randomness.
+    pub seed: u64,
+}
+
+/// A machine within its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineId(usize);
+
+/// Owns sockets and machines and brings them together until all machines have finished or it is stopped.
+pub struct Worker {
+    options: WorkerOptions,
+    epoll: OwnedFd,
+    shared: Arc<Shared>,
+    machines: Machines,
+    ports: Vec<UdpPort>,
+    courier: Courier,
+    streams: Streams,
+}
+
+/// Machines, and all that a call of [`Machine::handle`] needs.
+struct Machines {
+    slots: Vec<MachineSlot>,
+    outbox: Outbox,
+    /// The other outbox, whose memory waits while one is drained and refilled.
+    spare: Outbox,
+    stamps: StampReader,
+    rng: Rng,
+}
+
+struct MachineSlot {
+    machine: Box<dyn Machine>,
+    deadline: Option<Deadline>,
+}
+
+struct Shared {
+    stop: AtomicBool,
+    report: AtomicBool,
+    bell: OwnedFd,
+}
+
+/// Reaches a running worker from another thread.
+#[derive(Clone)]
+pub struct Remote {
+    shared: Arc<Shared>,
+}
+
+/// What an epoll event is about, packed into its 64 bits of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Bell,
+    Port(u32),
+    Listener(u32),
+    Conn { slot: u32, generation: u32 },
+}
+
+impl Worker {
+    /// A worker without machines.
+    ///
+    /// # Errors
+    /// If the kernel gives no epoll instance or eventfd.
+    pub fn new(options: WorkerOptions) -> io::Result<Worker> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &bell, Source::Bell.pack(), EventFlags::IN)?;
+        let rng = Rng::new(options.seed);
+        Ok(Worker {
+            options,
+            epoll,
+            shared: Arc::new(Shared {
+                stop: AtomicBool::new(false),
+                report: AtomicBool::new(false),
+                bell,
+            }),
+            machines: Machines {
+                slots: vec![],
+                outbox: Outbox::new(),
+                spare: Outbox::new(),
+                stamps: StampReader::new(),
+                rng,
+            },
+            ports: vec![],
+            courier: Courier::new(),
+            streams: Streams::new(),
+        })
+    }
+
+    /// Takes a machine in. It is first handled (with [`Input::Wake`]) when the worker runs.
+    pub fn add(&mut self, machine: Box<dyn Machine>) -> MachineId {
+        self.machines.slots.push(MachineSlot {
+            machine,
+            deadline: None,
+        });
+        MachineId(self.machines.slots.len() - 1)
+    }
+
+    /// Gives a machine a UDP socket. What the machine sends leaves by that of its sockets that covers the
+    /// path's local address.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the socket.
+    pub fn udp(&mut self, socket: UdpSocket, owner: MachineId) -> io::Result<()> {
+        let source = Source::Port(self.ports.len() as u32);
+        epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
+        self.ports.push(UdpPort::new(socket, owner));
+        Ok(())
+    }
+
+    /// Gives a machine a listening TCP socket.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the socket.
+    pub fn listen(&mut self, listener: TcpListener, owner: MachineId) -> io::Result<()> {
+        let source = Source::Listener(self.streams.next_listener());
+        epoll::add(&self.epoll, &listener, source.pack(), EventFlags::IN)?;
+        self.streams.add_listener(listener, owner);
+        Ok(())
+    }
+
+    /// Says how the connections are made that a machine asks for.
+    pub fn streams(&mut self, options: StreamOptions, owner: MachineId) {
+        self.streams.set_options(owner, options);
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Runs until every machine has finished or [`Remote::stop`] is called.
+    ///
+    /// # Errors
+    /// Only if the kernel fails at waiting itself; what fails on a socket goes to its machine.
+    pub fn run(&mut self) -> io::Result<()> {
+        // Timers are otherwise rounded up by 50 us.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        let mut events: Vec<Event> = Vec::with_capacity(256);
+        let mut restless = 0;
+        for machine in 0..self.machines.slots.len() {
+            self.tell(MachineId(machine), Input::Wake);
+        }
+        loop {
+            if self.shared.stop.load(Ordering::Acquire) {
+                self.tell_all(|| Input::Stop);
+                return Ok(());
+            }
+            if self.shared.report.swap(false, Ordering::AcqRel) {
+                self.tell_all(|| Input::Report);
+            }
+            let woken = self.wake_due();
+            if self.machines.all_finished() {
+                return Ok(());
+            }
+            self.wait(&mut events, self.machines.earliest())?;
+            restless = if woken && events.is_empty() {
+                restless + 1
+            } else {
+                0
+            };
+            if restless > RESTLESS {
+                let why = self
+                    .machines
+                    .earliest()
+                    .map_or("nothing", |deadline| deadline.why);
+                return Err(io::Error::other(format!(
+                    "a machine wants to be woken without end, for {why}"
+                )));
+            }
+            for event in events.drain(..) {
+                self.handle_event(Source::unpack(event.data), event.flags);
+            }
+        }
+    }
+
+    /// Wakes every machine whose deadline has come.
+    fn wake_due(&mut self) -> bool {
+        let now = SystemClock::mono();
+        let mut woken = false;
+        for machine in 0..self.machines.slots.len() {
+            if self.machines.slots[machine]
+                .deadline
+                .is_some_and(|deadline| deadline.at <= now)
+            {
+                self.tell(MachineId(machine), Input::Wake);
+                woken = true;
+            }
+        }
+        woken
+    }
+
+    /// Sleeps until something happens or the deadline comes; the last microseconds before an exact deadline
+    /// are spent asking, not sleeping.
+    fn wait(&mut self, events: &mut Vec<Event>, deadline: Option<Deadline>) -> io::Result<()> {
+        events.clear();
+        if self.options.busy_poll {
+            for _ in 0..BUSY_ROUNDS {
+                self.receive_all();
+                if deadline.is_some_and(|deadline| deadline.at <= SystemClock::mono()) {
+                    break;
+                }
+            }
+            return self.poll(events, Some(Duration::ZERO));
+        }
+        let Some(deadline) = deadline else {
+            return self.poll(events, None);
+        };
+        let left = deadline.at.since(SystemClock::mono());
+        if !deadline.exact {
+            return self.poll(events, Some(left));
+        }
+        if left > SPIN {
+            self.poll(events, Some(left - SPIN))?;
+        }
+        while events.is_empty() && deadline.at > SystemClock::mono() {
+            self.poll(events, Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+
+    fn poll(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map(|timeout| rustix::event::Timespec {
+            tv_sec: timeout.as_secs().min(86_400) as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        });
+        match epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(events),
+            timeout.as_ref(),
+        ) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn handle_event(&mut self, source: Source, flags: EventFlags) {
+        match source {
+            Source::Bell => {
+                let mut count = [0u8; 8];
+                let _ = rustix::io::read(&self.shared.bell, &mut count);
+            }
+            Source::Port(port) => self.receive(port as usize, flags.contains(EventFlags::ERR)),
+            Source::Listener(listener) => self.accept(listener as usize),
+            Source::Conn { slot, generation } => self.stream_event(slot, generation, flags),
+        }
+    }
+
+    fn receive_all(&mut self) {
+        for port in 0..self.ports.len() {
+            self.receive(port, false);
+        }
+    }
+
+    fn tell(&mut self, machine: MachineId, input: Input<'_>) {
+        let now = self.machines.now();
+        self.machines.handle(machine, now, input);
+        self.drain(machine);
+    }
+
+    fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
+        for machine in 0..self.machines.slots.len() {
+            self.tell(MachineId(machine), input());
+        }
+    }
+
+    /// Does what a machine asked for. What fails is told to it, which may make it ask for more.
+    fn drain(&mut self, machine: MachineId) {
+        while !self.machines.outbox.is_empty() {
+            let spare = std::mem::take(&mut self.machines.spare);
+            let mut outbox = std::mem::replace(&mut self.machines.outbox, spare);
+            self.courier.send(&outbox, machine, &mut self.ports);
+            for output in outbox.iter() {
+                match output {
+                    // The courier has taken them; frames come with the devices that carry them.
+                    Output::Datagram(..) | Output::Frame(..) => {}
+                    Output::Connect(conn, path) => self.connect(machine, conn, path),
+                    Output::Write(conn, tag, bytes) => self.write(machine, conn, tag, bytes),
+                    Output::Finish(conn) => self.finish(machine, conn),
+                    Output::Abort(conn) => self.abort(machine, conn),
+                }
+            }
+            outbox.clear();
+            self.machines.spare = outbox;
+            self.report_failures(machine);
+            self.read_departures(machine);
+        }
+    }
+}
+
+impl Machines {
+    fn now(&mut self) -> Stamp {
+        let now = SystemClock.stamp();
+        self.stamps.remember(now);
+        now
+    }
+
+    fn handle(&mut self, machine: MachineId, now: Stamp, input: Input<'_>) {
+        let slot = &mut self.slots[machine.0];
+        let env = Env {
+            now: now.mono,
+            clock: &SystemClock,
+            rng: &mut self.rng,
+        };
+        slot.machine.handle(
+            &mut Cx {
+                env,
+                out: &mut self.outbox,
+            },
+            input,
+        );
+        slot.deadline = slot.machine.deadline();
+    }
+
+    fn earliest(&self) -> Option<Deadline> {
+        self.slots
+            .iter()
+            .fold(None, |earliest, slot| Deadline::earlier(earliest, slot.deadline))
+    }
+
+    fn all_finished(&self) -> bool {
+        self.slots.iter().all(|slot| slot.machine.finished())
+    }
+}
+
+impl Remote {
+    /// Tells every machine to stop, then [`Worker::run`] returns.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Tells every machine to report.
+    pub fn report(&self) {
+        self.shared.report.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // Fails only when the counter is full, and then the bell is ringing already.
+        let _ = rustix::io::write(self.shared.bell.as_fd(), &1u64.to_ne_bytes());
+    }
+}
+
+impl Source {
+    const KIND: u32 = 62;
+
+    fn pack(self) -> EventData {
+        let (kind, value) = match self {
+            Source::Bell => (0, 0),
+            Source::Port(port) => (1, u64::from(port)),
+            Source::Listener(listener) => (2, u64::from(listener)),
+            Source::Conn { slot, generation } => (3, u64::from(generation) << 32 | u64::from(slot)),
+        };
+        EventData::new_u64(kind << Source::KIND | value)
+    }
+
+    fn unpack(data: EventData) -> Source {
+        let value = data.u64() & ((1 << Source::KIND) - 1);
+        match data.u64() >> Source::KIND {
+            0 => Source::Bell,
+            1 => Source::Port(value as u32),
+            2 => Source::Listener(value as u32),
+            _ => Source::Conn {
+                slot: value as u32,
+                generation: (value >> 32) as u32,
+            },
+        }
+    }
+}
