@@ -29,6 +29,9 @@ pub struct UdpOptions {
     pub prober: bool,
     /// Let the kernel hand over datagrams of one size and sender in one piece (UDP_GRO).
     pub merge: bool,
+    /// Send runs of equal datagrams to one peer in one call that the kernel or the device cuts
+    /// (UDP_SEGMENT). They leave as the same datagrams; a load generator says no, to pay for each.
+    pub segment: bool,
 }
 
 impl Default for UdpOptions {
@@ -44,6 +47,7 @@ impl Default for UdpOptions {
             receive_buffer: None,
             prober: false,
             merge: false,
+            segment: true,
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
     device: Option<String>,
+    segment: bool,
 }
 
 impl UdpSocket {
@@ -101,6 +106,10 @@ impl UdpSocket {
     /// The device it is bound to.
     pub fn device(&self) -> Option<&str> {
         self.device.as_deref()
+    }
+
+    pub(crate) fn segments(&self) -> bool {
+        self.segment
     }
 
     /// Binds to the device again: after it was removed and made anew its name means another interface.
@@ -177,6 +186,7 @@ impl UdpSocket {
             socket,
             local,
             device: options.device.clone(),
+            segment: options.segment,
         })
     }
 }
