@@ -29,11 +29,12 @@ pub(super) struct UdpPort {
 
 impl UdpPort {
     pub(super) fn new(socket: UdpSocket, owner: MachineId) -> UdpPort {
+        let segments = socket.segments();
         UdpPort {
             socket,
             owner,
             departures: Departures::default(),
-            segments: true,
+            segments,
         }
     }
 
