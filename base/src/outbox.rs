@@ -105,7 +105,15 @@ impl Outbox {
     /// Sends a copy of `bytes` as a frame on `link`.
     pub fn frame(&mut self, link: LinkId, bytes: &[u8]) {
         self.reserve(bytes.len(), bytes);
-        let range = self.take(bytes.len());
+        self.commit_frame(link, bytes.len());
+    }
+
+    /// Sends the first `len` bytes of what was last reserved as a frame on `link`.
+    ///
+    /// # Panics
+    /// As [`Outbox::commit`].
+    pub fn commit_frame(&mut self, link: LinkId, len: usize) {
+        let range = self.take(len);
         self.items.push(Item::Frame(link, range));
     }
 

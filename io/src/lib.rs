@@ -4,6 +4,7 @@
 //! This is the only crate with unsafe code, all of it in one module of system calls.
 
 mod clock;
+mod links;
 mod privileges;
 mod sys;
 mod tcp;

@@ -5,6 +5,7 @@ mod streams;
 
 use crate::SystemClock;
 use crate::clock::StampReader;
+use crate::links::LinkMonitor;
 use crate::tcp::{StreamOptions, TcpListener};
 use crate::udp::UdpSocket;
 use datagrams::{Courier, UdpPort};
@@ -48,6 +49,7 @@ pub struct Worker {
     ports: Vec<UdpPort>,
     courier: Courier,
     streams: Streams,
+    links: Option<LinkMonitor>,
 }
 
 /// Machines, and all that a call of [`Machine::handle`] needs.
@@ -81,6 +83,7 @@ pub struct Remote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Bell,
+    Links,
     Port(u32),
     Listener(u32),
     Conn { slot: u32, generation: u32 },
@@ -114,6 +117,7 @@ impl Worker {
             ports: vec![],
             courier: Courier::new(),
             streams: Streams::new(),
+            links: None,
         })
     }
 
@@ -152,6 +156,17 @@ impl Worker {
     /// Says how the connections are made that a machine asks for.
     pub fn streams(&mut self, options: StreamOptions, owner: MachineId) {
         self.streams.set_options(owner, options);
+    }
+
+    /// Tells every machine when a link comes up or goes down ([`Input::LinkChanged`]).
+    ///
+    /// # Errors
+    /// If the kernel gives no netlink socket.
+    pub fn watch_links(&mut self) -> io::Result<()> {
+        let monitor = LinkMonitor::new()?;
+        epoll::add(&self.epoll, &monitor, Source::Links.pack(), EventFlags::IN)?;
+        self.links = Some(monitor);
+        Ok(())
     }
 
     /// A handle for other threads.
@@ -272,10 +287,19 @@ impl Worker {
                 let mut count = [0u8; 8];
                 let _ = rustix::io::read(&self.shared.bell, &mut count);
             }
+            Source::Links => self.read_links(),
             Source::Port(port) => self.receive(port as usize, flags.contains(EventFlags::ERR)),
             Source::Listener(listener) => self.accept(listener as usize),
             Source::Conn { slot, generation } => self.stream_event(slot, generation, flags),
         }
+    }
+
+    fn read_links(&mut self) {
+        let Some(mut monitor) = self.links.take() else {
+            return;
+        };
+        monitor.read(|link, up| self.tell_all(|| Input::LinkChanged(link, up)));
+        self.links = Some(monitor);
     }
 
     fn receive_all(&mut self) {
@@ -375,7 +399,7 @@ impl Remote {
 }
 
 impl Source {
-    const KIND: u32 = 62;
+    const KIND: u32 = 61;
 
     fn pack(self) -> EventData {
         let (kind, value) = match self {
@@ -383,6 +407,7 @@ impl Source {
             Source::Port(port) => (1, u64::from(port)),
             Source::Listener(listener) => (2, u64::from(listener)),
             Source::Conn { slot, generation } => (3, u64::from(generation) << 32 | u64::from(slot)),
+            Source::Links => (4, 0),
         };
         EventData::new_u64(kind << Source::KIND | value)
     }
@@ -393,6 +418,7 @@ impl Source {
             0 => Source::Bell,
             1 => Source::Port(value as u32),
             2 => Source::Listener(value as u32),
+            4 => Source::Links,
             _ => Source::Conn {
                 slot: value as u32,
                 generation: (value >> 32) as u32,

@@ -131,8 +131,8 @@ impl Streams {
             self.slots.len() as u32 - 1
         });
         let room = &mut self.slots[slot as usize];
-        // 30 bits, so that it fits beside the slot in an id and in the data of an event.
-        room.generation = (room.generation + 1) & 0x3fff_ffff;
+        // 28 bits, so that it fits beside the slot in an id and in the data of an event.
+        room.generation = (room.generation + 1) & 0x0fff_ffff;
         let accepted = ConnId(ConnId::ACCEPTED | u64::from(room.generation) << 32 | u64::from(slot));
         let conn = Conn {
             id: id.unwrap_or(accepted),

@@ -1,0 +1,134 @@
+//! Which links are up, told by the kernel as it changes (rtnetlink(7), RTMGRP_LINK).
+
+use halloo_base::LinkId;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+const HEADER: usize = 16;
+const LINK_MESSAGE: usize = 16;
+/// Multicast groups as in linux/rtnetlink.h.
+const RTMGRP_LINK: u32 = 1;
+
+/// A netlink socket, and what it said so far.
+pub(crate) struct LinkMonitor {
+    socket: OwnedFd,
+    up: BTreeMap<LinkId, bool>,
+}
+
+impl LinkMonitor {
+    /// Opens the socket and asks for the present state, which the first [`LinkMonitor::read`] takes in.
+    pub(crate) fn new() -> io::Result<LinkMonitor> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            flags,
+            SockProtocol::NetlinkRoute,
+        )?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, RTMGRP_LINK))?;
+        send(socket.as_raw_fd(), &dump_request(), MsgFlags::empty())?;
+        Ok(LinkMonitor {
+            socket,
+            up: BTreeMap::new(),
+        })
+    }
+
+    /// Takes in what the kernel said, and tells every change of a link that was known before.
+    pub(crate) fn read(&mut self, mut changed: impl FnMut(LinkId, bool)) {
+        let mut buffer = [0u8; 16_384];
+        while let Ok(len @ 1..) = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+            for (link, up) in messages(&buffer[..len]) {
+                if self.up.insert(link, up).is_some_and(|before| before != up) {
+                    changed(link, up);
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for LinkMonitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// RTM_GETLINK for all links.
+fn dump_request() -> [u8; HEADER + LINK_MESSAGE] {
+    let mut request = [0; HEADER + LINK_MESSAGE];
+    request[..4].copy_from_slice(&((HEADER + LINK_MESSAGE) as u32).to_ne_bytes());
+    request[4..6].copy_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
+    request[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    request
+}
+
+/// The links that a batch of netlink messages speaks of, and whether each can carry traffic.
+fn messages(mut rest: &[u8]) -> impl Iterator<Item = (LinkId, bool)> {
+    std::iter::from_fn(move || {
+        loop {
+            let len = u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?) as usize;
+            let kind = u16::from_ne_bytes(rest.get(4..6)?.try_into().ok()?);
+            let message = rest.get(HEADER..len)?;
+            rest = rest.get((len + 3) & !3..).unwrap_or_default();
+            let field = |at: usize| message.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+            let (Some(link), Some(flags)) = (field(4), field(8)) else {
+                continue;
+            };
+            let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+            match kind {
+                libc::RTM_NEWLINK => return Some((LinkId(link), flags & running == running)),
+                libc::RTM_DELLINK => return Some((LinkId(link), false)),
+                _ => {}
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, link: u32, flags: i32) -> Vec<u8> {
+        let mut bytes = dump_request().to_vec();
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes[HEADER + 4..HEADER + 8].copy_from_slice(&link.to_ne_bytes());
+        bytes[HEADER + 8..HEADER + 12].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn links_are_up_down_or_gone() {
+        let running = libc::IFF_UP | libc::IFF_RUNNING;
+        let batch = [
+            message(libc::RTM_NEWLINK, 3, running),
+            message(libc::RTM_NEWADDR, 9, running),
+            message(libc::RTM_NEWLINK, 4, libc::IFF_UP),
+            message(libc::RTM_DELLINK, 5, running),
+        ]
+        .concat();
+        let told: Vec<_> = messages(&batch).collect();
+        assert_eq!(told, [(LinkId(3), true), (LinkId(4), false), (LinkId(5), false)]);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_panic() {
+        let mut rng = halloo_base::Rng::new(3);
+        for _ in 0..20_000 {
+            let mut bytes = message(libc::RTM_NEWLINK, 1, 0);
+            let at = rng.below(bytes.len() as u64) as usize;
+            bytes[at] = rng.next_u64() as u8;
+            bytes.truncate(rng.below(64) as usize);
+            let _ = messages(&bytes).count();
+        }
+    }
+
+    #[test]
+    fn the_kernel_tells_its_links() {
+        let mut monitor = LinkMonitor::new().expect("a netlink socket");
+        monitor.read(|link, up| panic!("{link} changed to {up} at the first look"));
+        assert!(monitor.up.contains_key(&LinkId(1)), "loopback is always link 1");
+    }
+}
