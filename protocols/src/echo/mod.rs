@@ -23,7 +23,7 @@ use crate::Protocol;
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
 
 /// Echo over UDP: the structured probe, and RFC 862 for everything else.
-pub const UDP: Protocol = Protocol {
+pub static UDP: Protocol = Protocol {
     name: "UDP echo",
     scheme: "udp",
     default_port: Some(7777),
@@ -35,7 +35,7 @@ pub const UDP: Protocol = Protocol {
 };
 
 /// Echo over TCP: every byte comes back, in order.
-pub const TCP: Protocol = Protocol {
+pub static TCP: Protocol = Protocol {
     name: "TCP echo",
     scheme: "tcp",
     default_port: Some(7777),

@@ -80,7 +80,8 @@ impl UdpEcho {
         }
     }
 
-    fn kind(&self, rx: &Datagram<'_>) -> Kind {
+    /// `proven` is a datagram whose tag is known to be right.
+    fn kind(&self, rx: &Datagram<'_>, proven: Option<Identity>) -> Kind {
         if wire::is_reply(rx.payload) {
             return Kind::Refused(Reason::Loop);
         }
@@ -89,21 +90,10 @@ impl UdpEcho {
             (None, Ok(probe)) if !probe.flags.authenticated => Kind::Probe(probe),
             // A host without the key is to an authenticated probe what any echo host is.
             (None, _) => Kind::Plain,
-            (Some(key), Ok(probe)) if self.is_signed(key, &probe, rx) => Kind::Probe(probe),
+            (Some(key), Ok(probe)) if is_signed(key, &probe, rx, proven) => Kind::Probe(probe),
             (Some(_), Err(_)) if !self.options.require_key && !wire::has_magic(rx.payload) => Kind::Plain,
             (Some(_), _) => Kind::Refused(Reason::BadAuth),
         }
-    }
-
-    fn is_signed(&self, key: &Key, probe: &Probe, rx: &Datagram<'_>) -> bool {
-        if !probe.flags.authenticated {
-            return false;
-        }
-        let identity = Identity::of(probe, rx);
-        let known = identity.is_some() && self.proven.take() == identity;
-        let signed = known || key.verify(rx.payload, probe.length);
-        self.proven.set(identity.filter(|_| signed));
-        signed
     }
 
     fn has_cookie(&self, env: &Env<'_>, probe: &Probe, from: SocketAddr) -> bool {
@@ -185,7 +175,7 @@ impl UdpEcho {
 
 impl Responder for UdpEcho {
     fn respond(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict {
-        match self.kind(rx) {
+        match self.kind(rx, self.proven.take()) {
             // The reply starts as a copy of the request: there is nothing to do.
             Kind::Plain => Verdict::Reply(rx.payload.len()),
             Kind::Probe(probe) => self.answer(env, rx, &probe, reply),
@@ -194,13 +184,17 @@ impl Responder for UdpEcho {
     }
 
     fn trust(&self, env: &Env<'_>, rx: &Datagram<'_>) -> Trust {
-        match self.kind(rx) {
-            Kind::Probe(probe)
-                if probe.flags.authenticated || self.has_cookie(env, &probe, rx.path.remote) =>
-            {
-                Trust::Validated
-            }
-            _ => Trust::Stranger,
+        self.proven.set(None);
+        let Kind::Probe(probe) = self.kind(rx, None) else {
+            return Trust::Stranger;
+        };
+        if probe.flags.authenticated {
+            self.proven.set(Identity::of(&probe, rx));
+            Trust::Validated
+        } else if self.has_cookie(env, &probe, rx.path.remote) {
+            Trust::Validated
+        } else {
+            Trust::Stranger
         }
     }
 
@@ -220,6 +214,11 @@ impl Identity {
             tag: *signed.last_chunk()?,
         })
     }
+}
+
+fn is_signed(key: &Key, probe: &Probe, rx: &Datagram<'_>, proven: Option<Identity>) -> bool {
+    let known = || proven.is_some() && proven == Identity::of(probe, rx);
+    probe.flags.authenticated && (known() || key.verify(rx.payload, probe.length))
 }
 
 /// Rounded up, so that a requester who keeps to it is never too fast.
