@@ -21,8 +21,12 @@
 
 mod access;
 mod address;
+mod buffers;
+mod caps;
 mod connections;
 mod guards;
+#[cfg(test)]
+mod harness;
 mod limiter;
 mod options;
 mod ports;

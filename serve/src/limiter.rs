@@ -194,7 +194,7 @@ impl Pace {
     /// When the bucket that would be full at `full_at` will be full after one datagram more; `None` if it
     /// does not hold another one.
     fn take(self, full_at: u64, now: u64) -> Option<u64> {
-        let full_at = full_at.max(now).saturating_add(self.interval);
+        let full_at = full_at.max(now).checked_add(self.interval)?;
         (full_at - now <= self.depth).then_some(full_at)
     }
 }

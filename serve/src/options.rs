@@ -36,7 +36,7 @@ pub struct Secret([u8; 16]);
 
 impl Secret {
     /// The secret made of these bytes, which should come from the operating system's randomness.
-    pub fn new(bytes: [u8; 16]) -> Secret {
+    pub const fn new(bytes: [u8; 16]) -> Secret {
         Secret(bytes)
     }
 

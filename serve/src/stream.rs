@@ -6,22 +6,18 @@
 //! than a little of what was written to it is unsent, and to go on when that has gone. A peer that sends
 //! but does not read is then stopped by TCP itself, and ends by the idle timeout.
 
-use crate::address::{self, Source};
+use crate::address::Source;
+use crate::buffers::Buffers;
+use crate::caps::Caps;
 use crate::connections::{Connection, Connections, Slot};
 use crate::guards::AddressGuard;
 use crate::options::within;
 use crate::{AccessList, Broadcast, OptionsError, Secret};
 use halloo_base::{
-    ConnId, Counters, Cx, Deadline, Env, Input, Machine, Mono, Next, Path, Reason, StreamInput,
-    StreamResponder,
+    ConnId, Counters, Cx, Deadline, Input, Machine, Mono, Next, Path, Reason, StreamInput, StreamResponder,
 };
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Emptied buffers that are kept for the next connection that needs one.
-const SPARE_BUFFERS: usize = 64;
 
 /// Makes the responder of a new connection.
 pub type MakeResponder = Box<dyn FnMut() -> Box<dyn StreamResponder> + Send>;
@@ -105,21 +101,31 @@ impl StreamServer {
         counters: Arc<Counters>,
     ) -> Result<StreamServer, OptionsError> {
         options.check()?;
+        let StreamServerOptions {
+            access,
+            broadcasts,
+            connections,
+            per_source,
+            per_local_source,
+            idle_timeout,
+            pending,
+            secret,
+        } = options;
         Ok(StreamServer {
-            addresses: AddressGuard::new(&options.access, &options.broadcasts)?,
-            caps: Caps::new(&options),
-            idle_timeout: options.idle_timeout,
-            buffers: Buffers::new(options.pending as usize),
-            connections: Connections::new(options.secret),
+            addresses: AddressGuard::new(&access, &broadcasts)?,
+            caps: Caps::new(connections, per_source, per_local_source, secret),
+            idle_timeout,
+            buffers: Buffers::new(pending as usize),
+            connections: Connections::new(secret),
             make,
             counters,
             stopped: false,
         })
     }
 
-    fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: StreamInput<'_>) {
+    fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: &StreamInput<'_>) {
         match input {
-            StreamInput::Opened { path, .. } if id.is_accepted() => self.opened(cx, id, &path),
+            StreamInput::Opened { path, .. } if id.is_accepted() => self.opened(cx, id, path),
             StreamInput::Data { bytes, .. } => self.data(cx, id, bytes),
             StreamInput::Finished => self.finished_by_peer(cx, id),
             StreamInput::Closed(_) => self.forget(id),
@@ -243,7 +249,7 @@ impl Machine for StreamServer {
             return;
         }
         match input {
-            Input::Stream(id, input) => self.stream(cx, id, input),
+            Input::Stream(id, input) => self.stream(cx, id, &input),
             Input::Wake => self.drop_idle(cx),
             Input::Stop => self.stop(cx),
             _ => {}
@@ -257,150 +263,6 @@ impl Machine for StreamServer {
 
     fn finished(&self) -> bool {
         self.stopped
-    }
-}
-
-/// How many connections there may be, and how many from whom.
-struct Caps {
-    all: usize,
-    per_source: Option<u32>,
-    per_local_source: Option<u32>,
-    /// Sources that have a cap and at least one connection.
-    held: HashMap<Source, u32, Secret>,
-}
-
-impl Caps {
-    fn new(options: &StreamServerOptions) -> Caps {
-        Caps {
-            all: options.connections as usize,
-            per_source: options.per_source,
-            per_local_source: options.per_local_source,
-            held: HashMap::with_hasher(options.secret),
-        }
-    }
-
-    /// Counts one connection more from a canonical address; `open` are there already. Returns the source
-    /// to release when it has gone.
-    fn admit(&mut self, remote: IpAddr, open: usize) -> Result<Option<Source>, Reason> {
-        if open >= self.all {
-            return Err(Reason::TooManyConnections);
-        }
-        let cap = if address::is_local(remote) {
-            self.per_local_source
-        } else {
-            self.per_source
-        };
-        let Some(cap) = cap else { return Ok(None) };
-        let source = Source::of(remote);
-        let held = self.held.entry(source).or_default();
-        if *held >= cap {
-            return Err(Reason::TooManyFromSource);
-        }
-        *held += 1;
-        Ok(Some(source))
-    }
-
-    fn release(&mut self, source: Option<Source>) {
-        let Some(source) = source else { return };
-        let Some(held) = self.held.get_mut(&source) else {
-            return;
-        };
-        *held -= 1;
-        if *held == 0 {
-            self.held.remove(&source);
-        }
-    }
-}
-
-/// The memory that connections share, because only one of them is answered at a time.
-struct Buffers {
-    /// The most that one connection may leave unanswered.
-    limit: usize,
-    /// What a responder wrote.
-    tx: Vec<u8>,
-    /// What was left over, together with what followed it.
-    joined: Vec<u8>,
-    spare: Vec<Vec<u8>>,
-}
-
-impl Buffers {
-    fn new(limit: usize) -> Buffers {
-        Buffers {
-            limit,
-            tx: Vec::new(),
-            joined: Vec::new(),
-            spare: Vec::with_capacity(SPARE_BUFFERS),
-        }
-    }
-
-    /// Has `pending` and `bytes` answered. What was not used of them is `pending` then, or an error if that
-    /// is too much.
-    fn answer(
-        &mut self,
-        responder: &mut dyn StreamResponder,
-        env: &mut Env<'_>,
-        pending: &mut Vec<u8>,
-        bytes: &[u8],
-    ) -> (&[u8], Next, Result<(), Reason>) {
-        self.tx.clear();
-        if pending.is_empty() {
-            let (used, next) = answer_all(responder, env, bytes, &mut self.tx);
-            let kept = keep(self.limit, &mut self.spare, pending, &bytes[used..]);
-            return (&self.tx, next, kept);
-        }
-        self.joined.clear();
-        self.joined.extend_from_slice(pending);
-        self.joined.extend_from_slice(bytes);
-        let (used, next) = answer_all(responder, env, &self.joined, &mut self.tx);
-        let kept = keep(self.limit, &mut self.spare, pending, &self.joined[used..]);
-        (&self.tx, next, kept)
-    }
-
-    /// Takes a connection's buffer back.
-    fn reclaim(&mut self, pending: &mut Vec<u8>) {
-        reclaim(&mut self.spare, pending);
-    }
-}
-
-/// Has a responder answer until it wants more bytes, or no more at all.
-fn answer_all(
-    responder: &mut dyn StreamResponder,
-    env: &mut Env<'_>,
-    rx: &[u8],
-    tx: &mut Vec<u8>,
-) -> (usize, Next) {
-    let mut used = 0;
-    loop {
-        let (more, next) = responder.respond(env, &rx[used..], tx);
-        used = (used + more).min(rx.len());
-        if more == 0 || next == Next::Close || used == rx.len() {
-            return (used, next);
-        }
-    }
-}
-
-/// Makes `rest` the content of `pending`.
-fn keep(limit: usize, spare: &mut Vec<Vec<u8>>, pending: &mut Vec<u8>, rest: &[u8]) -> Result<(), Reason> {
-    if rest.is_empty() {
-        reclaim(spare, pending);
-        return Ok(());
-    }
-    if rest.len() > limit {
-        return Err(Reason::Malformed);
-    }
-    if pending.capacity() == 0 {
-        *pending = spare.pop().unwrap_or_else(|| Vec::with_capacity(limit));
-    }
-    pending.clear();
-    pending.extend_from_slice(rest);
-    Ok(())
-}
-
-fn reclaim(spare: &mut Vec<Vec<u8>>, pending: &mut Vec<u8>) {
-    if pending.capacity() > 0 && spare.len() < SPARE_BUFFERS {
-        spare.push(std::mem::take(pending));
-    } else {
-        *pending = Vec::new();
     }
 }
 

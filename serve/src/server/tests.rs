@@ -1,1 +1,280 @@
+use super::*;
+use crate::harness::{SECRET, Sent, World, path, stamp, tally};
+use crate::{AccessList, Limits, Rate};
+use halloo_base::{Env, LinkId, Mono, Path, Stamp, Trust, TxTag};
+use proptest::prelude::*;
+use std::sync::Mutex;
 
+const LOCAL: &str = "192.0.2.1:7777";
+const PEER: &str = "198.51.100.9:40000";
+
+type Says = Box<dyn FnMut(&mut [u8]) -> Verdict + Send>;
+
+/// A responder whose every move the test chooses.
+struct Puppet {
+    says: Says,
+    trusts: Trust,
+    departed: Arc<Mutex<Vec<(TxTag, Stamp)>>>,
+}
+
+impl Puppet {
+    fn saying(says: impl FnMut(&mut [u8]) -> Verdict + Send + 'static) -> Puppet {
+        Puppet {
+            says: Box::new(says),
+            trusts: Trust::Stranger,
+            departed: Arc::default(),
+        }
+    }
+
+    fn echo() -> Puppet {
+        Puppet::saying(|reply| Verdict::Reply(reply.len()))
+    }
+}
+
+impl Responder for Puppet {
+    fn respond(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict {
+        (self.says)(reply)
+    }
+
+    fn trust(&self, _env: &Env<'_>, _rx: &Datagram<'_>) -> Trust {
+        self.trusts
+    }
+
+    fn departed(&mut self, tag: TxTag, at: Stamp) {
+        self.departed.lock().expect("nobody panicked").push((tag, at));
+    }
+}
+
+fn options() -> ServerOptions {
+    ServerOptions::new(SECRET)
+}
+
+fn server(options: ServerOptions, responder: Puppet) -> (Server, Arc<Counters>) {
+    let counters = Arc::new(Counters::default());
+    let server = Server::new(options, Box::new(responder), counters.clone()).expect("options in range");
+    (server, counters)
+}
+
+#[test]
+fn a_datagram_comes_back_by_the_path_it_came() {
+    let (mut server, counters) = server(options(), Puppet::echo());
+    let mut world = World::new();
+    let known = path(LOCAL, PEER);
+    // The kernel did not tell the address; and the peer is an IPv4 host on a dual-stack socket.
+    let wildcard = path("[::]:7777", "[::ffff:198.51.100.9]:40000");
+    for way in [
+        known,
+        wildcard,
+        Path {
+            link: LinkId(0),
+            ..known
+        },
+    ] {
+        let sent = world.datagram(&mut server, way, b"hello");
+        assert_eq!(sent, [Sent::Datagram(way, None, b"hello".to_vec())]);
+    }
+    assert_eq!(tally(&counters), "3 in, 3 out");
+    let all = counters.snapshot();
+    assert_eq!((all.received_bytes, all.replied_bytes), (15, 15));
+}
+
+#[test]
+fn an_empty_datagram_is_a_datagram() {
+    let (mut server, counters) = server(options(), Puppet::echo());
+    let sent = World::new().datagram(&mut server, path(LOCAL, PEER), b"");
+    assert_eq!(sent, [Sent::Datagram(path(LOCAL, PEER), None, Vec::new())]);
+    assert_eq!(tally(&counters), "1 in, 1 out");
+}
+
+#[test]
+fn each_guard_counts_its_own_reason_and_sends_nothing() {
+    let mut options = options();
+    options.guards.access = AccessList {
+        allow: vec![],
+        deny: vec!["203.0.113.0/24".parse().expect("a prefix")],
+    };
+    options.guards.own_ports = vec![8862];
+    let (mut server, counters) = server(options, Puppet::echo());
+    let mut world = World::new();
+    let table = [
+        ("224.0.0.1:7777", PEER, Reason::NotUnicast),
+        (LOCAL, "0.0.0.0:40000", Reason::BogonSource),
+        (LOCAL, "203.0.113.1:40000", Reason::Denied),
+        (LOCAL, "198.51.100.9:53", Reason::ReflectionPort),
+        (LOCAL, "198.51.100.9:8862", Reason::OwnPort),
+    ];
+    for (local, remote, why) in table {
+        assert_eq!(
+            world.datagram(&mut server, path(local, remote), b"x"),
+            [],
+            "{why:?}"
+        );
+        assert_eq!(counters.count(why), 1, "{why:?}");
+    }
+    let expected = "5 in, 0 out, 1 not_unicast, 1 bogon_source, 1 reflection_port, 1 own_port, 1 denied";
+    assert_eq!(tally(&counters), expected);
+}
+
+#[test]
+fn who_sends_too_much_is_not_answered_until_time_has_passed() {
+    let mut options = options();
+    let rate = |per_second, burst| Some(Rate { per_second, burst });
+    options.guards.limits = Limits {
+        per_source: rate(10, 2),
+        all: rate(10, 3),
+        ..Limits::default()
+    };
+    let (mut server, counters) = server(options, Puppet::echo());
+    let mut world = World::new();
+    let (first, second) = (path(LOCAL, PEER), path(LOCAL, "198.51.100.10:40000"));
+    let mut answered = |world: &mut World, from| world.datagram(&mut server, from, b"x").len();
+    assert_eq!(
+        [first, first, first].map(|from| answered(&mut world, from)),
+        [1, 1, 0]
+    );
+    assert_eq!([second, second].map(|from| answered(&mut world, from)), [1, 0]);
+    world.now = Mono(world.now.0 + 100_000_000);
+    assert_eq!([first, first].map(|from| answered(&mut world, from)), [1, 0]);
+    assert_eq!(
+        tally(&counters),
+        "7 in, 4 out, 1 rate_limited, 2 rate_limited_all"
+    );
+}
+
+#[test]
+fn a_validated_client_is_answered_where_a_stranger_is_not() {
+    let mut options = options();
+    options.guards.limits.per_source = Some(Rate {
+        per_second: 1,
+        burst: 3,
+    });
+    let answered = |trusts| {
+        let (mut server, _) = server(
+            options.clone(),
+            Puppet {
+                trusts,
+                ..Puppet::echo()
+            },
+        );
+        let mut world = World::new();
+        (0..100)
+            .map(|_| world.datagram(&mut server, path(LOCAL, PEER), b"x").len())
+            .sum::<usize>()
+    };
+    assert_eq!(answered(Trust::Stranger), 3);
+    assert_eq!(answered(Trust::Validated), 3 + 30);
+}
+
+#[test]
+fn longer_replies_are_allowed_and_rationed_where_the_protocol_declares_them() {
+    let mut options = options();
+    options.reply_limit = ReplyLimit::Extra(4);
+    options.guards.limits.per_source = Some(Rate {
+        per_second: 100,
+        burst: 40,
+    });
+    let (mut server, _) = server(options, Puppet::echo());
+    let mut world = World::new();
+    let mut ask = || world.datagram(&mut server, path(LOCAL, PEER), b"ab");
+    let longer = [Sent::Datagram(path(LOCAL, PEER), None, b"ab\0\0\0\0".to_vec())];
+    assert_eq!([ask(), ask(), ask()], [&longer[..], &longer[..], &[]]);
+}
+
+#[test]
+fn the_responders_silence_is_counted_under_its_reason() {
+    let (mut server, counters) = server(options(), Puppet::saying(|_| Verdict::Silent(Reason::Loop)));
+    assert_eq!(World::new().datagram(&mut server, path(LOCAL, PEER), b"x"), []);
+    assert_eq!(tally(&counters), "1 in, 0 out, 1 loop");
+}
+
+#[test]
+fn a_departure_finds_its_way_back_to_the_responder() {
+    let puppet = Puppet::saying(|_| Verdict::ReplyStamped(1, TxTag(77)));
+    let departed = puppet.departed.clone();
+    let (mut server, _) = server(options(), puppet);
+    let mut world = World::new();
+    let sent = world.datagram(&mut server, path(LOCAL, PEER), b"xyz");
+    assert_eq!(sent, [Sent::Datagram(path(LOCAL, PEER), Some(77), b"x".to_vec())]);
+    world.tell(&mut server, Input::Departed(TxTag(77), stamp(Mono(5))));
+    assert_eq!(
+        *departed.lock().expect("nobody panicked"),
+        [(TxTag(77), stamp(Mono(5)))]
+    );
+}
+
+#[test]
+fn a_protocol_without_ports_is_not_asked_for_any() {
+    let way = path("192.0.2.1:0", "198.51.100.9:0");
+    for (transport, answers) in [(Transport::Ip, 1), (Transport::Udp, 0)] {
+        let (mut server, _) = server(
+            ServerOptions {
+                transport,
+                ..options()
+            },
+            Puppet::echo(),
+        );
+        assert_eq!(
+            World::new().datagram(&mut server, way, b"x").len(),
+            answers,
+            "{transport:?}"
+        );
+    }
+}
+
+#[test]
+fn told_to_stop_it_answers_nothing_more_and_is_finished() {
+    let (mut server, counters) = server(options(), Puppet::echo());
+    let mut world = World::new();
+    assert!(!server.finished() && server.deadline().is_none());
+    world.tell(&mut server, Input::Stop);
+    assert!(server.finished());
+    assert_eq!(world.datagram(&mut server, path(LOCAL, PEER), b"x"), []);
+    assert_eq!(tally(&counters), "0 in, 0 out");
+}
+
+#[test]
+fn options_out_of_range_make_no_server() {
+    let mut options = options();
+    options.guards.limits.validated_share = 0;
+    let made = Server::new(options, Box::new(Puppet::echo()), Arc::default());
+    let error = made.err().expect("a share of nothing is refused");
+    assert_eq!(
+        error.to_string(),
+        "limits.validated_share is 0, but must be 1 to 1000"
+    );
+}
+
+proptest! {
+    /// Whatever a responder claims and scribbles, it amplifies nothing.
+    #[test]
+    fn no_responder_can_send_more_than_its_limit(
+        request in prop::collection::vec(any::<u8>(), 0..200),
+        extra in prop::option::of(0usize..50),
+        claims in prop::collection::vec(prop_oneof![0usize..300, Just(usize::MAX)], 1..10),
+        stamped in any::<bool>(),
+    ) {
+        let reply_limit = extra.map_or(ReplyLimit::SameAsRequest, ReplyLimit::Extra);
+        let longest = request.len() + extra.unwrap_or(0);
+        let mut script = claims.clone().into_iter();
+        let puppet = Puppet::saying(move |reply| {
+            assert_eq!(reply.len(), longest);
+            reply.fill(0xee);
+            let len = script.next().expect("one claim per datagram");
+            if stamped { Verdict::ReplyStamped(len, TxTag(1)) } else { Verdict::Reply(len) }
+        });
+        let (mut server, counters) = server(ServerOptions { reply_limit, ..options() }, puppet);
+        let mut world = World::new();
+        for &claim in &claims {
+            let sent = world.datagram(&mut server, path(LOCAL, PEER), &request);
+            if claim <= longest {
+                let expected = Sent::Datagram(path(LOCAL, PEER), stamped.then_some(1), vec![0xee; claim]);
+                prop_assert_eq!(sent, [expected]);
+            } else {
+                prop_assert_eq!(sent, []);
+            }
+        }
+        let refused = claims.iter().filter(|&&claim| claim > longest).count() as u64;
+        prop_assert_eq!(counters.count(Reason::ReplyTooLong), refused);
+        prop_assert_eq!(counters.snapshot().replied + refused, claims.len() as u64);
+    }
+}

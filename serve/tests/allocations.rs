@@ -1,0 +1,224 @@
+//! A server that is busy for years must not allocate for what strangers send it.
+#![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
+
+use halloo_base::{
+    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Next, Outbox, Path,
+    Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
+};
+use halloo_serve::{Limits, Rate, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+struct Echo;
+
+impl Responder for Echo {
+    fn respond(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict {
+        Verdict::Reply(reply.len())
+    }
+}
+
+/// Answers in records of eight bytes.
+impl StreamResponder for Echo {
+    fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
+        let whole = rx.len() / 8 * 8;
+        tx.extend_from_slice(&rx[..whole]);
+        (whole, Next::Continue)
+    }
+}
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            mono: Mono(0),
+            wall: Wall(0),
+            source: StampSource::User,
+        }
+    }
+}
+
+/// Drives a machine as a driver does: one outbox, used again and again.
+struct Driver {
+    now: Mono,
+    rng: Rng,
+    out: Outbox,
+    sent: u64,
+}
+
+impl Driver {
+    fn new() -> Driver {
+        Driver {
+            now: Mono(1),
+            rng: Rng::new(7),
+            out: Outbox::new(),
+            sent: 0,
+        }
+    }
+
+    fn tell(&mut self, machine: &mut dyn Machine, input: Input<'_>) {
+        let env = Env {
+            now: self.now,
+            clock: &StoppedClock,
+            rng: &mut self.rng,
+        };
+        machine.handle(
+            &mut Cx {
+                env,
+                out: &mut self.out,
+            },
+            input,
+        );
+        self.sent += self.out.len() as u64;
+        self.out.clear();
+    }
+
+    fn datagram(&mut self, machine: &mut dyn Machine, remote: SocketAddr, payload: &[u8]) {
+        let at = StoppedClock.stamp();
+        let rx = Datagram {
+            path: path(remote),
+            at,
+            marks: Marks::default(),
+            payload,
+        };
+        self.tell(machine, Input::Datagram(rx));
+    }
+}
+
+fn path(remote: SocketAddr) -> Path {
+    Path {
+        link: LinkId(1),
+        local: (Ipv4Addr::new(192, 0, 2, 1), 7777).into(),
+        remote,
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+}
+
+#[test]
+fn a_datagram_allocates_nothing_whoever_sends_it() {
+    let mut options = ServerOptions::new(Secret::new([3; 16]));
+    let rate = |per_second, burst| Some(Rate { per_second, burst });
+    options.guards.limits = Limits {
+        per_source: rate(100, 10),
+        all: rate(4_000, 100),
+        sources: 256,
+        ..Limits::default()
+    };
+    let counters = Arc::new(Counters::default());
+    let mut server = Server::new(options, Box::new(Echo), counters.clone()).expect("options in range");
+    let (mut driver, mut strangers) = (Driver::new(), Rng::new(8));
+    let greedy = SocketAddr::from(([198, 51, 100, 1], 40_000));
+    driver.datagram(&mut server, greedy, &[0; 1_472]);
+    let made = allocations(|| {
+        for _ in 0..100_000 {
+            // One source again and again, and any address and port at all: every guard has its turn, and the
+            // table is full many times over.
+            let bits = strangers.next_u64();
+            let stranger = SocketAddr::from((Ipv4Addr::from_bits(bits as u32), (bits >> 32) as u16));
+            let from = if bits >> 62 == 0 { greedy } else { stranger };
+            driver.now = Mono(driver.now.0 + 100_000);
+            driver.datagram(&mut server, from, &[1; 512]);
+        }
+    });
+    assert_eq!(made, 0);
+    let all = counters.snapshot();
+    assert!(
+        all.replied > 5_000 && all.silent.len() >= 4,
+        "nothing was left out: {all:?}"
+    );
+    assert_eq!(driver.sent, all.replied);
+}
+
+#[test]
+fn an_exchange_on_a_stream_allocates_nothing() {
+    let options = StreamServerOptions::new(Secret::new([3; 16]));
+    let counters = Arc::new(Counters::default());
+    let make = Box::new(|| Box::new(Echo) as Box<dyn StreamResponder>);
+    let mut server = StreamServer::new(options, make, counters.clone()).expect("options in range");
+    let mut driver = Driver::new();
+    let ids = (0..100).map(|n| ConnId(ConnId::ACCEPTED | n));
+    let at = StoppedClock.stamp();
+    for id in ids.clone() {
+        let path = path(SocketAddr::from(([198, 51, 100, 1], 40_000)));
+        driver.tell(&mut server, Input::Stream(id, StreamInput::Opened { path, at }));
+    }
+    let mut round = |chunk: &[u8]| {
+        for id in ids.clone() {
+            driver.now = Mono(driver.now.0 + 1_000);
+            driver.tell(
+                &mut server,
+                Input::Stream(id, StreamInput::Data { bytes: chunk, at }),
+            );
+        }
+    };
+    // Whole records, and records that end in the next chunk but one.
+    let chunks = [&[1; 64][..], &[2; 3], &[3; 3], &[4; 130]];
+    let made_first = allocations(|| chunks.iter().for_each(|chunk| round(chunk)));
+    assert!(made_first > 0, "half a record needs a buffer");
+    let made = allocations(|| {
+        for _ in 0..500 {
+            round(&[1; 64]);
+        }
+    });
+    assert_eq!(made, 0, "whole records");
+    let ids = ids.take(60);
+    let mut round = |chunk: &[u8]| {
+        for id in ids.clone() {
+            driver.tell(
+                &mut server,
+                Input::Stream(id, StreamInput::Data { bytes: chunk, at }),
+            );
+        }
+    };
+    let made = allocations(|| {
+        for _ in 0..500 {
+            chunks.iter().for_each(|chunk| round(chunk));
+        }
+    });
+    assert_eq!(made, 0, "split records");
+    assert_eq!(
+        counters.snapshot().received_bytes,
+        counters.snapshot().replied_bytes
+    );
+}
