@@ -14,14 +14,24 @@
 //! - memory is fixed when the session is made, and nothing is allocated for a probe after that.
 #![forbid(unsafe_code)]
 
+mod account;
+mod answer;
+mod backoff;
 mod datagram;
+mod direction;
 mod event;
 mod exchange;
 mod oneway;
 mod options;
+mod ring;
+mod schedule;
 mod statistic;
+mod statistics;
+mod steps;
 mod stream;
 mod summary;
+mod unreachable;
+mod wire;
 
 pub use datagram::DatagramSession;
 pub use event::{Break, Event, Sink};

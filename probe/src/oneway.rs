@@ -1,7 +1,19 @@
 //! Delay in each direction without synchronised clocks.
+//!
+//! T2 - T1 and T4 - T3 each are a delay plus or minus the distance of two clocks. The distance is not known, but it
+//! changes slowly and in a straight line, and a delay has a floor. So the lower edge of the points (time, difference)
+//! is the floor plus the drift; what lies above it is queueing, whatever the clocks say. The line is that edge of
+//! the lower convex hull which spans the mean time: of all lines below all points it has the least distance to them
+//! in sum (Moon, Skelly, Towsley, "Estimation and removal of clock skew from network delay measurements", INFOCOM
+//! 1999).
+//!
+//! Drift is straight only for a while, so samples are judged in windows: of at most five minutes, closed early once
+//! half a minute has given enough points. Memory is bounded: a window keeps every sample's part in its hull, and for
+//! the quantiles every `stride`-th point, the stride doubling when they become too many.
 
 use crate::Statistic;
-use halloo_base::Nanos;
+use crate::statistic::{Distribution, Precision};
+use halloo_base::{Mono, Nanos};
 
 /// What can be said about the directions apart. No figure here claims that the clocks of both hosts agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,9 +37,372 @@ pub struct OneWay {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneWayDelay {
     /// Delay above the direction's own minimum, after the clocks' drift is taken out: the queueing on that way.
-    /// Right to within the drift's fit; independent of the clocks' offset.
+    /// Independent of the clocks' offset; right as far as the drift was even over a few minutes.
     pub queueing: Statistic,
-    /// The shortest difference of the stamps of both hosts. It is a delay only if their clocks agree, and is off by
-    /// whatever they differ: never show it without [`OneWay::error`] and [`OneWay::offset`].
+    /// The shortest difference of the stamps of both hosts, in the window that `offset` is from. It is a delay only
+    /// as far as their clocks agree: subtract `offset` (forward) or add it (backward), and show it with
+    /// [`OneWay::error`].
     pub relative_min: Nanos,
 }
+
+/// One exchange as the meter wants it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    /// T4 on this host's monotonic clock.
+    pub(crate) at: Mono,
+    /// T2 - T1 in wall time.
+    pub(crate) forward: Nanos,
+    /// T4 - T3 in wall time.
+    pub(crate) backward: Nanos,
+}
+
+/// Collects samples in fixed memory.
+#[derive(Clone, Debug)]
+pub(crate) struct OneWayMeter {
+    window: Option<Window>,
+    forward: Side,
+    backward: Side,
+    last: Option<Sample>,
+    closed: Option<Clocks>,
+    remote_steps: u64,
+}
+
+/// One direction's points of the running window, and the queueing of all windows before.
+#[derive(Clone, Debug)]
+struct Side {
+    base: i64,
+    hull: Hull,
+    points: Vec<Point>,
+    queueing: Distribution,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    begin: Mono,
+    latest: i64,
+    samples: u64,
+    stride: u64,
+    time_sum: i128,
+    round_trip_min: Nanos,
+}
+
+/// What a window said about the two clocks.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    offset: Nanos,
+    error: Nanos,
+    skew_ppb: i64,
+    forward_min: Nanos,
+    backward_min: Nanos,
+}
+
+/// Nanoseconds since the window began, and nanoseconds above the window's first difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Point {
+    t: i64,
+    d: i64,
+}
+
+/// Lower convex hull of points that come in the order of time.
+#[derive(Clone, Debug)]
+struct Hull {
+    corners: Vec<Point>,
+}
+
+/// `d` at `t` is `from.d + (t - from.t) * rise / run`.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    from: Point,
+    rise: i64,
+    run: i64,
+}
+
+const POINTS: usize = 1_024;
+const CORNERS: usize = 64;
+const ENOUGH: i64 = 30_000_000_000;
+const LONGEST: i64 = 300_000_000_000;
+/// Fewer samples than this say less about the clocks than the window before.
+const TELLING: u64 = 16;
+/// Two clocks, each slewed by at most 500 ppm (adjtimex(2)), part by at most one in so many.
+const FASTEST_DRIFT: i64 = 1_000;
+const STEP_TOLERANCE: i64 = 50_000;
+
+impl OneWayMeter {
+    pub(crate) fn new() -> OneWayMeter {
+        OneWayMeter {
+            window: None,
+            forward: Side::new(),
+            backward: Side::new(),
+            last: None,
+            closed: None,
+            remote_steps: 0,
+        }
+    }
+
+    /// Takes one exchange.
+    pub(crate) fn record(&mut self, sample: Sample) {
+        if self.last.is_some_and(|last| stepped_between(&last, &sample)) {
+            self.remote_steps += 1;
+            self.restart();
+        }
+        self.last = Some(sample);
+        let window = self.window.get_or_insert_with(|| {
+            self.forward.begin(sample.forward);
+            self.backward.begin(sample.backward);
+            Window::begin(&sample)
+        });
+        let t = window.count(&sample);
+        let kept = (window.samples - 1).is_multiple_of(window.stride);
+        self.forward.take(t, sample.forward, kept);
+        self.backward.take(t, sample.backward, kept);
+        let is_full = self.forward.points.len() == POINTS;
+        if t >= LONGEST || (is_full && t >= ENOUGH) {
+            self.close();
+        } else if is_full {
+            window.stride *= 2;
+            self.forward.thin();
+            self.backward.thin();
+        }
+    }
+
+    /// One of the clocks was stepped: differences before and after cannot be compared.
+    pub(crate) fn restart(&mut self) {
+        self.close();
+        self.last = None;
+        self.closed = None;
+    }
+
+    /// What is known so far, or nothing without samples.
+    pub(crate) fn one_way(&self) -> Option<OneWay> {
+        let mut copy = self.clone();
+        let clocks = copy.close().or(self.closed)?;
+        Some(OneWay {
+            forward: OneWayDelay {
+                queueing: copy.forward.queueing.statistic()?,
+                relative_min: clocks.forward_min,
+            },
+            backward: OneWayDelay {
+                queueing: copy.backward.queueing.statistic()?,
+                relative_min: clocks.backward_min,
+            },
+            offset: clocks.offset,
+            error: clocks.error,
+            skew_ppb: clocks.skew_ppb,
+            remote_steps: self.remote_steps,
+        })
+    }
+
+    /// Judges the window's points by its line, and keeps what it says about the clocks.
+    fn close(&mut self) -> Option<Clocks> {
+        let window = self.window.take()?;
+        let mean = i64::try_from(window.time_sum / i128::from(window.samples)).unwrap_or(window.latest);
+        let forward = self.forward.close(mean, window.stride);
+        let backward = self.backward.close(mean, window.stride);
+        if window.samples >= TELLING || self.closed.is_none() {
+            let there = self.forward.base.saturating_add(forward.at(window.latest));
+            let back = self.backward.base.saturating_add(backward.at(window.latest));
+            self.closed = Some(Clocks {
+                offset: Nanos(midpoint(there, back)),
+                error: Nanos((window.round_trip_min.0 + 1) / 2),
+                skew_ppb: (forward.ppb() - backward.ppb()) / 2,
+                forward_min: Nanos(there),
+                backward_min: Nanos(back),
+            });
+        }
+        self.closed
+    }
+}
+
+/// How far the responder's clock is ahead, if both ways took as long.
+fn midpoint(forward: i64, backward: i64) -> i64 {
+    ((i128::from(forward) - i128::from(backward)) / 2) as i64
+}
+
+/// Whether no drift and no delay can explain how two exchanges saw the responder's clock: each sees it to within
+/// half its round trip.
+fn stepped_between(a: &Sample, b: &Sample) -> bool {
+    let moved = midpoint(b.forward.0, b.backward.0) - midpoint(a.forward.0, a.backward.0);
+    let doubt = (a.round_trip().0 + b.round_trip().0) / 2;
+    let drift = (b.at - a.at).abs().0 / FASTEST_DRIFT;
+    moved.abs() > doubt + drift + STEP_TOLERANCE
+}
+
+impl Sample {
+    /// Without the residence; the clocks' distance cancels.
+    fn round_trip(&self) -> Nanos {
+        Nanos((self.forward + self.backward).0.max(0))
+    }
+}
+
+impl Window {
+    fn begin(sample: &Sample) -> Window {
+        Window {
+            begin: sample.at,
+            latest: 0,
+            samples: 0,
+            stride: 1,
+            time_sum: 0,
+            round_trip_min: sample.round_trip(),
+        }
+    }
+
+    /// Counts a sample in and gives its time. One that comes out of order is taken at the newest time: the drift
+    /// between is nothing beside a delay.
+    fn count(&mut self, sample: &Sample) -> i64 {
+        self.latest = self.latest.max((sample.at - self.begin).0);
+        self.samples += 1;
+        self.time_sum += i128::from(self.latest);
+        self.round_trip_min = self.round_trip_min.min(sample.round_trip());
+        self.latest
+    }
+}
+
+impl Side {
+    fn new() -> Side {
+        Side {
+            base: 0,
+            hull: Hull {
+                corners: Vec::with_capacity(CORNERS + 1),
+            },
+            points: Vec::with_capacity(POINTS),
+            queueing: Distribution::new(Precision::Hundredth),
+        }
+    }
+
+    fn begin(&mut self, first: Nanos) {
+        self.base = first.0;
+    }
+
+    fn take(&mut self, t: i64, difference: Nanos, kept: bool) {
+        let point = Point {
+            t,
+            d: difference.0.saturating_sub(self.base),
+        };
+        self.hull.push(point);
+        if kept {
+            self.points.push(point);
+        }
+    }
+
+    /// Keeps every second point.
+    fn thin(&mut self) {
+        let mut place = 0;
+        self.points.retain(|_| {
+            place += 1;
+            place % 2 == 1
+        });
+    }
+
+    fn close(&mut self, mean: i64, weight: u64) -> Line {
+        let line = self.hull.floor(mean);
+        for point in self.points.drain(..) {
+            self.queueing.record_n(Nanos(point.d - line.at(point.t)), weight);
+        }
+        self.hull.corners.clear();
+        line
+    }
+}
+
+impl Hull {
+    fn push(&mut self, point: Point) {
+        if let Some(last) = self.corners.last() {
+            if last.t == point.t && last.d <= point.d {
+                return;
+            }
+            if last.t == point.t {
+                self.corners.pop();
+            }
+        }
+        while let [.., a, b] = self.corners[..] {
+            if is_below(a, b, point) {
+                break;
+            }
+            self.corners.pop();
+        }
+        self.corners.push(point);
+        if self.corners.len() > CORNERS {
+            self.blunt();
+        }
+    }
+
+    /// Gives up the corner that the hull misses least.
+    fn blunt(&mut self) {
+        let depth = |place: usize| {
+            let [a, b, c] = [
+                self.corners[place - 1],
+                self.corners[place],
+                self.corners[place + 1],
+            ];
+            Line::through(a, c).at(b.t) - b.d
+        };
+        let shallowest = (1..self.corners.len() - 1).min_by_key(|&place| depth(place));
+        if let Some(place) = shallowest {
+            self.corners.remove(place);
+        }
+    }
+
+    /// The line below all points that is nearest to them in sum, no steeper than clocks can drift.
+    fn floor(&self, mean: i64) -> Line {
+        let edge = self.corners.windows(2).find(|edge| edge[1].t >= mean);
+        let line = match (edge, self.corners.first()) {
+            (Some(edge), _) => Line::through(edge[0], edge[1]),
+            (None, Some(&only)) => Line::level(only),
+            (None, None) => Line::level(Point { t: 0, d: 0 }),
+        };
+        if line.rise.saturating_abs().saturating_mul(FASTEST_DRIFT) <= line.run {
+            return line;
+        }
+        let steepest = |from| Line {
+            from,
+            rise: line.rise.signum(),
+            run: FASTEST_DRIFT,
+        };
+        let lowest = self
+            .corners
+            .iter()
+            .min_by_key(|corner| corner.d - corner.t / FASTEST_DRIFT * line.rise.signum());
+        lowest.map_or(line, |&corner| steepest(corner))
+    }
+}
+
+/// Whether `b` lies below the straight from `a` to `c`.
+fn is_below(a: Point, b: Point, c: Point) -> bool {
+    let along = |p: Point| {
+        (
+            i128::from(p.t) - i128::from(a.t),
+            i128::from(p.d) - i128::from(a.d),
+        )
+    };
+    let ((bt, bd), (ct, cd)) = (along(b), along(c));
+    bd * ct < cd * bt
+}
+
+impl Line {
+    fn through(a: Point, b: Point) -> Line {
+        Line {
+            from: a,
+            rise: b.d - a.d,
+            run: b.t - a.t,
+        }
+    }
+
+    fn level(at: Point) -> Line {
+        Line {
+            from: at,
+            rise: 0,
+            run: 1,
+        }
+    }
+
+    fn at(&self, t: i64) -> i64 {
+        let rise = (i128::from(t) - i128::from(self.from.t)) * i128::from(self.rise);
+        self.from.d + rise.div_euclid(i128::from(self.run)) as i64
+    }
+
+    fn ppb(&self) -> i64 {
+        (i128::from(self.rise) * 1_000_000_000 / i128::from(self.run)) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,63 @@
-//! A session that asks over a connection.
+//! A session that asks over one long-lived connection.
 
-use crate::{OptionsError, SessionOptions, Sink};
-use halloo_base::{Cx, Deadline, Input, Machine, StreamProber};
+use crate::account::Account;
+use crate::answer::Answer;
+use crate::backoff::Backoff;
+use crate::schedule::Schedule;
+use crate::{Break, Ended, Event, OptionsError, SessionOptions, Sink};
+use halloo_base::{
+    CloseReason, ConnId, Cx, Deadline, Heard, Input, Machine, Mono, Path, ProbeId, Progress, Stamp,
+    StreamInput, StreamProber, TxTag,
+};
+use std::time::Duration;
 
-/// Asks over one long-lived connection.
+/// Asks over one long-lived connection: a request a slot, many on the same connection.
+///
+/// Slots begin when the first attempt to connect has ended, well or badly. When the connection breaks, requests under
+/// way are lost, and the session connects again after a wait that doubles from 100 ms to 5 s with every failure and
+/// starts over with the first answer on a new connection. Slots that come while there is no connection are
+/// [`Unsent`](crate::Verdict::Unsent): lost, and counted apart. A flood has no slots while there is no connection.
 pub struct StreamSession {
-    _parts: (SessionOptions, Box<dyn StreamProber>, Box<dyn Sink>),
+    options: SessionOptions,
+    prober: Box<dyn StreamProber>,
+    sink: Box<dyn Sink>,
+    schedule: Schedule,
+    account: Account,
+    backoff: Backoff,
+    request: Vec<u8>,
+    state: State,
+    connections: u64,
+    been_up: bool,
+    started: Option<Stamp>,
+    ended: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Nothing is open; the next attempt is then.
+    Waiting(Mono),
+    /// The connection was asked for then.
+    Connecting(ConnId, Stamp),
+    /// It is up.
+    Up(Connection),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    id: ConnId,
+    path: Path,
+    /// The first probe on it: what is older went by another connection.
+    first: ProbeId,
+    /// The probe that an answer without a number is to: on a stream, answers come in the order of requests.
+    answers_next: ProbeId,
+}
+
+/// A connection takes at least this long to count as failed, however short `lost_after` is: a lost SYN is sent again
+/// after one second (RFC 6298 section 2).
+const CONNECT_AT_LEAST: Duration = Duration::from_secs(3);
+
 impl StreamSession {
-    /// A session that begins with its first input. All its memory is taken here.
+    /// A session that connects with its first input. All its memory is taken here, but for what the codec writes.
     ///
     /// # Errors
     /// Options that make no session.
@@ -20,14 +68,284 @@ impl StreamSession {
     ) -> Result<StreamSession, OptionsError> {
         options.check()?;
         Ok(StreamSession {
-            _parts: (options, prober, sink),
+            schedule: Schedule::new(&options),
+            account: Account::new(&options),
+            request: Vec::with_capacity(options.size),
+            options,
+            prober,
+            sink,
+            backoff: Backoff::default(),
+            state: State::Waiting(Mono(0)),
+            connections: 0,
+            been_up: false,
+            started: None,
+            ended: false,
         })
+    }
+
+    fn connect(&mut self, cx: &mut Cx<'_>) {
+        let id = ConnId(self.connections);
+        self.connections += 1;
+        self.prober.reset();
+        let asked = cx.env.clock.stamp();
+        cx.out.connect(id, self.options.path);
+        self.state = State::Connecting(id, asked);
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: StreamInput<'_>) {
+        match (self.state, input) {
+            (State::Connecting(own, asked), StreamInput::Opened { path, at }) if own == id => {
+                self.opened(cx, own, asked, path, at);
+            }
+            (State::Connecting(own, _), StreamInput::Closed(why)) if own == id => {
+                self.broken(cx, Break::Closed(why));
+            }
+            (State::Up(own), StreamInput::Data { bytes, at }) if own.id == id => {
+                self.receive(cx, own, bytes, at);
+            }
+            (State::Up(own), StreamInput::Closed(why)) if own.id == id => self.broken(cx, Break::Closed(why)),
+            (State::Up(own), StreamInput::Finished) if own.id == id => {
+                cx.out.abort(id);
+                self.broken(cx, Break::Finished);
+            }
+            // What comes from a connection that was given up means nothing any more.
+            _ => {}
+        }
+    }
+
+    fn opened(&mut self, cx: &mut Cx<'_>, id: ConnId, asked: Stamp, path: Path, at: Stamp) {
+        let connect = at.mono - asked.mono;
+        self.account.statistics.connect.record(connect);
+        self.account.counts.reconnects += u64::from(self.been_up);
+        self.been_up = true;
+        let next = self.account.next_id();
+        self.state = State::Up(Connection {
+            id,
+            path,
+            first: next,
+            answers_next: next,
+        });
+        self.schedule.begin(cx.now());
+        self.sink.record(Event::Opened {
+            session: self.options.id,
+            path,
+            at,
+            connect,
+        });
+    }
+
+    /// The connection is of no more use (and already dropped), or never came up.
+    fn broken(&mut self, cx: &mut Cx<'_>, why: Break) {
+        let was_up = matches!(self.state, State::Up(_));
+        self.account.counts.broken += u64::from(was_up);
+        self.account.counts.connect_failures += u64::from(!was_up);
+        if let Break::Closed(CloseReason::ConnectFailed(error) | CloseReason::Broken(error)) = why
+            && !was_up
+        {
+            self.account.unreachable.count(error);
+        }
+        let retry_in = self.backoff.next(cx.env.rng);
+        self.state = State::Waiting(cx.now() + retry_in);
+        self.schedule.begin(cx.now());
+        let lost = self.account.lose_all(&mut *self.sink);
+        self.sink.record(Event::Broken {
+            session: self.options.id,
+            at: cx.now(),
+            why,
+            lost,
+            retry_in,
+        });
+    }
+
+    /// Takes as many answers as the bytes hold.
+    fn receive(&mut self, cx: &mut Cx<'_>, mut own: Connection, mut bytes: &[u8], at: Stamp) {
+        while !bytes.is_empty() {
+            match self.prober.receive(bytes) {
+                Progress::Partial(_) => return,
+                Progress::Foreign(what) => return self.foreign(cx, own.id, what),
+                Progress::Heard(used, heard) => {
+                    let Some(id) = self.resolve(&own, &heard) else {
+                        return self.foreign(cx, own.id, "an answer to nothing that was asked");
+                    };
+                    own.answers_next = own.answers_next.max(ProbeId(id.0 + 1));
+                    self.state = State::Up(own);
+                    self.backoff.reset();
+                    let answer = Answer {
+                        id,
+                        reflection: heard.reflection,
+                        path: own.path,
+                        marks: None,
+                        at,
+                        handled: cx.env.clock.stamp(),
+                        bytes: used,
+                    };
+                    self.account.answered(&answer, &mut *self.sink);
+                    bytes = bytes.get(used.max(1)..).unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    fn resolve(&self, own: &Connection, heard: &Heard) -> Option<ProbeId> {
+        let newest = ProbeId(self.account.next_id().0.checked_sub(1)?);
+        let id = match heard.bits {
+            0 => Some(own.answers_next),
+            _ => heard.resolve(newest),
+        };
+        id.filter(|id| (own.first..=newest).contains(id))
+    }
+
+    fn foreign(&mut self, cx: &mut Cx<'_>, id: ConnId, what: &'static str) {
+        self.account.unused(halloo_base::Reason::Foreign);
+        cx.out.abort(id);
+        self.broken(cx, Break::Foreign(what));
+    }
+
+    /// Connects, or gives an attempt up, when it is time.
+    fn keep_connected(&mut self, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Waiting(until) if until <= cx.now() && !self.schedule.is_exhausted() => self.connect(cx),
+            State::Connecting(id, asked) if self.gives_up_at(&asked) <= cx.now() => {
+                cx.out.abort(id);
+                self.broken(cx, Break::ConnectTimeout);
+            }
+            _ => {}
+        }
+    }
+
+    fn gives_up_at(&self, asked: &Stamp) -> Mono {
+        asked.mono + self.options.lost_after.max(CONNECT_AT_LEAST)
+    }
+
+    /// Sends what is due, or counts what cannot be.
+    fn send(&mut self, cx: &mut Cx<'_>) {
+        while self.next_slot().is_some_and(|at| at <= cx.now()) {
+            let Some(slot) = self.schedule.take(cx.now(), self.account.in_flight()) else {
+                return;
+            };
+            let sink = &mut *self.sink;
+            self.account.make_room(sink);
+            let State::Up(own) = self.state else {
+                let (t1, path) = (cx.env.clock.stamp(), self.options.path);
+                self.account.unsent(slot, t1, path, self.options.size, sink);
+                continue;
+            };
+            let id = self.account.next_id();
+            self.request.clear();
+            self.prober.request(&mut cx.env, id, &mut self.request);
+            let t1 = cx.env.clock.stamp();
+            let tag = self.options.departure_stamps.then_some(TxTag(id.0));
+            cx.out.write(own.id, tag, &self.request);
+            self.account.sent(slot, t1, own.path, self.request.len(), sink);
+        }
+    }
+
+    fn next_slot(&self) -> Option<Mono> {
+        let can_flood = matches!(self.state, State::Up(_));
+        self.schedule
+            .next(self.account.in_flight())
+            .filter(|_| can_flood || !self.options.is_flood())
+    }
+
+    fn is_decided(&self) -> bool {
+        self.schedule.is_exhausted() && self.account.is_decided()
+    }
+
+    /// Until when the end waits for the last departure stamp, once all else is decided.
+    fn departure_awaited(&self) -> Option<Mono> {
+        self.account.departure_awaited().filter(|_| self.is_decided())
+    }
+
+    fn end(&mut self, cx: &mut Cx<'_>, why: Ended) {
+        match self.state {
+            State::Up(own) => cx.out.finish(own.id),
+            State::Connecting(id, _) => cx.out.abort(id),
+            State::Waiting(_) => {}
+        }
+        self.account.close(cx.now(), &mut *self.sink);
+        self.ended = true;
+        self.report(cx, Some(why));
+    }
+
+    fn report(&mut self, cx: &mut Cx<'_>, ended: Option<Ended>) {
+        let Some(started) = self.started else { return };
+        let summary = self
+            .account
+            .summary(started, cx.now(), ended, self.schedule.missed());
+        self.sink.record(Event::Summary(Box::new(summary)));
+    }
+
+    fn ends_at(&self) -> Option<Mono> {
+        Some(self.started?.mono + self.options.deadline?)
     }
 }
 
 impl Machine for StreamSession {
-    fn handle(&mut self, _cx: &mut Cx<'_>, _input: Input<'_>) {}
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        if self.ended {
+            return;
+        }
+        if self.started.is_none() {
+            self.started = Some(cx.env.clock.stamp());
+        }
+        let sink = &mut *self.sink;
+        match input {
+            Input::Stream(id, input) => self.stream(cx, id, input),
+            Input::Departed(tag, at) => self.account.departed(ProbeId(tag.0), at, sink),
+            Input::Unreachable(report) => self.account.refused(cx.now(), &report, None, sink),
+            Input::LinkChanged(link, up) => {
+                sink.record(Event::LinkChanged {
+                    session: self.options.id,
+                    at: cx.now(),
+                    link,
+                    up,
+                });
+            }
+            Input::Report => self.report(cx, None),
+            Input::Stop => return self.end(cx, Ended::Stopped),
+            _ => {}
+        }
+        if self.ends_at().is_some_and(|at| at <= cx.now()) {
+            return self.end(cx, Ended::Deadline);
+        }
+        self.account.advance(cx.now(), &mut *self.sink);
+        self.keep_connected(cx);
+        self.send(cx);
+        if self.is_decided() && self.departure_awaited().is_none_or(|until| until <= cx.now()) {
+            self.end(cx, Ended::Complete);
+        }
+    }
+
     fn deadline(&self) -> Option<Deadline> {
-        None
+        if self.ended {
+            return None;
+        }
+        if self.started.is_none() {
+            return Some(Deadline::new(Mono(0), "start"));
+        }
+        let slot = self.next_slot().map(|at| Deadline {
+            at,
+            why: "slot",
+            exact: self.schedule.is_exact(),
+        });
+        let connection = match self.state {
+            State::Waiting(until) => {
+                (!self.schedule.is_exhausted()).then(|| Deadline::new(until, "reconnect"))
+            }
+            State::Connecting(_, asked) => Some(Deadline::new(self.gives_up_at(&asked), "connect")),
+            State::Up(_) => None,
+        };
+        let end = self.ends_at().map(|at| Deadline::new(at, "end"));
+        let departure = self.departure_awaited().map(|at| Deadline::new(at, "departure"));
+        [connection, end, departure, self.account.deadline()]
+            .into_iter()
+            .fold(slot, Deadline::earlier)
+    }
+
+    fn finished(&self) -> bool {
+        self.ended
     }
 }
+
+#[cfg(test)]
+mod tests;

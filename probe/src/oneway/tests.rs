@@ -1,0 +1,184 @@
+use super::*;
+use halloo_base::Rng;
+
+const SECOND: i64 = 1_000_000_000;
+
+/// A path with known delays and a responder whose clock is known to be wrong.
+struct World {
+    forward: i64,
+    backward: i64,
+    offset: i64,
+    drift_ppb: i64,
+    rng: Rng,
+}
+
+impl World {
+    fn new(offset: i64, drift_ppb: i64) -> World {
+        World {
+            forward: 3_000_000,
+            backward: 1_000_000,
+            offset,
+            drift_ppb,
+            rng: Rng::new(11),
+        }
+    }
+
+    fn ahead(&self, t: i64) -> i64 {
+        self.offset + (i128::from(t) * i128::from(self.drift_ppb) / 1_000_000_000) as i64
+    }
+
+    fn sample(&mut self, t: i64, queue_forward: i64, queue_backward: i64) -> Sample {
+        Sample {
+            at: Mono(5_000 + t as u64),
+            forward: Nanos(self.forward + queue_forward + self.ahead(t)),
+            backward: Nanos(self.backward + queue_backward - self.ahead(t)),
+        }
+    }
+
+    /// A way that is idle for a quarter of the time and queues up to `most` otherwise.
+    fn queue(&mut self, most: u64) -> i64 {
+        if self.rng.chance(0.25) {
+            0
+        } else {
+            self.rng.below(most) as i64
+        }
+    }
+}
+
+fn near(value: i64, expected: i64, tolerance: i64) {
+    assert!(
+        (value - expected).abs() <= tolerance,
+        "{value} is not {expected} ± {tolerance}"
+    );
+}
+
+#[test]
+fn nothing_recorded_says_nothing() {
+    assert_eq!(OneWayMeter::new().one_way(), None);
+}
+
+#[test]
+fn five_seconds_of_offset_and_fifty_ppm_of_drift_leave_the_queueing_right() {
+    let mut world = World::new(5 * SECOND, 50_000);
+    let mut meter = OneWayMeter::new();
+    for k in 0..3_000i64 {
+        let (there, back) = (world.queue(2_000_000), world.queue(400_000));
+        meter.record(world.sample(k * SECOND / 10, there, back));
+    }
+    let said = meter.one_way().expect("it was told 3,000 exchanges");
+    near(said.forward.queueing.p50.0, 667_000, 70_000);
+    near(said.forward.queueing.p99.0, 1_973_000, 60_000);
+    near(said.backward.queueing.p50.0, 133_000, 15_000);
+    near(said.backward.queueing.p99.0, 395_000, 12_000);
+    near(said.skew_ppb, 50_000, 200);
+    assert_eq!(said.error, Nanos(2_000_000), "half of 4 ms");
+    near(said.offset.0, world.ahead(2_999 * SECOND / 10), said.error.0);
+    assert_eq!(said.remote_steps, 0);
+}
+
+#[test]
+fn the_floor_is_found_though_the_minimum_comes_once_in_a_while() {
+    let mut world = World::new(-7 * SECOND, -30_000);
+    let mut meter = OneWayMeter::new();
+    for k in 0..250i64 {
+        let queue = if k % 40 == 3 { 0 } else { 5_000_000 };
+        meter.record(world.sample(k * SECOND, queue, 0));
+    }
+    let said = meter.one_way().expect("it was told 250 exchanges");
+    near(said.forward.queueing.p50.0, 5_000_000, 60_000);
+    near(said.backward.queueing.max.0, 0, 10);
+    near(said.skew_ppb, -30_000, 20);
+}
+
+#[test]
+fn drift_is_not_taken_for_queueing_over_many_windows() {
+    let mut world = World::new(SECOND, 100_000);
+    let mut meter = OneWayMeter::new();
+    for k in 0..10_000i64 {
+        meter.record(world.sample(k * SECOND, 0, 0));
+    }
+    let said = meter.one_way().expect("it was told 10,000 exchanges");
+    near(said.forward.queueing.max.0, 0, 10);
+    near(said.backward.queueing.max.0, 0, 10);
+    assert_eq!(said.forward.queueing.count, 10_000);
+}
+
+#[test]
+fn a_step_of_the_responders_clock_is_counted_and_is_no_delay() {
+    let mut world = World::new(0, 0);
+    let mut meter = OneWayMeter::new();
+    for k in 0..200i64 {
+        if k == 100 {
+            world.offset += 10_000_000;
+        }
+        meter.record(world.sample(k * SECOND / 10, 0, 0));
+    }
+    let said = meter.one_way().expect("it was told 200 exchanges");
+    assert_eq!(said.remote_steps, 1);
+    near(said.forward.queueing.max.0, 0, 10);
+    near(said.offset.0, 10_000_000, said.error.0);
+}
+
+#[test]
+fn a_long_queue_is_no_step() {
+    let mut world = World::new(0, 0);
+    let mut meter = OneWayMeter::new();
+    for k in 0..200i64 {
+        meter.record(world.sample(k * SECOND / 10, if k == 100 { 900_000_000 } else { 0 }, 0));
+    }
+    let said = meter.one_way().expect("it was told 200 exchanges");
+    assert_eq!(
+        (said.remote_steps, said.forward.queueing.max),
+        (0, Nanos(900_000_000))
+    );
+}
+
+#[test]
+fn a_flood_of_samples_fits_into_the_memory_of_a_few() {
+    let mut world = World::new(0, 20_000);
+    let mut meter = OneWayMeter::new();
+    for k in 0..200_000i64 {
+        let queue = world.queue(100_000);
+        meter.record(world.sample(k * 10_000, queue, 0));
+        assert!(meter.forward.points.len() < POINTS && meter.forward.hull.corners.len() <= CORNERS);
+    }
+    assert_eq!(meter.forward.points.capacity(), POINTS);
+    let said = meter.one_way().expect("it was told 200,000 exchanges");
+    near(said.forward.queueing.p50.0, 33_333, 5_000);
+}
+
+#[test]
+fn a_hull_with_too_many_corners_gives_up_the_bluntest() {
+    let mut hull = Hull { corners: Vec::new() };
+    // A parabola: each point is a corner.
+    for t in -100i64..=100 {
+        hull.push(Point { t: t + 100, d: t * t });
+    }
+    assert_eq!(hull.corners.len(), CORNERS);
+    assert!(hull.corners.windows(3).all(|c| is_below(c[0], c[1], c[2])));
+}
+
+#[test]
+fn no_line_is_steeper_than_clocks_drift() {
+    let mut hull = Hull { corners: Vec::new() };
+    hull.push(Point { t: 0, d: 0 });
+    hull.push(Point {
+        t: 1_000_000,
+        d: 500_000,
+    });
+    let line = hull.floor(500_000);
+    assert_eq!(line.ppb(), 1_000_000);
+    assert!(line.at(0) <= 0 && line.at(1_000_000) <= 500_000);
+}
+
+#[test]
+fn clocks_half_a_century_apart_are_no_trouble() {
+    let mut world = World::new(-1_700_000_000 * SECOND, 0);
+    let mut meter = OneWayMeter::new();
+    for k in 0..100i64 {
+        meter.record(world.sample(k * SECOND, k % 7 * 1_000, 0));
+    }
+    let said = meter.one_way().expect("it was told 100 exchanges");
+    near(said.offset.0, -1_700_000_000 * SECOND, said.error.0);
+    near(said.forward.queueing.max.0, 6_000, 100);
+}

@@ -1,0 +1,136 @@
+//! All distributions of a session.
+
+use crate::oneway::{OneWayMeter, Sample};
+use crate::statistic::{Distribution, Precision};
+use crate::{Budget, Exchange, Sources};
+use halloo_base::{Nanos, Stamp, StampSource};
+
+/// What is measured, each quantity where it becomes known.
+#[derive(Debug)]
+pub(crate) struct Statistics {
+    pub(crate) wire: Distribution,
+    pub(crate) host: Distribution,
+    pub(crate) intended: Distribution,
+    pub(crate) ipdv: Distribution,
+    pub(crate) connect: Distribution,
+    pub(crate) one_way: OneWayMeter,
+    pub(crate) sources: Sources,
+    slot_error: Distribution,
+    send_delay: Distribution,
+    receive_delay: Distribution,
+    residence: Distribution,
+    residence_exact: u64,
+    planned: bool,
+}
+
+impl Statistics {
+    /// `planned`: there are slots, so that lateness means something.
+    pub(crate) fn new(planned: bool) -> Statistics {
+        let [wire, host, intended] = [0; 3].map(|_| Distribution::new(Precision::Thousandth));
+        let coarse = || Distribution::new(Precision::Hundredth);
+        Statistics {
+            wire,
+            host,
+            intended,
+            ipdv: coarse(),
+            connect: coarse(),
+            one_way: OneWayMeter::new(),
+            sources: Sources::default(),
+            slot_error: coarse(),
+            send_delay: coarse(),
+            receive_delay: coarse(),
+            residence: coarse(),
+            residence_exact: 0,
+            planned,
+        }
+    }
+
+    /// A probe left.
+    pub(crate) fn sent(&mut self, exchange: &Exchange) {
+        if self.planned {
+            self.slot_error.record(exchange.slot_error);
+        }
+    }
+
+    /// A probe was answered for the first time.
+    pub(crate) fn answered(&mut self, exchange: &Exchange) {
+        if let Some(host) = exchange.host {
+            self.host.record(host);
+        }
+        if let Some(intended) = exchange.intended.filter(|_| self.planned) {
+            self.intended.record(intended);
+        }
+        if let (Some(user), Some(kernel)) = (exchange.t4, exchange.t4_kernel) {
+            self.receive_delay.record(user.mono - kernel.mono);
+        }
+    }
+
+    /// All is known about an answered probe. `comparable`: the wall clock has not been stepped since it left.
+    pub(crate) fn settled(&mut self, exchange: &Exchange, comparable: bool) {
+        if let Some(wire) = exchange.wire {
+            self.wire.record(wire);
+        }
+        if let Some(kernel) = exchange.t1_kernel {
+            self.send_delay.record(kernel.mono - exchange.t1.mono);
+        }
+        if let Some(residence) = exchange.residence {
+            self.residence.record(residence.span);
+            self.residence_exact += u64::from(residence.exact);
+        }
+        if comparable && let Some(sample) = one_way_sample(exchange) {
+            self.one_way.record(sample);
+        }
+        self.count_sources(exchange);
+    }
+
+    /// Two neighbouring probes are settled.
+    pub(crate) fn neighbours(&mut self, a: Nanos, b: Nanos) {
+        self.ipdv.record((a - b).abs());
+    }
+
+    pub(crate) fn budget(&self) -> Budget {
+        Budget {
+            slot_error: self.slot_error.statistic(),
+            send_delay: self.send_delay.statistic(),
+            receive_delay: self.receive_delay.statistic(),
+            residence: self.residence.statistic(),
+            residence_exact: self.residence_exact,
+        }
+    }
+
+    fn count_sources(&mut self, exchange: &Exchange) {
+        let sources = &mut self.sources;
+        *match exchange.t1_kernel.map(|stamp| stamp.source) {
+            Some(StampSource::Hardware) => &mut sources.t1_hardware,
+            Some(StampSource::Kernel) => &mut sources.t1_kernel,
+            Some(StampSource::User) | None => &mut sources.t1_user,
+        } += 1;
+        *match exchange.t4_kernel.map(|stamp| stamp.source) {
+            Some(StampSource::Hardware) => &mut sources.t4_hardware,
+            Some(StampSource::Kernel) => &mut sources.t4_kernel,
+            Some(StampSource::User) | None => &mut sources.t4_user,
+        } += 1;
+        if exchange.t2.is_some() {
+            let by_kernel = exchange.t2_kernel;
+            *if by_kernel {
+                &mut sources.t2_kernel
+            } else {
+                &mut sources.t2_user
+            } += 1;
+        }
+    }
+}
+
+/// The best stamps of each instant: the kernel's where there are some, this process's otherwise.
+fn one_way_sample(exchange: &Exchange) -> Option<Sample> {
+    if exchange.clock_stepped {
+        return None;
+    }
+    let t1: Stamp = exchange.t1_kernel.unwrap_or(exchange.t1);
+    let t4: Stamp = exchange.t4_kernel.or(exchange.t4)?;
+    Some(Sample {
+        at: t4.mono,
+        forward: exchange.t2? - t1.wall,
+        backward: t4.wall - exchange.t3?,
+    })
+}
