@@ -20,12 +20,15 @@ impl Hogs {
         let threads = (0..count)
             .map(|_| {
                 let (enough, begun) = (Arc::clone(&enough), Arc::clone(&begun));
-                thread::spawn(move || {
+                let burn = move || {
                     begun.wait();
                     while !enough.load(Ordering::Relaxed) {
                         spin_loop();
                     }
-                })
+                };
+                // Named, so that `top` tells them from what is measured.
+                let thread = thread::Builder::new().name("hog".to_owned()).spawn(burn);
+                thread.expect("the machine has room for a thread")
             })
             .collect();
         begun.wait();

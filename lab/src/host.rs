@@ -186,6 +186,8 @@ impl Host {
         for scope in ["all", "default"] {
             self.sysctl(&format!("net.ipv6.conf.{scope}.accept_dad"), "0");
             self.sysctl(&format!("net.ipv6.conf.{scope}.router_solicitations"), "0");
+            // Else the second address of a network goes with the first, which a change of address must not do.
+            self.sysctl(&format!("net.ipv4.conf.{scope}.promote_secondaries"), "1");
         }
         self.ip(&["link", "set", "lo", "up"]);
     }
