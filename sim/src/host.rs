@@ -200,6 +200,12 @@ impl Host {
             || (self.interfaces.is_empty() && self.addresses.contains(&address))
     }
 
+    /// Whether the interface at this wire has the address: others of the host's are not reached by it.
+    pub(crate) fn answers_on(&self, wire: usize, address: IpAddr) -> bool {
+        let found = self.interfaces.iter().find(|interface| interface.wire == wire);
+        found.is_some_and(|interface| interface.addresses.contains(&address))
+    }
+
     pub(crate) fn interface(&self, link: LinkId) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| interface.link == link)
     }

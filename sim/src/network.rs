@@ -476,7 +476,7 @@ impl World {
         let (far, outside) = self.wires[wire].ends[1 - end];
         let there = |yes: bool| if yes { Leads::There } else { Leads::Nowhere };
         match &self.nodes[far].place {
-            Place::Host(host) => there(host.owns(remote) && !remote.is_loopback()),
+            Place::Host(host) => there(host.answers_on(wire, remote)),
             Place::Nat(nat) if outside => there(nat.address() == remote),
             Place::Nat(nat) if nat.address() == remote => Leads::There,
             Place::Cloud | Place::Nat(_) => {

@@ -68,6 +68,8 @@ pub(crate) struct Side {
     unread_at: Option<Stamp>,
     read: u64,
     notified: bool,
+    /// Whether bytes wait for more to come.
+    merging: bool,
     reading: bool,
     /// The machine wants to hear no more of it.
     pub(crate) aborted: bool,
@@ -92,6 +94,7 @@ impl Side {
             unread_at: None,
             read: 0,
             notified: false,
+            merging: false,
             reading: true,
             aborted: false,
         }
@@ -459,8 +462,12 @@ impl World {
             return;
         }
         state.unread_at = Some(at);
+        if state.merging {
+            return;
+        }
         let share = self.host_ref(Node(node)).options.merge;
         if self.rng.chance(share) {
+            self.conns[conn].sides[side].merging = true;
             self.schedule(self.now + MERGE_WAIT, Event::Readable { conn, side });
         } else {
             self.readable(conn, side);
@@ -470,6 +477,7 @@ impl World {
     /// Tells a machine that there is something to read, or that nothing more will come.
     pub(crate) fn readable(&mut self, conn: usize, side: usize) {
         let state = &mut self.conns[conn].sides[side];
+        state.merging = false;
         if state.state != State::Open || !state.reading {
             return;
         }

@@ -121,6 +121,8 @@ impl World {
     }
 
     /// Joins two nodes by a wire that behaves the same in both directions.
+    ///
+    /// A host's first wire gets the host's addresses; later ones have none until [`World::set_addresses`].
     pub fn join(&mut self, a: Node, b: Node, quality: Quality) -> Wire {
         self.wire([(a, false), (b, false)], quality)
     }
