@@ -25,7 +25,7 @@ pub(crate) struct AccessTable {
     v6: Vec<Edge>,
 }
 
-/// From `from` up to the next edge, addresses are allowed or not.
+/// From `from` up to the next edge, addresses are allowed or not. Of two with the same `from` the later holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edge {
     from: u128,
@@ -119,7 +119,6 @@ fn close(edges: &mut Vec<Edge>, around: &mut Vec<Span>, next: Option<u128>) {
 }
 
 fn change(edges: &mut Vec<Edge>, from: u128, allowed: bool) {
-    edges.pop_if(|edge| edge.from == from);
     if edges.last().is_none_or(|edge| edge.allowed) != allowed {
         edges.push(Edge { from, allowed });
     }

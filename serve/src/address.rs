@@ -127,7 +127,10 @@ mod tests {
     fn a_source_is_one_ipv4_address_or_one_ipv6_half() {
         assert_ne!(Source::of(ip("192.0.2.1")), Source::of(ip("192.0.2.2")));
         assert_eq!(Source::of(ip("192.0.2.1")), Source::of(ip("::ffff:192.0.2.1")));
-        assert_eq!(Source::of(ip("2001:db8::1")), Source::of(ip("2001:db8::ffff:2")));
+        assert_eq!(
+            Source::of(ip("2001:db8::1")),
+            Source::of(ip("2001:db8::ffff:0:0:2"))
+        );
         assert_ne!(Source::of(ip("2001:db8::1")), Source::of(ip("2001:db8:0:1::1")));
     }
 }

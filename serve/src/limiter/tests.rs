@@ -263,6 +263,14 @@ fn an_odd_rate_does_not_drift() {
 }
 
 #[test]
+fn a_rate_that_is_no_whole_number_of_nanoseconds_is_not_exceeded() {
+    // 16.7 ns apart, so 17: 58,823,529 a second.
+    let mut limiter = limiter(&only_per_source(60_000_000, 1));
+    let asked = (0..=17_000).filter(|ns| ask(&mut limiter, START + ns, stranger(1)).is_ok());
+    assert_eq!(asked.count(), 1 + 1_000);
+}
+
+#[test]
 fn sources_beyond_the_table_forget_the_fullest_bucket_and_keep_the_emptiest() {
     let limits = Limits {
         sources: 64,
