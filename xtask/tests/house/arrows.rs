@@ -48,6 +48,21 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        name: "halloo-fuzz",
+        imports: &["halloo-base", "halloo-protocols"],
+    },
+    Room {
+        name: "halloo-bench",
+        imports: &[
+            "halloo-base",
+            "halloo-protocols",
+            "halloo-serve",
+            "halloo-probe",
+            "halloo-io",
+            "halloo-lab",
+        ],
+    },
+    Room {
         name: "xtask",
         imports: &[],
     },

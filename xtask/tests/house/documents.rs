@@ -51,6 +51,28 @@ fn every_dependency_has_its_reason_and_every_reason_its_dependency() {
 }
 
 #[test]
+fn every_counter_is_explained_to_those_who_read_it() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let pages = read("docs/serve.md") + &read("docs/ping.md");
+    let source = read("base/src/count.rs");
+    let names: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix("\",")?.split_once(" = \""))
+        .map(|(_, name)| name)
+        .collect();
+    assert!(
+        names.len() > 15,
+        "the list of reasons in base/src/count.rs has another shape now: {names:?}"
+    );
+    for name in names {
+        assert!(
+            pages.contains(&format!("`{name}`")),
+            "no page explains the counter {name}"
+        );
+    }
+}
+
+#[test]
 fn every_dependency_comes_from_the_one_public_registry() {
     let lock: toml::Table =
         toml::from_str(&std::fs::read_to_string(root().join("Cargo.lock")).unwrap()).unwrap();
