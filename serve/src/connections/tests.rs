@@ -27,6 +27,13 @@ fn slots_are_used_again() {
         }
     }
     assert_eq!((connections.len(), connections.entries.len()), (3, 4));
+    for round in 1..10 {
+        while let Some(id) = connections.oldest().map(|oldest| oldest.id) {
+            connections.remove(id);
+        }
+        (0..4).for_each(|n| connections.insert(connection(round * 100_000 + n, n)));
+    }
+    assert_eq!((connections.len(), connections.entries.len()), (4, 4));
 }
 
 proptest! {
