@@ -1,0 +1,29 @@
+//! What a stranger can send, sent: one function for each parser or small machine that reads foreign bytes.
+//!
+//! A target takes any bytes and panics if what it drives breaks a promise. The same function serves the smoke test
+//! (`cargo test -p halloo-fuzz`), the fuzzer that coverage guides, and the replay of a finding: README.md.
+#![forbid(unsafe_code)]
+
+mod feed;
+mod probe;
+mod prober;
+mod responder;
+pub mod seeds;
+mod stream;
+mod surroundings;
+
+/// A fuzz target: its name, which is also its folder in `corpus/`, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target. One more is one line here and a folder of seeds.
+pub const TARGETS: &[Target] = &[
+    ("probe_parse", probe::parse),
+    ("tcp_prober_stream", stream::tcp_prober),
+    ("udp_prober_recognise", prober::udp_recognise),
+    ("udp_responder", responder::udp_echo),
+];
+
+/// The target of this name.
+pub fn by_name(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|(known, _)| *known == name)
+}
