@@ -10,9 +10,7 @@ use crate::{
     Counts, Direction, Ended, Event, Exchange, LossCause, Observed, SessionOptions, Sink, Summary, Unused,
     Verdict,
 };
-use halloo_base::{
-    Deadline, Mono, Nanos, Path, ProbeId, Reason, Stamp, StampSource, Unreachable, UnreachableError,
-};
+use halloo_base::{Deadline, Mono, Nanos, Path, ProbeId, Reason, Stamp, StampSource, Unreachable};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -402,7 +400,6 @@ impl Account {
         self.ring.push(Probe {
             exchange,
             request: Request::Unknown,
-            received: None,
             refused: None,
             steps: self.steps.count(),
             settled: false,
@@ -518,6 +515,3 @@ impl Request {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

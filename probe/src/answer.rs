@@ -55,7 +55,6 @@ impl Account {
             return;
         };
         probe.request = Request::Arrived;
-        probe.received = answer.reflection.map(|told| told.received);
         probe.settled = false;
         let exchange = &mut probe.exchange;
         exchange.verdict = if in_time { Verdict::Answered } else { Verdict::Late };
@@ -74,9 +73,9 @@ impl Account {
             return;
         };
         self.counts.duplicates += 1;
-        if let (Some(first), Some(told)) = (probe.received, answer.reflection) {
+        if let (Some(first), Some(told)) = (probe.exchange.t2, answer.reflection) {
             // One arrival at the responder makes one answer: two arrivals are two requests.
-            let is_forward = first != told.received;
+            let is_forward = first != told.received_at;
             self.counts.duplicates_forward += u64::from(is_forward);
             self.counts.duplicates_backward += u64::from(!is_forward);
             self.order.arrival(Some(told.received));

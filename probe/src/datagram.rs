@@ -188,11 +188,7 @@ impl Machine for DatagramSession {
             exact: self.schedule.is_exact(),
         });
         let end = self.ends_at().map(|at| Deadline::new(at, "end"));
-        let awaited = self
-            .account
-            .departure_awaited()
-            .filter(|_| self.schedule.is_exhausted());
-        let departure = awaited.map(|at| Deadline::new(at, "departure"));
+        let departure = self.departure_awaited().map(|at| Deadline::new(at, "departure"));
         [end, departure, self.account.deadline()]
             .into_iter()
             .fold(slot, Deadline::earlier)

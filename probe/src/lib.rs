@@ -30,6 +30,8 @@ mod statistics;
 mod steps;
 mod stream;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod unreachable;
 mod wire;
 

@@ -10,8 +10,6 @@ pub(crate) struct Probe {
     pub(crate) exchange: Exchange,
     /// What is known of the request at the responder.
     pub(crate) request: Request,
-    /// The responder's count of requests at the first answer.
-    pub(crate) received: Option<u32>,
     /// Somebody said that it does not get through.
     pub(crate) refused: Option<Refusal>,
     /// How many steps of the clock there had been when it left.

@@ -1,0 +1,122 @@
+//! Hosts that refuse and clocks that step.
+
+use super::*;
+
+fn refusal(tag: u64, reporter: Option<&str>) -> Input<'static> {
+    Input::Unreachable(Unreachable {
+        path: path(),
+        tag: Some(TxTag(tag)),
+        reporter: reporter.map(|ip| ip.parse().unwrap()),
+        error: UnreachableError(113),
+    })
+}
+
+#[test]
+fn unreachable_is_told_and_counted_and_the_session_goes_on() {
+    let mut bench = start(options(10));
+    bench.give(refusal(0, Some("192.0.2.254")));
+    bench.run_to(11);
+    bench.give(refusal(1, None));
+    bench.run_to(65);
+    assert_eq!(bench.sent.len(), 7, "it keeps trying");
+    let verdicts: Vec<_> = bench.exchanges().iter().map(|e| e.verdict).collect();
+    assert_eq!(
+        verdicts,
+        [lost(Direction::Unknown, LossCause::Unreachable), Verdict::Unsent]
+    );
+    let summary = bench.summary();
+    assert_eq!(summary.unreachable, [(UnreachableError(113), 2)]);
+    assert_eq!((summary.counts.unsent, summary.counts.lost()), (1, 2));
+    let told = |event: &Event| matches!(event, Event::Unreachable { seq: Some(_), .. });
+    assert_eq!(bench.events().iter().filter(|event| told(event)).count(), 2);
+}
+
+#[test]
+fn nobody_waits_at_the_end_for_what_cannot_be_reached() {
+    let mut bench = start(counted(1));
+    bench.give(refusal(0, Some("192.0.2.254")));
+    assert!(bench.machine.finished());
+    assert_eq!(bench.summary().counts.lost(), 1);
+    assert!(!bench.summary().all_answered());
+}
+
+#[test]
+fn an_answer_is_better_news_than_a_refusal() {
+    let mut bench = start(counted(2));
+    bench.give(refusal(0, Some("192.0.2.254")));
+    bench.hear_after(1, 0);
+    bench.hear_after(11, 1);
+    bench.run_to(40);
+    let summary = bench.summary();
+    assert_eq!(
+        (summary.ended, summary.counts.answered),
+        (Some(Ended::Complete), 2)
+    );
+}
+
+#[test]
+fn a_request_that_cannot_be_made_ends_the_session_and_says_so() {
+    let mut bench = start(SessionOptions {
+        size: 4,
+        ..options(10)
+    });
+    let summary = bench.summary();
+    assert_eq!(
+        (summary.ended, summary.counts.unsent),
+        (Some(Ended::Unsendable), 1)
+    );
+    assert!(bench.sent.is_empty());
+    assert!(bench.machine.finished());
+}
+
+#[test]
+fn a_step_of_the_wall_clock_marks_the_exchange_and_no_other() {
+    let mut bench = start(options(10));
+    bench.hear_after(1, 0);
+    bench.run_to(11);
+    bench.stepped = 3_000_000;
+    bench.hear(1, None);
+    bench.hear_after(21, 2);
+    let marked: Vec<_> = bench.exchanges().iter().map(|e| e.clock_stepped).collect();
+    assert_eq!(marked, [false, true, false]);
+    let counts = bench.summary().counts;
+    assert_eq!(
+        (counts.clock_steps, counts.clock_stepped_by),
+        (1, Nanos(3_000_000))
+    );
+    assert_eq!(bench.exchanges()[1].host, Some(Nanos(1_000_000)), "monotonic");
+}
+
+#[test]
+fn a_kernel_stamp_that_a_step_moved_is_not_believed() {
+    let mut bench = start(options(10));
+    bench.run_to(1);
+    bench.stepped = 500_000_000;
+    // Taken on the wall clock before the step, read back with the distance of the clocks after it.
+    bench.depart(0, 1_000 * MS - 500_000_000);
+    bench.hear(0, None);
+    let summary = bench.summary();
+    assert_eq!((summary.wire, summary.counts.wire_spoilt), (None, 1));
+    assert_eq!(summary.host.map(|host| host.max), Some(Nanos(1_000_000)));
+}
+
+#[test]
+fn a_wire_time_below_zero_is_zero_and_counted() {
+    let mut bench = start(options(10));
+    bench.depart(0, bench.now);
+    bench.now += 5_000;
+    let follow_up = Some(FollowUp {
+        low_bits: 0,
+        residence: Nanos(900_000),
+    });
+    bench.hear(
+        0,
+        Some(Reflection {
+            follow_up,
+            ..reflection(1, 1, 1)
+        }),
+    );
+    let summary = bench.summary();
+    assert_eq!(summary.counts.wire_negative, 1);
+    assert_eq!(summary.wire.map(|wire| wire.min), Some(Nanos(0)));
+}
