@@ -12,6 +12,7 @@
 mod bench;
 mod check;
 mod command;
+mod fuzz;
 mod man;
 mod packages;
 mod report;
@@ -40,6 +41,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run a fuzz target, guided by coverage; without a target, list them.
+    Fuzz {
+        /// The target's name.
+        target: Option<String>,
+        /// How long to run, in seconds; 0 runs until something is found.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Write the manual pages and shell completions.
     Man {
         /// The folder to write to.
@@ -66,6 +75,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
     match chore {
         Chore::Test => Ok(check::run()),
         Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Man { out } => man::run(&out),
     }
 }

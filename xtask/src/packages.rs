@@ -74,6 +74,13 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     },
 ];
 
+/// What a build for fuzzing needs.
+pub(crate) const FOR_FUZZ: &[Package] = &[Package {
+    name: "g++",
+    program: "c++",
+    why: "libFuzzer is C++",
+}];
+
 /// What the benches run.
 pub(crate) const FOR_BENCH: &[Package] = &[
     Package {
