@@ -1,2 +1,10 @@
-//! Under construction.
-fn main() {}
+//! The `halloo` command; see `halloo help`.
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use halloo::cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    halloo::run(&Cli::parse())
+}

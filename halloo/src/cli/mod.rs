@@ -1,0 +1,99 @@
+//! The command line: every command, option and help text.
+
+mod ping;
+mod serve;
+mod value;
+
+pub use ping::{EchoClientArgs, PingArgs};
+pub use serve::{CheckArgs, DemoArgs, ServeArgs};
+pub use value::{Dscp, Interval, Link};
+pub(crate) use value::{duration as span, parse_listen as listen_address};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "halloo",
+    version,
+    about = "Answers and asks: an echo host and a precise ping over UDP and TCP",
+    long_about = "Halloo answers and asks. `halloo serve` is an echo host that is safe to leave open to the \
+                  Internet; `halloo ping` asks one and measures the round trip to the nanosecond, with the \
+                  kernel's own stamps.",
+    after_long_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  See it work, on this machine alone
+      $ halloo demo
+
+  Answer on UDP and TCP port 7777
+      $ halloo serve
+
+  Ask over two links side by side, five times a second
+      $ halloo ping -i 0.2 -I eth0 -I wwan0 udp://echo.example.net
+
+EXIT STATUS:
+  0  all went well; every probe was answered
+  1  a probe was lost, or the other side could not be reached
+  2  the command line or a configuration file is wrong, or a listener could not start";
+
+/// What halloo can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer: run an echo host
+    Serve(ServeArgs),
+    /// Ask: measure round trips to one or more echo hosts
+    Ping(PingArgs),
+    /// Ask over one long-lived TCP connection and write a log and a CSV file
+    EchoClient(EchoClientArgs),
+    /// Check a configuration file
+    Check(CheckArgs),
+    /// Show what halloo measures: an echo host and a prober for every protocol, on loopback
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// `halloo completions`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+EXAMPLES:
+  $ halloo completions bash > ~/.local/share/bash-completion/completions/halloo
+  $ halloo completions zsh > ~/.zfunc/_halloo")]
+pub struct CompletionsArgs {
+    /// The shell that is to complete
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `halloo man`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Directory for the pages, one per command; without it the page of halloo itself is printed
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// The command line as a [`clap::Command`], for manual pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! `halloo ping` and `halloo echo-client`.
+
+use super::value::{Dscp, Interval, Link, parse_dscp, parse_interval, parse_link, parse_span};
+use crate::target::{self, Target};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `halloo ping`.
+#[derive(Args, Debug)]
+#[command(
+    long_about = "Asks an echo host at an even pace and reports each round trip three ways: on the wire (kernel \
+                  stamp to kernel stamp, less the time that the answer stayed in the echo host), at this host \
+                  (program to program), and as intended (from the moment at which the probe was due, so that a \
+                  prober that was held up cannot hide delay).\n\nA TCP target is asked over one long-lived \
+                  connection; lookup, connect and each exchange are reported apart. Ctrl-C ends with a summary, \
+                  Ctrl-\\ prints a running line.",
+    after_long_help = PING_EXAMPLES
+)]
+pub struct PingArgs {
+    // The texts below are made, not written: they name every protocol of this build.
+    /// What to ask.
+    #[arg(
+        value_name = "TARGET",
+        required = true,
+        value_parser = Target::parse,
+        help = format!("What to ask: {}, or HOST[:PORT], which means udp", target::forms()),
+        long_help = format!(
+            "What to ask: {}, or HOST[:PORT], which means udp.\n\nAn IPv6 address with a port stands in brackets: \
+             udp://[2001:db8::1]:7777. A link-local address names its device: udp://[fe80::1%eth0].",
+            target::forms()
+        )
+    )]
+    pub targets: Vec<Target>,
+
+    /// Payload bytes of each probe
+    ///
+    /// UDP takes 0 to 65507 over IPv4 and to 65527 over IPv6, TCP 1 to 1048576. A halloo echo host tells its own
+    /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them.
+    #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
+    pub size: u32,
+
+    /// Time between probes, in seconds or with a unit (0.2, 200ms); 0 asks as fast as answers come
+    #[arg(
+        short,
+        long,
+        visible_alias = "frequency",
+        value_name = "SECONDS",
+        default_value = "1.0",
+        value_parser = parse_interval
+    )]
+    pub interval: Interval,
+
+    /// Stop after so many probes per session; 0 goes on until stopped
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub count: u64,
+
+    /// Call a probe lost when no answer came for so long
+    ///
+    /// An answer that comes later still is counted as late, not as lost and forgotten.
+    #[arg(short = 'W', long, value_name = "SECONDS", default_value = "5.0", value_parser = parse_span)]
+    pub timeout: Duration,
+
+    /// Stop after so long, whatever was sent or answered
+    #[arg(short = 'w', long, value_name = "SECONDS", value_parser = parse_span)]
+    pub deadline: Option<Duration>,
+
+    /// Ask by this device or from this address; repeat it to ask over several side by side
+    ///
+    /// A device is bound with SO_BINDTODEVICE: nothing leaves or arrives by another, whatever the routes say.
+    #[arg(short = 'I', long = "link", value_name = "NAME|ADDR", value_parser = parse_link)]
+    pub links: Vec<Link>,
+
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+
+    /// Mark probes: 0 to 63 or a name (ef, af41, cs1, le)
+    #[arg(long, value_name = "DSCP", value_parser = parse_dscp)]
+    pub dscp: Option<Dscp>,
+
+    /// TTL or hop limit of probes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub ttl: Option<u8>,
+
+    /// Forbid fragmentation; a probe that is too big for the path is reported
+    #[arg(long)]
+    pub df: bool,
+
+    /// Probes in flight at most when the interval is 0
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub window: u32,
+
+    /// Sign UDP probes with the key in this file (16 to 1024 bytes, unreadable to others), and accept signed answers only
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Write a log and a CSV file per session to this directory
+    ///
+    /// They are echo_client_TIMESTAMP.log and echo_client_TIMESTAMP_timings.csv. With several sessions the second
+    /// and later ones carry their number behind the TIMESTAMP: echo_client_TIMESTAMP-2.log.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+
+    /// Write every exchange with all that is known of it to this CSV file
+    #[arg(long, value_name = "FILE")]
+    pub csv_wide: Option<PathBuf>,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print nothing but the beginning and the summary
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print the time of day, in Unix seconds, before each line
+    #[arg(short = 'D', long = "print-time")]
+    pub print_time: bool,
+}
+
+const PING_EXAMPLES: &str = "\
+EXAMPLES:
+  Once a second over UDP, until Ctrl-C
+      $ halloo ping echo.example.net
+
+  Ten probes, five a second, over one TCP connection to port 7
+      $ halloo ping -c 10 -i 0.2 tcp://192.0.2.7
+
+  Two links at once, each with a log and a CSV file
+      $ halloo ping -I eth0 -I wwan0 --log-dir logs udp://echo.example.net
+
+  Every exchange for another program
+      $ halloo ping -c 100 -i 10ms --json udp://[2001:db8::7]:7777 | jq .wire_ns
+
+EXIT STATUS:
+  0  every probe was answered
+  1  a probe was lost, or a target could not be reached
+  2  the command line is wrong";
+
+/// `halloo echo-client`.
+#[derive(Args, Debug)]
+#[command(
+    long_about = "Measures the round trip of packets over one long-lived TCP connection, and writes \
+                  echo_client_TIMESTAMP.log and echo_client_TIMESTAMP_timings.csv. The command line of the \
+                  older echo_client.py works as it is.",
+    after_long_help = ECHO_CLIENT_EXAMPLES
+)]
+pub struct EchoClientArgs {
+    /// Name or address of the echo server
+    #[arg(value_name = "HOST")]
+    pub host: String,
+
+    /// Its TCP port
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+
+    /// Bytes of each packet
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    pub size: u32,
+
+    /// Time between packets, in seconds
+    #[arg(long, visible_alias = "interval", value_name = "SECONDS", default_value = "1.0", value_parser = parse_interval)]
+    pub frequency: Interval,
+
+    /// Stop after so many packets; 0 goes on until stopped
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub count: u64,
+
+    /// Call a packet lost when no answer came for so long
+    #[arg(long, value_name = "SECONDS", default_value = "5.0", value_parser = parse_span)]
+    pub timeout: Duration,
+
+    /// Directory for the two files; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "logs")]
+    pub log_dir: PathBuf,
+}
+
+const ECHO_CLIENT_EXAMPLES: &str = "\
+EXAMPLES:
+  One packet a second to an echo service, until Ctrl-C
+      $ halloo echo-client echo.example.net 7
+
+  A hundred packets of 1 KiB, ten a second
+      $ halloo echo-client 192.0.2.7 7 --size 1024 --frequency 0.1 --count 100
+
+FILES:
+  logs/echo_client_TIMESTAMP.log           what happened, for people
+  logs/echo_client_TIMESTAMP_timings.csv   packet_num,timestamp,send_time_ns,receive_time_ns,rtt_us";

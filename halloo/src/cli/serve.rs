@@ -1,0 +1,109 @@
+//! `halloo serve`, `halloo check` and `halloo demo`.
+
+use super::value::parse_listen;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `halloo serve`.
+#[derive(Args, Debug, Default)]
+#[command(
+    long_about = "Sends back what it is sent: every UDP datagram as it came, and all bytes of a TCP connection until \
+                  the other side has finished (RFC 862). Probes of `halloo ping` with room for it are answered with \
+                  the kernel's stamps, in an answer of the same length.\n\nWithout arguments it listens on port 7777 \
+                  of all addresses, UDP and TCP, IPv4 and IPv6. SIGUSR1 prints counters; SIGTERM and Ctrl-C end with \
+                  them. Under systemd it reports readiness and takes over sockets that were passed to it.",
+    after_long_help = SERVE_EXAMPLES
+)]
+pub struct ServeArgs {
+    /// Answer UDP here: PORT, ADDRESS:PORT or [ADDRESS]:PORT; may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub udp: Vec<SocketAddr>,
+
+    /// Answer TCP here; may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub tcp: Vec<SocketAddr>,
+
+    /// Answer on port 7 too, UDP and TCP (the echo service of RFC 862)
+    #[arg(long)]
+    pub classic: bool,
+
+    /// Read the configuration from this TOML file; options on the command line win over it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Accept only signed probes with the key in this file (16 to 1024 bytes, unreadable to others)
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Never sleep while waiting: the shortest answers, at the price of a whole core
+    #[arg(long)]
+    pub busy_poll: bool,
+
+    /// Become this user once all listeners are bound [default when root: nobody]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SERVE_EXAMPLES: &str = "\
+EXAMPLES:
+  UDP and TCP echo on port 7777, IPv4 and IPv6
+      $ halloo serve
+
+  The classic echo service beside it
+      $ sudo halloo serve --classic
+
+  Chosen addresses
+      $ halloo serve --udp 192.0.2.7:7777 --udp [2001:db8::7]:7777 --tcp 7
+
+  Everything from a file
+      $ halloo serve --config /etc/halloo/serve.toml
+
+SIGNALS:
+  USR1       print the counters
+  TERM, INT  stop, and print the counters
+
+EXIT STATUS:
+  0  it was stopped
+  2  the command line or the configuration is wrong, or a listener could not start";
+
+/// `halloo check`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+EXAMPLES:
+  $ halloo check /etc/halloo/serve.toml
+  $ halloo check --print examples/minimal.toml
+
+EXIT STATUS:
+  0  the file is right
+  2  it is not; the error says where and why")]
+pub struct CheckArgs {
+    /// The TOML file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print the whole configuration that follows from it, defaults included
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// `halloo demo`.
+#[derive(Args, Debug)]
+#[command(
+    long_about = "Starts an echo host on free loopback ports, asks it over every protocol that this build knows, shows \
+                  what is measured while it is measured, and writes the result, a CSV file, a log and JSON lines to a \
+                  new folder. It takes a few seconds and leaves nothing running.",
+    after_long_help = "\
+EXAMPLES:
+  $ halloo demo
+  $ halloo demo --dir /tmp"
+)]
+pub struct DemoArgs {
+    /// Make the result folder in this directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+}

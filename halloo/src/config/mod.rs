@@ -1,0 +1,134 @@
+//! The configuration file of `halloo serve`.
+
+mod error;
+mod schema;
+
+pub(crate) use error::ConfigError;
+pub(crate) use schema::Config;
+
+use crate::cli::ServeArgs;
+use halloo_serve::{OptionsError, Secret};
+use std::fs;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// The port that halloo answers on unless told otherwise.
+pub(crate) const PORT: u16 = 7777;
+/// The port of the classic echo service (RFC 862).
+pub(crate) const CLASSIC_PORT: u16 = 7;
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in the file.
+    pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        Config::parse(&name, &text)
+    }
+
+    /// Understands and checks the text of the file `name`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        let config: Config =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+        let at = |key: &str, why: String| ConfigError::at_key(name, text, key, why);
+        for (key, list) in [("serve.udp", &config.serve.udp), ("serve.tcp", &config.serve.tcp)] {
+            let Some(list) = list else { continue };
+            for (index, listen) in list.iter().enumerate() {
+                if list[..index].contains(listen) {
+                    return Err(at(key, format!("{} is listed twice", listen.0)));
+                }
+            }
+        }
+        if config.serve.require_key && config.serve.key_file.is_none() {
+            return Err(at(
+                "serve.require_key",
+                "there is no key_file to require the key of".into(),
+            ));
+        }
+        config.check_rules().map_err(|(section, error)| match error {
+            OptionsError::OutOfRange {
+                field,
+                value,
+                min,
+                max,
+            } => {
+                let key = match section {
+                    Section::Datagrams => field.to_owned(),
+                    Section::Streams => format!("tcp.{field}"),
+                };
+                at(&key, format!("is {value}, but must be {min} to {max}"))
+            }
+            OptionsError::Contradiction { prefix } => {
+                at("access.deny", format!("{prefix} is both allowed and denied"))
+            }
+        })?;
+        Ok(config)
+    }
+
+    /// Whether the rules that follow from it can be served with.
+    fn check_rules(&self) -> Result<(), (Section, OptionsError)> {
+        let secret = Secret::new([0; 16]);
+        self.guards()
+            .check()
+            .map_err(|error| (Section::Datagrams, error))?;
+        self.stream_options(secret)
+            .check()
+            .map_err(|error| (Section::Streams, error))
+    }
+
+    /// Lays what the command line says over it.
+    pub(crate) fn overlay(&mut self, args: &ServeArgs) {
+        let serve = &mut self.serve;
+        let list = |flags: &[SocketAddr]| {
+            (!flags.is_empty()).then(|| flags.iter().copied().map(schema::Listen).collect())
+        };
+        // To name listeners of one kind alone means those alone, not the defaults of the other kind beside them.
+        match (list(&args.udp), list(&args.tcp)) {
+            (None, None) => {}
+            (udp, tcp) => {
+                serve.udp = udp.or(serve.udp.take()).or(Some(vec![]));
+                serve.tcp = tcp.or(serve.tcp.take()).or(Some(vec![]));
+            }
+        }
+        serve.classic |= args.classic;
+        serve.busy_poll |= args.busy_poll;
+        serve.key_file = args.key_file.clone().or(serve.key_file.take());
+        serve.user = args.user.clone().or(serve.user.take());
+    }
+
+    /// UDP listeners, the defaults filled in.
+    pub(crate) fn udp(&self) -> Vec<SocketAddr> {
+        self.listeners(self.serve.udp.as_ref())
+    }
+
+    /// TCP listeners, the defaults filled in.
+    pub(crate) fn tcp(&self) -> Vec<SocketAddr> {
+        self.listeners(self.serve.tcp.as_ref())
+    }
+
+    fn listeners(&self, list: Option<&Vec<schema::Listen>>) -> Vec<SocketAddr> {
+        let any = |port| SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+        let mut all: Vec<SocketAddr> = match list {
+            Some(list) => list.iter().map(|listen| listen.0).collect(),
+            None => vec![any(PORT)],
+        };
+        if self.serve.classic && !all.iter().any(|addr| addr.port() == CLASSIC_PORT) {
+            all.push(any(CLASSIC_PORT));
+        }
+        all
+    }
+}
+
+/// Whose rules an error is about.
+enum Section {
+    Datagrams,
+    Streams,
+}
+
+#[cfg(test)]
+mod tests;

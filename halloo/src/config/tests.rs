@@ -1,0 +1,177 @@
+use super::*;
+
+fn error(text: &str) -> String {
+    Config::parse("bad.toml", text).expect_err(text).to_string()
+}
+
+#[test]
+fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
+    let forms = "use PORT, ADDRESS:PORT or [ADDRESS]:PORT (7777, 192.0.2.7:7777, [::]:7777)";
+    let table = [
+        ("[serve]\nupd = [\"7\"]\n", "bad.toml:2:1: unknown key `upd`; did you mean `udp`?".to_owned()),
+        ("[server]\n", "bad.toml:1:2: unknown key `server`; did you mean `serve`?".into()),
+        (
+            "[access]\ncolour = 1\n",
+            "bad.toml:2:1: unknown key `colour`; there are allow, deny".into(),
+        ),
+        (
+            "[serve]\nclassic = \"yes\"\n",
+            "bad.toml:2:11: serve.classic: invalid type: string \"yes\", expected a boolean".into(),
+        ),
+        ("[serve]\nudp = [\"7\", \"localhost\"]\n", format!("bad.toml:2:13: serve.udp: `localhost`: {forms}")),
+        (
+            "[serve]\ntcp = [\":0\"]\n",
+            "bad.toml:2:8: serve.tcp: `:0`: port 0 would be another port at every start; write 1 to 65535".into(),
+        ),
+        ("[serve]\nudp = [\"7\", \"[::]:7\"]\n", "bad.toml:2:7: serve.udp: [::]:7 is listed twice".into()),
+        (
+            "[serve]\nrequire_key = true\n",
+            "bad.toml:2:15: serve.require_key: there is no key_file to require the key of".into(),
+        ),
+        (
+            "[access]\nallow = [\"10.0.0.0/33\"]\n",
+            "bad.toml:2:10: access.allow: `10.0.0.0/33` is not an address or a prefix, such as 10.0.0.0/8 or \
+             2001:db8::/32"
+                .into(),
+        ),
+        (
+            "[access]\nallow = [\"10.0.0.0/8\"]\ndeny = [\"10.0.0.0/8\"]\n",
+            "bad.toml:3:8: access.deny: 10.0.0.0/8 is both allowed and denied".into(),
+        ),
+        (
+            "[limits]\nper_source = { per_second = 0, burst = 1 }\n",
+            "bad.toml:2:29: limits.per_source.per_second is 0, but must be 1 to 100000000".into(),
+        ),
+        (
+            "[limits]\nall = \"lots\"\n",
+            "bad.toml:2:7: limits.all: invalid value: string \"lots\", expected { per_second = N, burst = N } or \
+             \"none\""
+                .into(),
+        ),
+        (
+            "[limits]\nper_source = { per_second = 5 }\n",
+            "bad.toml:2:14: limits.per_source: missing field `burst`".into(),
+        ),
+        ("[tcp]\nconnections = 0\n", "bad.toml:2:15: tcp.connections is 0, but must be 1 to 1000000".into()),
+        (
+            "[tcp]\nidle_timeout = \"soon\"\n",
+            "bad.toml:2:16: tcp.idle_timeout: `soon`: must be seconds (0.2) or a number with a unit: 50us, 200ms, \
+             1.5s, 10m, 1h"
+                .into(),
+        ),
+        (
+            "[tcp]\nper_source = -1\n",
+            "bad.toml:2:14: tcp.per_source: invalid value: integer `-1`, expected a number or \"none\"".into(),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(error(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_at_all_is_told_with_its_place() {
+    assert!(
+        error("[serve\n").starts_with("bad.toml:1:7: "),
+        "{}",
+        error("[serve\n")
+    );
+    assert!(
+        error("[serve]\nudp = 7 7\n").starts_with("bad.toml:2:"),
+        "{}",
+        error("[serve]\nudp = 7 7\n")
+    );
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    let config = Config::parse("empty.toml", "").expect("nothing is wrong with nothing");
+    let any = "[::]:7777".parse().expect("an address");
+    assert_eq!((config.udp(), config.tcp()), (vec![any], vec![any]));
+    assert_eq!(config.guards(), halloo_serve::Guards::default());
+    let secret = Secret::new([7; 16]);
+    assert_eq!(
+        config.stream_options(secret),
+        halloo_serve::StreamServerOptions::new(secret)
+    );
+}
+
+#[test]
+fn classic_adds_port_seven_where_it_is_not_listed_yet() {
+    let ports = |text: &str| {
+        let config = Config::parse("x.toml", text).expect(text);
+        config.udp().iter().map(SocketAddr::port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports("[serve]\nclassic = true\n"), [7777, 7]);
+    assert_eq!(ports("[serve]\nclassic = true\nudp = [\"192.0.2.7:7\"]\n"), [7]);
+    assert_eq!(ports("[serve]\nudp = []\n"), [0u16; 0]);
+}
+
+#[test]
+fn what_check_prints_reads_back_as_the_same_rules() {
+    let text = "[serve]\nudp = [\"7\"]\nmin_interval = \"1500us\"\n[access]\ndeny = [\"192.0.2.7\"]\n\
+                [limits]\nall = \"none\"\n[tcp]\nper_local_source = 9\n";
+    let config = Config::parse("x.toml", text).expect(text);
+    let printed = toml::to_string(&config.complete()).expect("a configuration can be written");
+    let again = Config::parse("printed.toml", &printed).expect(&printed);
+    assert_eq!(again.guards(), config.guards());
+    assert_eq!((again.udp(), again.tcp()), (config.udp(), config.tcp()));
+    let secret = Secret::new([0; 16]);
+    assert_eq!(again.stream_options(secret), config.stream_options(secret));
+    assert_eq!(again.serve.min_interval, config.serve.min_interval);
+}
+
+#[test]
+fn every_example_is_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("the examples are there").flatten() {
+        if entry.path().extension().is_some_and(|ending| ending == "toml") {
+            Config::load(&entry.path()).unwrap_or_else(|error| panic!("{error}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} examples");
+}
+
+#[test]
+fn the_full_example_shows_every_key_with_its_default() {
+    let text = include_str!("../../../examples/serve.toml");
+    // Keys that have no default value to show stand commented out.
+    let shown = |key: &str| {
+        let line = |line: &str| {
+            line.trim_start_matches(['#', ' '])
+                .starts_with(&format!("{key} ="))
+        };
+        text.lines().any(line)
+    };
+    let config = Config::default().complete();
+    let table = toml::Table::try_from(&config).expect("a configuration is a table");
+    for (section, keys) in &table {
+        assert!(text.contains(&format!("[{section}]")), "[{section}] is not shown");
+        let keys = keys
+            .as_table()
+            .expect("a section is a table")
+            .keys()
+            .map(String::as_str);
+        for key in keys.chain(
+            if section == "serve" {
+                ["user", "key_file"].as_slice()
+            } else {
+                &[]
+            }
+            .iter()
+            .copied(),
+        ) {
+            assert!(shown(key), "{section}.{key} is not shown");
+        }
+    }
+    let example = Config::parse("serve.toml", text)
+        .expect("the example is right")
+        .complete();
+    assert_eq!(
+        toml::Table::try_from(&example).expect("a table"),
+        table,
+        "the example differs from the defaults"
+    );
+}

@@ -1,0 +1,264 @@
+//! The objects that `--json` prints, one a line. `docs/json.md` tells every field; a test compares.
+
+use serde::Serialize;
+
+/// The version of all objects here.
+pub(crate) const SCHEMA: &str = "halloo/1";
+
+/// How every object begins.
+#[derive(Serialize)]
+pub(crate) struct Head {
+    pub(crate) schema: &'static str,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+impl Head {
+    pub(crate) fn new(kind: &'static str) -> Head {
+        Head { schema: SCHEMA, kind }
+    }
+}
+
+/// Which session an object of `halloo ping` is about.
+#[derive(Serialize)]
+pub(crate) struct Of {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) session: Option<u32>,
+    pub(crate) target: Option<String>,
+    pub(crate) link: Option<String>,
+}
+
+/// A session begins; over TCP: a connection is up.
+#[derive(Serialize)]
+pub(crate) struct Start {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) protocol: &'static str,
+    pub(crate) remote: String,
+    pub(crate) local: Option<String>,
+    pub(crate) bytes: u32,
+    pub(crate) interval_ns: u64,
+    pub(crate) count: u64,
+    pub(crate) timeout_ns: u64,
+    pub(crate) lookup_ns: Option<u64>,
+    pub(crate) connect_ns: Option<i64>,
+}
+
+/// One probe and what became of it.
+#[derive(Serialize)]
+pub(crate) struct Exchange {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) seq: u64,
+    pub(crate) verdict: &'static str,
+    pub(crate) direction: Option<&'static str>,
+    pub(crate) cause: Option<&'static str>,
+    pub(crate) t1_ns: u64,
+    pub(crate) t1_source: &'static str,
+    pub(crate) t1_user_ns: u64,
+    pub(crate) t2_ns: Option<u64>,
+    pub(crate) t2_source: Option<&'static str>,
+    pub(crate) t3_ns: Option<u64>,
+    pub(crate) t4_ns: Option<u64>,
+    pub(crate) t4_source: Option<&'static str>,
+    pub(crate) t4_user_ns: Option<u64>,
+    pub(crate) residence_ns: Option<i64>,
+    pub(crate) residence_exact: Option<bool>,
+    pub(crate) wire_ns: Option<i64>,
+    pub(crate) host_ns: Option<i64>,
+    pub(crate) intended_ns: Option<i64>,
+    pub(crate) slot_error_ns: i64,
+    pub(crate) clock_stepped: bool,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) tos: Option<u8>,
+    pub(crate) bytes: u32,
+    pub(crate) seen_addr: Option<String>,
+    pub(crate) seen_ttl: Option<u8>,
+    pub(crate) seen_tos: Option<u8>,
+}
+
+/// Something went wrong that is not one probe's loss.
+#[derive(Serialize)]
+pub(crate) struct Error {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+    pub(crate) seq: Option<u64>,
+    pub(crate) reporter: Option<String>,
+    pub(crate) lost: Option<u64>,
+    pub(crate) retry_in_ns: Option<u64>,
+    pub(crate) step_ns: Option<i64>,
+}
+
+/// The end of a session.
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) ended: &'static str,
+    pub(crate) started_ns: u64,
+    pub(crate) elapsed_ns: u64,
+    pub(crate) lookup_ns: Option<u64>,
+    pub(crate) counts: Counts,
+    pub(crate) unused: Unused,
+    pub(crate) wire: Option<Spans>,
+    pub(crate) host: Option<Spans>,
+    pub(crate) intended: Option<Spans>,
+    pub(crate) ipdv: Option<Spans>,
+    pub(crate) one_way: Option<OneWay>,
+    pub(crate) connect: Option<Spans>,
+    pub(crate) budget: Budget,
+    pub(crate) stamps: Stamps,
+    pub(crate) observed: Observed,
+    pub(crate) unreachable: Vec<Unreachable>,
+}
+
+/// What became of the probes.
+#[derive(Serialize)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
+    pub(crate) lost: u64,
+    pub(crate) late: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) lost_forward: u64,
+    pub(crate) lost_backward: u64,
+    pub(crate) lost_unknown: u64,
+    pub(crate) unsent: u64,
+    pub(crate) lost_connection: u64,
+    pub(crate) overrun: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) duplicates_forward: u64,
+    pub(crate) duplicates_backward: u64,
+    pub(crate) reordered: u64,
+    pub(crate) reordered_forward: u64,
+    pub(crate) reordered_backward: u64,
+    pub(crate) slots_missed: u64,
+    pub(crate) broken: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) connect_failures: u64,
+    pub(crate) clock_steps: u64,
+    pub(crate) clock_stepped_by_ns: i64,
+    pub(crate) wire_negative: u64,
+    pub(crate) wire_spoilt: u64,
+}
+
+/// Arrivals that were no use.
+#[derive(Serialize)]
+pub(crate) struct Unused {
+    pub(crate) foreign: u64,
+    pub(crate) wrong_path: u64,
+    pub(crate) malformed: u64,
+    pub(crate) bad_auth: u64,
+    pub(crate) truncated: u64,
+    pub(crate) stale: u64,
+    pub(crate) other: u64,
+}
+
+/// A distribution.
+#[derive(Serialize)]
+pub(crate) struct Spans {
+    pub(crate) count: u64,
+    pub(crate) min_ns: i64,
+    pub(crate) mean_ns: i64,
+    pub(crate) p50_ns: i64,
+    pub(crate) p90_ns: i64,
+    pub(crate) p99_ns: i64,
+    pub(crate) p999_ns: i64,
+    pub(crate) max_ns: i64,
+    pub(crate) mdev_ns: i64,
+}
+
+/// The directions apart.
+#[derive(Serialize)]
+pub(crate) struct OneWay {
+    pub(crate) forward_queueing: Spans,
+    pub(crate) forward_relative_min_ns: i64,
+    pub(crate) backward_queueing: Spans,
+    pub(crate) backward_relative_min_ns: i64,
+    pub(crate) offset_ns: i64,
+    pub(crate) error_ns: i64,
+    pub(crate) skew_ppb: i64,
+    pub(crate) remote_steps: u64,
+}
+
+/// Where the measurement's own error comes from.
+#[derive(Serialize)]
+pub(crate) struct Budget {
+    pub(crate) slot_error: Option<Spans>,
+    pub(crate) send_delay: Option<Spans>,
+    pub(crate) receive_delay: Option<Spans>,
+    pub(crate) residence: Option<Spans>,
+    pub(crate) residence_exact: u64,
+}
+
+/// Who took the stamps, in exchanges.
+#[derive(Serialize)]
+pub(crate) struct Stamps {
+    pub(crate) t1_kernel: u64,
+    pub(crate) t1_hardware: u64,
+    pub(crate) t1_user: u64,
+    pub(crate) t2_kernel: u64,
+    pub(crate) t2_user: u64,
+    pub(crate) t4_kernel: u64,
+    pub(crate) t4_hardware: u64,
+    pub(crate) t4_user: u64,
+}
+
+/// What was observed of the path.
+#[derive(Serialize)]
+pub(crate) struct Observed {
+    pub(crate) structured: u64,
+    pub(crate) plain: u64,
+    pub(crate) seen_addr: Option<String>,
+    pub(crate) seen_ttl: Option<u8>,
+    pub(crate) seen_tos: Option<u8>,
+    pub(crate) address_changes: u64,
+    pub(crate) forward_mark_changes: u64,
+    pub(crate) backward_mark_changes: u64,
+}
+
+/// Reports that probes do not get through.
+#[derive(Serialize)]
+pub(crate) struct Unreachable {
+    pub(crate) error: String,
+    pub(crate) count: u64,
+}
+
+/// A listener of `halloo serve`.
+#[derive(Serialize)]
+pub(crate) struct Listener {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) protocol: &'static str,
+    pub(crate) address: String,
+    pub(crate) dual_stack: bool,
+    pub(crate) inherited: bool,
+}
+
+/// The counters of one protocol of `halloo serve`.
+#[derive(Serialize)]
+pub(crate) struct ServeCounters {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) time_ns: u64,
+    pub(crate) protocol: &'static str,
+    pub(crate) last: bool,
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) replied: u64,
+    pub(crate) replied_bytes: u64,
+    pub(crate) silent: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// Something that the operator of `halloo serve` should know.
+#[derive(Serialize)]
+pub(crate) struct Notice {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) message: String,
+}

@@ -1,0 +1,115 @@
+//! The `halloo` command.
+//!
+//! [`cli`] is its command line; [`run`] does what a command line asks for.
+#![forbid(unsafe_code)]
+
+mod check;
+pub mod cli;
+mod config;
+mod demo;
+mod format;
+mod json;
+mod key;
+mod manual;
+mod ping;
+mod screen;
+mod serve;
+mod signals;
+mod target;
+
+use anyhow::{Context, Result};
+use cli::{Cli, Command, EchoClientArgs, PingArgs};
+use ping::{JsonReport, Plan, Report, TextReport, TextStyle};
+use screen::{BAD, Screen, Styled};
+use signals::Signals;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::thread;
+
+/// A probe was lost, or the other side could not be reached.
+const UNREACHED: u8 = 1;
+/// The command line or a configuration is wrong, or a listener could not start.
+const MISUSED: u8 = 2;
+
+/// Does what a command line asks for, and says how it went: 0 all well, 1 a probe was lost or the peer could not be
+/// reached, 2 wrong usage or configuration.
+pub fn run(cli: &Cli) -> ExitCode {
+    match dispatch(&cli.command) {
+        Ok(code) => code,
+        // Whoever read our output has enough: nothing to complain about.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("{} {error:#}", Styled(BAD, "halloo:")));
+            ExitCode::from(MISUSED)
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Ping(args) => run_ping(args),
+        Command::EchoClient(args) => run_echo_client(args),
+        Command::Check(args) => check::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::pages(args),
+    }
+}
+
+fn run_ping(args: &PingArgs) -> Result<ExitCode> {
+    let plan = Plan::ping(args)?;
+    if args.json {
+        return finish(&plan, &mut JsonReport::new(Screen::stdout(), args.quiet));
+    }
+    let style = TextStyle {
+        quiet: args.quiet,
+        print_time: args.print_time,
+        flood: plan.is_flood(),
+    };
+    finish(&plan, &mut TextReport::new(Screen::stdout(), style))
+}
+
+fn run_echo_client(args: &EchoClientArgs) -> Result<ExitCode> {
+    let plan = Plan::echo_client(args)?;
+    let style = TextStyle {
+        flood: plan.is_flood(),
+        ..TextStyle::default()
+    };
+    finish(&plan, &mut TextReport::new(Screen::stdout(), style))
+}
+
+fn finish(plan: &Plan, report: &mut dyn Report) -> Result<ExitCode> {
+    let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
+    let outcome = ping::run(plan, report, &signals)?;
+    Ok(if outcome.all_answered() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNREACHED)
+    })
+}
+
+/// Says something on standard error. If nobody can read it there, nobody does.
+fn complain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Random bits from the operating system.
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).context("the operating system gives no random numbers")?;
+    Ok(bytes)
+}
+
+/// A random number from the operating system.
+fn random_u64() -> Result<u64> {
+    random().map(u64::from_ne_bytes)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(broken))
+}

@@ -1,0 +1,262 @@
+//! What a command line asks for, checked.
+
+use crate::cli::{EchoClientArgs, Interval, Link, PingArgs};
+use crate::key;
+use crate::target::Target;
+use anyhow::{Context, Result, bail, ensure};
+use halloo_base::Transport;
+use halloo_protocols::by_scheme;
+use halloo_protocols::echo::Key;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest payload of a UDP datagram over IPv4: 65,535 less 20 of IP (RFC 791) and 8 of UDP (RFC 768).
+const LONGEST_V4: u32 = 65_507;
+/// Over IPv6, whose length field does not count its own header (RFC 8200 section 3).
+const LONGEST_V6: u32 = 65_527;
+/// The longest request over a stream.
+const LONGEST_STREAM: u32 = 1 << 20;
+
+/// One run of probes: what to ask, how, and where to tell.
+pub(crate) struct Plan {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) family: Family,
+    pub(crate) size: u32,
+    pub(crate) interval: Interval,
+    pub(crate) count: u64,
+    pub(crate) lost_after: Duration,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) tos: Option<u8>,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) dont_fragment: bool,
+    pub(crate) window: u32,
+    pub(crate) key: Option<Key>,
+    pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) csv_wide: Option<PathBuf>,
+    /// The command line, for logs.
+    pub(crate) command: String,
+}
+
+/// Which addresses may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Any,
+    V4,
+    V6,
+}
+
+impl Plan {
+    /// The plan of `halloo ping`.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming the option.
+    pub(crate) fn ping(args: &PingArgs) -> Result<Plan> {
+        let plan = Plan {
+            targets: args.targets.clone(),
+            links: args.links.clone(),
+            family: match (args.ipv4, args.ipv6) {
+                (true, _) => Family::V4,
+                (_, true) => Family::V6,
+                _ => Family::Any,
+            },
+            size: args.size,
+            interval: args.interval,
+            count: args.count,
+            lost_after: args.timeout,
+            deadline: args.deadline,
+            tos: args.dscp.map(crate::cli::Dscp::tos),
+            ttl: args.ttl,
+            dont_fragment: args.df,
+            window: args.window,
+            key: args.key_file.as_deref().map(key::read).transpose()?,
+            log_dir: args.log_dir.clone(),
+            csv_wide: args.csv_wide.clone(),
+            command: command_line(),
+        };
+        plan.checked()
+    }
+
+    /// The plan of `halloo echo-client`.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming the option.
+    pub(crate) fn echo_client(args: &EchoClientArgs) -> Result<Plan> {
+        let tcp = by_scheme("tcp").context("this build has no TCP echo")?;
+        let plan = Plan {
+            size: args.size,
+            interval: args.frequency,
+            count: args.count,
+            lost_after: args.timeout,
+            log_dir: Some(args.log_dir.clone()),
+            ..Plan::of(vec![Target::new(tcp, &args.host, args.port)?])
+        };
+        plan.checked()
+    }
+
+    /// Sixty-four bytes a second to each target, without end, written nowhere.
+    pub(crate) fn of(targets: Vec<Target>) -> Plan {
+        Plan {
+            targets,
+            links: vec![],
+            family: Family::Any,
+            size: 64,
+            interval: Interval::Every(Duration::from_secs(1)),
+            count: 0,
+            lost_after: Duration::from_secs(5),
+            deadline: None,
+            tos: None,
+            ttl: None,
+            dont_fragment: false,
+            window: 64,
+            key: None,
+            log_dir: None,
+            csv_wide: None,
+            command: command_line(),
+        }
+    }
+
+    /// Time between probes; nothing in a flood.
+    pub(crate) fn spacing(&self) -> Duration {
+        match self.interval {
+            Interval::Flood => Duration::ZERO,
+            Interval::Every(interval) => interval,
+        }
+    }
+
+    /// Whether probes go as fast as answers come.
+    pub(crate) fn is_flood(&self) -> bool {
+        self.interval == Interval::Flood
+    }
+
+    fn checked(self) -> Result<Plan> {
+        for target in &self.targets {
+            self.check_size(target)?;
+            ensure!(
+                self.key.is_none() || target.protocol.transport == Transport::Udp,
+                "--key-file: {} cannot be signed, only UDP probes can ({target})",
+                target.protocol.name
+            );
+        }
+        for link in &self.links {
+            let wrong = match (self.family, link.source()) {
+                (Family::V4, Some(ip)) => ip.is_ipv6(),
+                (Family::V6, Some(ip)) => ip.is_ipv4(),
+                _ => false,
+            };
+            ensure!(
+                !wrong,
+                "--link {link}: not an address of the family that -4 or -6 asks for"
+            );
+        }
+        for (index, link) in self.links.iter().enumerate() {
+            ensure!(
+                !self.links[..index].contains(link),
+                "--link {link} is given twice"
+            );
+        }
+        Ok(self)
+    }
+
+    fn check_size(&self, target: &Target) -> Result<()> {
+        let (longest, over) = match (target.protocol.transport, self.family) {
+            (Transport::Tcp, _) => {
+                ensure!(
+                    self.size > 0,
+                    "--size 0: over TCP a probe needs at least 1 byte ({target})"
+                );
+                (LONGEST_STREAM, "over TCP")
+            }
+            (_, Family::V6) => (LONGEST_V6, "over IPv6"),
+            _ => (LONGEST_V4, "over IPv4"),
+        };
+        if self.size > longest {
+            bail!(
+                "--size {}: at most {longest} bytes fit {over} ({target})",
+                self.size
+            );
+        }
+        Ok(())
+    }
+}
+
+fn command_line() -> String {
+    let words: Vec<_> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn plan(words: &str) -> Result<Plan> {
+        let line = format!("halloo ping {words}");
+        match Cli::try_parse_from(line.split_whitespace())
+            .expect("it parses")
+            .command
+        {
+            Command::Ping(args) => Plan::ping(&args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sizes_end_where_the_packets_of_a_family_do() {
+        let table = [
+            ("-4 -s 65507 udp://h", None),
+            (
+                "-4 -s 65508 udp://h:1",
+                Some("--size 65508: at most 65507 bytes fit over IPv4 (udp://h:1)"),
+            ),
+            ("-6 -s 65507 udp://h", None),
+            ("-s 1048576 tcp://h", None),
+            (
+                "-s 1048577 tcp://h:1",
+                Some("--size 1048577: at most 1048576 bytes fit over TCP (tcp://h:1)"),
+            ),
+            ("-s 0 udp://h", None),
+            (
+                "-s 0 tcp://h:1",
+                Some("--size 0: over TCP a probe needs at least 1 byte (tcp://h:1)"),
+            ),
+        ];
+        for (words, wrong) in table {
+            assert_eq!(
+                plan(words).err().map(|error| error.to_string()).as_deref(),
+                wrong,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn links_must_fit_the_family_and_differ() {
+        let error = |words| {
+            plan(words)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(error("-6 -I 192.0.2.1 h").starts_with("--link 192.0.2.1: not an address of the family"));
+        assert_eq!(error("-I eth0 -I eth0 h"), "--link eth0 is given twice");
+    }
+
+    #[test]
+    fn only_udp_probes_are_signed() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), b"sixteen bytes...").expect("it can be written");
+        let name = file.path().display();
+        assert!(plan(&format!("--key-file {name} udp://h")).is_ok());
+        let error = plan(&format!("--key-file {name} tcp://h:1"))
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("--key-file: TCP echo cannot be signed, only UDP probes can (tcp://h:1)")
+        );
+    }
+}

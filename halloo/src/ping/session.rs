@@ -1,0 +1,232 @@
+//! A session on its own thread: sockets, driver, machine, and the way to reach it.
+
+use super::plan::Plan;
+use super::resolve::{Resolved, device_index};
+use super::sink::{Fate, Readers, RingSink, Wiring};
+use crate::cli::Link;
+use crate::random_u64;
+use crate::target::Target;
+use anyhow::{Context, Result};
+use halloo_base::{AnyProber, LinkId, Path, Transport};
+use halloo_io::{Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions};
+use halloo_probe::{DatagramSession, Event, SessionOptions, StreamSession};
+use halloo_protocols::ProberOptions;
+use rtrb::Consumer;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What a session is, for those who print it.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// Its number in every output, from 1.
+    pub(crate) id: u32,
+    /// Whom it asks, as the user named it.
+    pub(crate) target: Target,
+    /// The address behind that.
+    pub(crate) remote: SocketAddr,
+    /// By which link, if the user said.
+    pub(crate) link: Option<Link>,
+    /// How long the lookup took, where there was one.
+    pub(crate) lookup: Option<Duration>,
+    /// Payload bytes of each probe.
+    pub(crate) size: u32,
+    /// Time between probes; zero in a flood.
+    pub(crate) spacing: Duration,
+    /// After how long a probe is lost.
+    pub(crate) lost_after: Duration,
+    /// Probes to send; 0 without end.
+    pub(crate) count: u64,
+    /// What tells it from the other sessions of this run; empty if it is the only one.
+    pub(crate) label: String,
+}
+
+/// A session that is ready to run, or runs.
+pub(super) struct Session {
+    pub(super) about: About,
+    pub(super) events: Consumer<Event>,
+    pub(super) rows: Option<Consumer<Event>>,
+    pub(super) fate: Arc<Fate>,
+    pub(super) remote: Remote,
+    worker: Option<Worker>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl About {
+    /// Whether it asks over a connection.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.target.protocol.transport == Transport::Tcp
+    }
+}
+
+impl Session {
+    /// Opens everything that the session needs, and sends nothing yet.
+    ///
+    /// # Errors
+    /// If the link is not there or cannot be used.
+    pub(super) fn prepare(about: About, plan: &Plan, wiring: &Wiring) -> Result<Session> {
+        let (sink, readers) = RingSink::new(wiring);
+        let Readers { screen, files, fate } = readers;
+        let new_prober = about
+            .target
+            .protocol
+            .prober
+            .context("this protocol cannot be asked")?;
+        let prober = new_prober(&ProberOptions {
+            key: plan.key.clone(),
+            token: random_u64()?,
+            size: plan.size as usize,
+        });
+        let mut worker = Worker::new(WorkerOptions {
+            seed: random_u64()?,
+            ..WorkerOptions::default()
+        })
+        .context("cannot set up the driver")?;
+        let source = about.link.as_ref().and_then(Link::source);
+        let device = about.link.as_ref().and_then(Link::device);
+        let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), 0);
+        let link = LinkId(device.map(device_index).transpose()?.unwrap_or(0));
+        let mut options = session_options(
+            &about,
+            plan,
+            Path {
+                link,
+                local,
+                remote: about.remote,
+            },
+        );
+        match prober {
+            AnyProber::Datagram(prober) => {
+                let socket = open_udp(&about, plan, local).with_context(|| cannot_use(&about))?;
+                options.path.local.set_port(socket.local_addr().port());
+                let session = DatagramSession::new(options, prober, Box::new(sink))?;
+                let machine = worker.add(Box::new(session));
+                worker.udp(socket, machine).context("cannot watch the socket")?;
+            }
+            AnyProber::Stream(prober) => {
+                let session = StreamSession::new(options, prober, Box::new(sink))?;
+                let machine = worker.add(Box::new(session));
+                let streams = StreamOptions {
+                    device: device.map(str::to_owned),
+                    source,
+                    tos: plan.tos,
+                    ttl: plan.ttl,
+                    dont_fragment: plan.dont_fragment,
+                };
+                worker.streams(streams, machine);
+            }
+        }
+        let remote = worker.remote();
+        Ok(Session {
+            about,
+            events: screen,
+            rows: files,
+            fate,
+            remote,
+            worker: Some(worker),
+            thread: None,
+        })
+    }
+
+    /// Lets it run on a thread of its own.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub(super) fn start(&mut self) -> io::Result<()> {
+        let Some(mut worker) = self.worker.take() else {
+            return Ok(());
+        };
+        let fate = Arc::clone(&self.fate);
+        let main = thread::current();
+        let run = move || {
+            let result = worker.run();
+            fate.end();
+            main.unpark();
+            result
+        };
+        self.thread = Some(
+            thread::Builder::new()
+                .name(format!("session-{}", self.about.id))
+                .spawn(run)?,
+        );
+        Ok(())
+    }
+
+    /// Waits for its end, which has come or been asked for.
+    ///
+    /// # Errors
+    /// If its driver failed.
+    pub(super) fn join(&mut self) -> io::Result<()> {
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the session's thread panicked")),
+        }
+    }
+}
+
+/// One session for each link of a target.
+pub(super) fn abouts(
+    plan: &Plan,
+    target: &Target,
+    resolved: &Resolved,
+    links: &[Option<Link>],
+) -> Result<Vec<About>> {
+    let about = |link: &Option<Link>| {
+        Ok(About {
+            id: 0,
+            target: target.clone(),
+            remote: resolved.choose(target, plan.family, link.as_ref())?,
+            link: link.clone(),
+            lookup: resolved.lookup,
+            size: plan.size,
+            spacing: plan.spacing(),
+            lost_after: plan.lost_after,
+            count: plan.count,
+            label: String::new(),
+        })
+    };
+    links.iter().map(about).collect()
+}
+
+fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
+    SessionOptions {
+        size: plan.size as usize,
+        interval: plan.spacing(),
+        count: plan.count,
+        deadline: plan.deadline,
+        lost_after: plan.lost_after,
+        outstanding: plan.window,
+        tos: plan.tos,
+        ..SessionOptions::new(about.id, path)
+    }
+}
+
+fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(&UdpOptions {
+        local,
+        device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
+        v6_only: local.is_ipv6(),
+        tos: plan.tos,
+        ttl: plan.ttl,
+        dont_fragment: plan.dont_fragment,
+        prober: true,
+        ..UdpOptions::default()
+    })
+}
+
+fn cannot_use(about: &About) -> String {
+    match &about.link {
+        Some(link) => format!("--link {link}"),
+        None => format!("cannot open a socket for {}", about.target),
+    }
+}
+
+fn any_like(remote: SocketAddr) -> IpAddr {
+    match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}

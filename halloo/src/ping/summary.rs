@@ -1,0 +1,399 @@
+//! The end of a session, for people: the lines of `ping`, a table, and what else there is to say.
+
+use super::About;
+use crate::format::{counted, local_time, millis, percent};
+use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
+use halloo_base::{Nanos, Transport};
+use halloo_probe::{Counts, Ended, OneWay, Statistic, Summary};
+use std::fmt::Write as _;
+
+/// Width of a column of the table.
+const COLUMN: usize = 9;
+/// Width of what stands before the columns.
+const HEAD: usize = 10;
+
+/// The whole summary, line by line.
+pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
+    let title = match about.label.is_empty() {
+        true => about.target.to_string(),
+        false => match &about.link {
+            Some(link) => format!("{} from {link}", about.target),
+            None => about.target.to_string(),
+        },
+    };
+    let mut lines = vec![
+        String::new(),
+        format!("--- {} statistics ---", Styled(STRONG, title)),
+    ];
+    lines.push(counts_line(summary));
+    if let Some(host) = &summary.host {
+        lines.push(format!(
+            "rtt min/avg/max/mdev = {}/{}/{}/{} ms",
+            millis(host.min),
+            millis(host.mean),
+            millis(host.max),
+            millis(host.mdev)
+        ));
+        lines.push(String::new());
+        lines.extend(table(summary));
+    }
+    let facts = facts(about, summary);
+    if !facts.is_empty() {
+        lines.push(String::new());
+        lines.extend(facts);
+    }
+    lines
+}
+
+/// One line on standard error while it runs, as `ping` prints it for SIGQUIT.
+pub(crate) fn running_line(about: &About, summary: &Summary) -> String {
+    let counts = &summary.counts;
+    let label = if about.label.is_empty() {
+        String::new()
+    } else {
+        format!("[{}] ", about.label)
+    };
+    let seconds = summary.elapsed.as_secs_f64();
+    let mut line = format!(
+        "{label}{}/{} packets, {}% loss",
+        counts.answered,
+        counts.sent - counts.in_flight,
+        percent(counts.lost(), counts.sent)
+    );
+    // Writing to a String cannot fail.
+    if let Some(host) = summary.host {
+        let _ = write!(
+            line,
+            ", min/avg/max/mdev = {}/{}/{}/{} ms",
+            millis(host.min),
+            millis(host.mean),
+            millis(host.max),
+            millis(host.mdev)
+        );
+    }
+    if about.spacing.is_zero() && seconds > 0.0 {
+        let _ = write!(line, ", {:.0}/s", counts.answered as f64 / seconds);
+    }
+    line
+}
+
+/// Round trips side by side: wire, host, intended, and their variation.
+pub(crate) fn table(summary: &Summary) -> Vec<String> {
+    let rows = [
+        ("wire", summary.wire),
+        ("host", summary.host),
+        ("intended", summary.intended),
+        ("ipdv", summary.ipdv),
+        (
+            "forward",
+            summary.one_way.as_ref().map(|one_way| one_way.forward.queueing),
+        ),
+        (
+            "backward",
+            summary.one_way.as_ref().map(|one_way| one_way.backward.queueing),
+        ),
+    ];
+    let mut title = " ".repeat(HEAD);
+    for name in ["min", "avg", "p50", "p90", "p99", "p99.9", "max", "mdev"] {
+        let _ = write!(title, "{name:>COLUMN$}");
+    }
+    let mut lines = vec![Styled(DIM, title).to_string()];
+    lines.extend(
+        rows.iter()
+            .filter_map(|(name, row)| row.as_ref().map(|row| table_row(name, row))),
+    );
+    lines
+}
+
+fn table_row(name: &str, row: &Statistic) -> String {
+    let mut line = format!("{name:<HEAD$}");
+    for span in [
+        row.min, row.mean, row.p50, row.p90, row.p99, row.p999, row.max, row.mdev,
+    ] {
+        let _ = write!(line, "{:>COLUMN$}", span.to_string());
+    }
+    line
+}
+
+fn counts_line(summary: &Summary) -> String {
+    let counts = &summary.counts;
+    let mut line = format!(
+        "{} packets transmitted, {} received",
+        counts.sent, counts.answered
+    );
+    for (n, name) in [
+        (counts.duplicates, "duplicates"),
+        (counts.late, "late"),
+        (counts.reordered, "reordered"),
+    ] {
+        if n > 0 {
+            let _ = write!(line, ", +{n} {name}");
+        }
+    }
+    let style = if counts.lost() > 0 { BAD } else { GOOD };
+    let loss = format!("{}% packet loss", percent(counts.lost(), counts.sent));
+    let _ = write!(
+        line,
+        ", {}, time {}ms",
+        Styled(style, loss),
+        summary.elapsed.as_millis()
+    );
+    if counts.in_flight > 0 {
+        let _ = write!(line, ", {} still under way", counts.in_flight);
+    }
+    line
+}
+
+/// Everything else that is worth a line, and nothing that is not.
+fn facts(about: &About, summary: &Summary) -> Vec<String> {
+    let mut lines = vec![];
+    let mut fact = |name: &str, text: String| {
+        if !text.is_empty() {
+            lines.push(format!("{}{text}", Styled(DIM, format_args!("{name:<HEAD$}"))));
+        }
+    };
+    fact("ended", ended(summary));
+    fact("loss", loss(&summary.counts));
+    fact(
+        "one-way",
+        summary.one_way.as_ref().map(one_way).unwrap_or_default(),
+    );
+    fact("connect", connect(about, summary));
+    fact("seen as", seen(summary));
+    fact("budget", budget(summary));
+    fact("stamps", stamps(about, summary));
+    fact("odd", odd(summary));
+    for (error, n) in &summary.unreachable {
+        fact(
+            "error",
+            Styled(BAD, format!("{error}, {}", counted(*n, "time"))).to_string(),
+        );
+    }
+    for note in notes(about, summary) {
+        fact("note", Styled(ODD, note).to_string());
+    }
+    lines
+}
+
+fn ended(summary: &Summary) -> String {
+    match summary.ended {
+        Some(Ended::Deadline) if summary.count > 0 => "at its deadline, before its count".into(),
+        Some(Ended::Unsendable) => Styled(BAD, "at once: no probe of this size can be made").to_string(),
+        _ => String::new(),
+    }
+}
+
+fn loss(counts: &Counts) -> String {
+    let mut parts = vec![];
+    let mut part = |n: u64, name: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {name}"));
+        }
+    };
+    part(counts.lost_forward, "on the way there");
+    part(counts.lost_backward, "on the way back");
+    // Where nobody could tell the direction the count above says it all.
+    if counts.lost_forward + counts.lost_backward > 0 {
+        part(counts.lost_unknown, "on one of the two");
+    }
+    part(counts.unsent, "not sent");
+    part(counts.lost_connection, "with the connection");
+    part(counts.overrun, "given up early");
+    parts.join(", ")
+}
+
+fn one_way(one_way: &OneWay) -> String {
+    let mut text = format!(
+        "forward and backward are delays above each way's shortest; clocks differ by {} (± {})",
+        one_way.offset, one_way.error
+    );
+    if one_way.skew_ppb != 0 {
+        let _ = write!(text, ", drift {:.1} ppm", one_way.skew_ppb as f64 / 1e3);
+    }
+    if one_way.remote_steps > 0 {
+        let _ = write!(
+            text,
+            ", theirs was stepped {}",
+            counted(one_way.remote_steps, "time")
+        );
+    }
+    text
+}
+
+fn connect(about: &About, summary: &Summary) -> String {
+    if !about.is_stream() {
+        return about
+            .lookup
+            .map(|took| format!("lookup {} ms", millis(took.into())))
+            .unwrap_or_default();
+    }
+    let counts = &summary.counts;
+    let mut parts = vec![];
+    if let Some(took) = about.lookup {
+        parts.push(format!("lookup {} ms", millis(took.into())));
+    }
+    if let Some(connect) = &summary.connect {
+        parts.push(match connect.count {
+            1 => format!("connect {} ms", millis(connect.min)),
+            n => format!(
+                "{n} connects, min/avg/max {}/{}/{} ms",
+                millis(connect.min),
+                millis(connect.mean),
+                millis(connect.max)
+            ),
+        });
+    }
+    for (n, name) in [
+        (counts.broken, "broken connection"),
+        (counts.reconnects, "reconnect"),
+        (counts.connect_failures, "failed connect"),
+    ] {
+        if n > 0 {
+            parts.push(counted(n, name));
+        }
+    }
+    parts.join(", ")
+}
+
+fn seen(summary: &Summary) -> String {
+    let observed = &summary.observed;
+    let Some(seen) = observed.seen else {
+        return String::new();
+    };
+    let mut text = seen.addr.to_string();
+    if let Some(ttl) = seen.ttl {
+        let _ = write!(text, ", ttl {ttl}");
+    }
+    if seen.tos != 0 {
+        let _ = write!(text, ", dscp {}", seen.tos >> 2);
+    }
+    let changes = [
+        (observed.address_changes, "address change"),
+        (observed.forward_mark_changes, "forward path change"),
+        (observed.backward_mark_changes, "backward path change"),
+    ];
+    for (n, name) in changes.iter().filter(|(n, _)| *n > 0) {
+        let _ = write!(text, ", {}", counted(*n, name));
+    }
+    text
+}
+
+/// Where the measurement's own error comes from: median and worst of a thousand.
+fn budget(summary: &Summary) -> String {
+    let budget = &summary.budget;
+    let parts = [
+        ("slot error", budget.slot_error),
+        ("send", budget.send_delay),
+        ("receive", budget.receive_delay),
+        ("residence", budget.residence),
+    ];
+    let told = parts
+        .iter()
+        .filter_map(|(name, part)| part.map(|part| (name, part)));
+    let texts: Vec<_> = told
+        .map(|(name, part)| format!("{name} {} / {}", part.p50, part.p999))
+        .collect();
+    if texts.is_empty() {
+        String::new()
+    } else {
+        format!("{} (p50 / p99.9)", texts.join(", "))
+    }
+}
+
+fn stamps(about: &About, summary: &Summary) -> String {
+    let sources = &summary.sources;
+    let points = [
+        ("T1", sources.t1_hardware, sources.t1_kernel, sources.t1_user),
+        ("T2", 0, sources.t2_kernel, sources.t2_user),
+        ("T4", sources.t4_hardware, sources.t4_kernel, sources.t4_user),
+    ];
+    let all = |share: u64, hardware, kernel, user| share > 0 && share == hardware + kernel + user;
+    let mut parts = vec![];
+    for (name, hardware, kernel, user) in points {
+        let word = match (hardware, kernel, user) {
+            (0, 0, 0) => continue,
+            (h, k, u) if all(h, h, k, u) => "hardware".to_owned(),
+            (h, k, u) if all(k, h, k, u) => "kernel".to_owned(),
+            (h, k, u) if all(u, h, k, u) => "user".to_owned(),
+            (h, k, u) => format!("{} of {} by kernel or hardware", h + k, h + k + u),
+        };
+        parts.push(format!("{name} {word}"));
+    }
+    let echo = match (summary.observed.structured, summary.observed.plain) {
+        (0, 0) => return String::new(),
+        _ if about.is_stream() => "",
+        (_, 0) => "; the echo host tells its own",
+        (0, _) => "; a plain echo: its own time is in the wire round trip",
+        _ => "; some answers are plain echoes",
+    };
+    format!("{}{echo}", parts.join(", "))
+}
+
+/// Counters that should be zero and are not.
+fn odd(summary: &Summary) -> String {
+    let (counts, unused) = (&summary.counts, &summary.unused);
+    let table = [
+        (counts.duplicates_forward, "duplicated on the way there"),
+        (counts.duplicates_backward, "duplicated on the way back"),
+        (counts.reordered_forward, "reordered on the way there"),
+        (counts.reordered_backward, "reordered on the way back"),
+        (counts.slots_missed, "slots missed by this host"),
+        (counts.wire_negative, "wire times below zero"),
+        (counts.wire_spoilt, "wire times spoilt by a clock step"),
+        (unused.foreign, "answers to nothing asked"),
+        (unused.wrong_path, "answers by another path"),
+        (unused.malformed, "malformed answers"),
+        (unused.bad_auth, "answers without proof of the key"),
+        (unused.truncated, "answers cut short"),
+        (unused.stale, "answers too old to be matched"),
+        (unused.other, "answers refused"),
+    ];
+    let mut parts: Vec<_> = table
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, name)| format!("{n} {name}"))
+        .collect();
+    if counts.clock_steps > 0 {
+        let by = Nanos(counts.clock_stepped_by.0);
+        parts.push(format!(
+            "the clock was stepped {}, by {by} in all",
+            counted(counts.clock_steps, "time")
+        ));
+    }
+    parts.join(", ")
+}
+
+/// What a reader might wonder about.
+fn notes(about: &About, summary: &Summary) -> Vec<String> {
+    let mut notes = vec![];
+    let answered = summary.counts.answered > 0;
+    if answered && summary.wire.is_none() {
+        let sources = &summary.sources;
+        let why = if sources.t1_kernel + sources.t1_hardware == 0 {
+            "the kernel gave no departure stamps"
+        } else if sources.t4_kernel + sources.t4_hardware == 0 {
+            "the kernel gave no receive stamps"
+        } else {
+            "no exchange has both kernel stamps"
+        };
+        notes.push(format!("no wire round trip: {why}"));
+    }
+    let udp = about.target.protocol.transport == Transport::Udp;
+    if summary.unused.bad_auth > 0 && !answered {
+        notes.push("the echo host does not have the same key".to_owned());
+    } else if udp && !answered && summary.counts.sent > 0 && summary.unreachable.is_empty() {
+        notes.push(
+            "nothing came back: is an echo host there, and does a firewall let UDP through?".to_owned(),
+        );
+    }
+    notes
+}
+
+/// When it began and how it went, in one line for logs.
+pub(super) fn log_line(summary: &Summary) -> String {
+    format!(
+        "began {}; {}",
+        local_time(summary.started.wall),
+        anstream::adapter::strip_str(&counts_line(summary))
+    )
+}

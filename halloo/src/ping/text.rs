@@ -1,0 +1,309 @@
+//! What a person reads while probes go: a line for each answer, in the manner of `ping`.
+
+use super::{About, Report, summary};
+use crate::format::{counted, millis, unix_time};
+use crate::screen::{BAD, DIM, ODD, STRONG, Screen, Styled};
+use halloo_base::{CloseReason, UnreachableError, Wall};
+use halloo_io::SystemClock;
+use halloo_probe::{Break, Event, Exchange, LossCause, Summary, Verdict};
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Probes at this pace or slower get a line each; a flood gets one line in all.
+const LIVE_EVERY: Duration = Duration::from_millis(250);
+
+/// Prints lines.
+pub(crate) struct TextReport {
+    screen: Screen,
+    style: TextStyle,
+    live: Vec<(u32, String)>,
+}
+
+/// What of it is printed, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextStyle {
+    /// Nothing but beginning and end.
+    pub(crate) quiet: bool,
+    /// The time of day before each line.
+    pub(crate) print_time: bool,
+    /// No line for each answer, but one that changes.
+    pub(crate) flood: bool,
+}
+
+impl TextReport {
+    /// A report to `screen`.
+    pub(crate) fn new(screen: Screen, style: TextStyle) -> TextReport {
+        TextReport {
+            screen,
+            style,
+            live: vec![],
+        }
+    }
+
+    fn line(&mut self, about: &About, at: Wall, text: &str) -> io::Result<()> {
+        let mut head = String::new();
+        if self.style.print_time {
+            // Writing to a String cannot fail.
+            let _ = write!(head, "[{}] ", unix_time(at));
+        }
+        if !about.label.is_empty() {
+            let _ = write!(head, "{} ", Styled(DIM, format_args!("[{}]", about.label)));
+        }
+        self.screen.line(format_args!("{head}{text}"))
+    }
+
+    fn exchange(&mut self, about: &About, exchange: &Exchange) -> io::Result<()> {
+        if self.style.flood {
+            return Ok(());
+        }
+        let text = match exchange.verdict {
+            Verdict::Answered | Verdict::Late | Verdict::Duplicate => answer(about, exchange),
+            Verdict::Lost { cause, .. } => match loss(about, exchange, cause) {
+                Some(text) => text,
+                None => return Ok(()),
+            },
+            Verdict::Unsent => format!("{} was not sent", seq(exchange)),
+            Verdict::InFlight => format!("no answer for {} yet", seq(exchange)),
+        };
+        let at = exchange.t4.map_or_else(now, |t4| t4.wall);
+        self.line(about, at, &text)
+    }
+
+    fn running(&mut self, about: &About, running: &Summary) -> io::Result<()> {
+        let line = summary::running_line(about, running);
+        match self.live.iter_mut().find(|(id, _)| *id == about.id) {
+            Some((_, old)) => *old = line,
+            None => self.live.push((about.id, line)),
+        }
+        let lines: Vec<_> = self.live.iter().map(|(_, line)| line.clone()).collect();
+        self.screen.live(&lines)
+    }
+}
+
+impl Report for TextReport {
+    fn wants_probes(&self) -> bool {
+        !self.style.quiet && !self.style.flood
+    }
+
+    fn wants_running(&self) -> Option<Duration> {
+        (self.style.flood && !self.style.quiet && self.screen.is_terminal()).then_some(LIVE_EVERY)
+    }
+
+    fn unusable(&mut self, _target: &str, why: &anyhow::Error) -> io::Result<()> {
+        crate::complain(format_args!("halloo: {why:#}"));
+        Ok(())
+    }
+
+    fn start(&mut self, sessions: &[&About]) -> io::Result<()> {
+        for about in sessions {
+            let from = about
+                .link
+                .as_ref()
+                .map(|link| format!(" from {link}"))
+                .unwrap_or_default();
+            self.screen.line(format_args!(
+                "{} {} ({}){from} {} bytes of data.",
+                Styled(STRONG, "PING"),
+                about.target,
+                about.remote.ip(),
+                about.size
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, about: &About, event: &Event) -> io::Result<()> {
+        if let Event::Summary(running) = event {
+            return self.running(about, running);
+        }
+        if self.style.quiet {
+            return Ok(());
+        }
+        match event {
+            Event::Exchange(exchange) => self.exchange(about, exchange),
+            other => match notice(about, other) {
+                Some((bad, text)) => {
+                    let style = if bad { BAD } else { DIM };
+                    self.line(about, now(), &Styled(style, text).to_string())
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn problem(&mut self, about: Option<&About>, what: &str) -> io::Result<()> {
+        self.screen.clear_live()?;
+        let label = about
+            .filter(|about| !about.label.is_empty())
+            .map(|about| format!("[{}] ", about.label));
+        crate::complain(format_args!("halloo: {}{what}", label.unwrap_or_default()));
+        Ok(())
+    }
+
+    fn end(&mut self, about: &About, summary: &Summary) -> io::Result<()> {
+        for line in summary::block(about, summary) {
+            self.screen.line(line)?;
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, paths: &[PathBuf]) -> io::Result<()> {
+        if !paths.is_empty() {
+            self.screen.line("")?;
+        }
+        for path in paths {
+            self.screen
+                .line(format_args!("{} {}", Styled(DIM, "written:"), path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened beside single probes, in words, and whether it is bad news.
+pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
+    Some(match event {
+        Event::Opened { connect, path, .. } => {
+            let lookup = about
+                .lookup
+                .map(|took| format!(", lookup {} ms", millis(took.into())))
+                .unwrap_or_default();
+            let text = format!(
+                "connected to {} from {}: connect {} ms{lookup}",
+                path.remote,
+                path.local,
+                millis(*connect)
+            );
+            (false, text)
+        }
+        Event::Broken {
+            why, lost, retry_in, ..
+        } => {
+            let lost = match lost {
+                0 => String::new(),
+                lost => format!(", {} lost", counted(*lost, "probe")),
+            };
+            (
+                true,
+                format!(
+                    "{}{lost}; connecting again in {} ms",
+                    break_words(about, *why),
+                    retry_in.as_millis()
+                ),
+            )
+        }
+        Event::Unreachable {
+            seq, reporter, error, ..
+        } => {
+            let who = reporter.map_or_else(|| "this host".to_owned(), |ip| ip.to_string());
+            let seq = seq.map(|seq| format!("seq={} ", seq.0 + 1)).unwrap_or_default();
+            (true, format!("From {who}: {seq}{error}"))
+        }
+        Event::ClockStepped { step, .. } => (
+            true,
+            format!("the wall clock of this host was stepped by {step}; round trips stay right"),
+        ),
+        Event::LinkChanged { up, .. } => {
+            let link = about
+                .link
+                .as_ref()
+                .map_or_else(|| "the link".to_owned(), ToString::to_string);
+            (
+                !up,
+                format!("{link} {}", if *up { "came up" } else { "went down" }),
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// Why a connection is of no more use.
+pub(crate) fn break_words(about: &About, why: Break) -> String {
+    match why {
+        Break::Closed(CloseReason::Done) => "the connection was closed".into(),
+        Break::Closed(CloseReason::ConnectFailed(error)) => refused(about, error),
+        Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
+        Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
+        Break::ConnectTimeout => format!("no connection to {} within {:?}", about.remote, about.lost_after),
+        Break::Finished => "the peer closed the connection".into(),
+        Break::Foreign(what) => format!("the peer is no echo host: {what}"),
+        _ => "the connection is gone".into(),
+    }
+}
+
+fn refused(about: &About, error: UnreachableError) -> String {
+    format!("cannot connect to {}: {error}", about.remote)
+}
+
+/// `64 bytes from 192.0.2.7:7777: seq=1 time=0.041 ms wire=3.12 us ttl=64`
+fn answer(about: &About, exchange: &Exchange) -> String {
+    let mut line = format!(
+        "{} bytes from {}: {}",
+        exchange.bytes,
+        plain(about.remote),
+        seq(exchange)
+    );
+    // Writing to a String cannot fail.
+    if let Some(host) = exchange.host {
+        let _ = write!(line, " time={} ms", Styled(STRONG, millis(host)));
+    }
+    if let Some(wire) = exchange.wire {
+        let _ = write!(line, " wire={wire}");
+    }
+    if let Some(ttl) = exchange.marks.and_then(|marks| marks.ttl) {
+        let _ = write!(line, " ttl={ttl}");
+    }
+    let mark = match exchange.verdict {
+        Verdict::Late => " (late)",
+        Verdict::Duplicate => " (DUP!)",
+        _ => "",
+    };
+    if !mark.is_empty() {
+        let _ = write!(line, "{}", Styled(ODD, mark));
+    }
+    if exchange.clock_stepped {
+        let _ = write!(line, "{}", Styled(ODD, " (clock stepped)"));
+    }
+    line
+}
+
+/// A loss that has not been told by other lines already.
+fn loss(about: &About, exchange: &Exchange, cause: LossCause) -> Option<String> {
+    let text = match cause {
+        LossCause::Timeout => format!(
+            "no answer for {} within {}",
+            seq(exchange),
+            seconds(about.lost_after)
+        ),
+        LossCause::Overrun => format!(
+            "gave up waiting for {}: too many probes are under way",
+            seq(exchange)
+        ),
+        LossCause::Unreachable | LossCause::Connection => return None,
+    };
+    Some(Styled(BAD, text).to_string())
+}
+
+/// Probes count from 1 for people, as those of `ping` do.
+fn seq(exchange: &Exchange) -> String {
+    format!("seq={}", exchange.seq.0 + 1)
+}
+
+fn seconds(span: Duration) -> String {
+    format!("{} s", span.as_secs_f64())
+}
+
+/// An address with its port, without the scope number that only this host understands.
+fn plain(addr: SocketAddr) -> String {
+    SocketAddr::new(addr.ip(), addr.port()).to_string()
+}
+
+fn now() -> Wall {
+    use halloo_base::Clock;
+    SystemClock.stamp().wall
+}
+
+#[cfg(test)]
+mod tests;

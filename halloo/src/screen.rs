@@ -1,0 +1,120 @@
+//! Standard output: colours on a terminal, plain text in a pipe, every line at once.
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+/// What stands out: titles and results.
+pub(crate) const STRONG: Style = Style::new().bold();
+/// What is there for completeness.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// What went well.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is odd.
+pub(crate) const ODD: Style = AnsiColor::Yellow.on_default();
+/// What went wrong.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+
+/// Text in a style.
+pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
+
+/// Where lines go, and one line at the bottom that changes.
+pub(crate) struct Screen {
+    out: Box<dyn Write>,
+    /// Cursor movements must not be taken out together with colours, so they go beside `out`.
+    control: Option<Box<dyn Write>>,
+    live_rows: usize,
+}
+
+impl Screen {
+    /// Standard output, coloured if it is a terminal and nothing says otherwise (`NO_COLOR`, `CLICOLOR`).
+    pub(crate) fn stdout() -> Screen {
+        let terminal = io::stdout().is_terminal();
+        Screen {
+            out: Box::new(AutoStream::auto(io::stdout())),
+            control: terminal.then(|| Box::new(io::stdout()) as Box<dyn Write>),
+            live_rows: 0,
+        }
+    }
+
+    /// A file, for what has no styles; it is written out when it is flushed or dropped.
+    pub(crate) fn file(file: std::fs::File) -> Screen {
+        Screen {
+            out: Box::new(io::BufWriter::new(file)),
+            control: None,
+            live_rows: 0,
+        }
+    }
+
+    /// Whether a person is looking.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// Prints a line above whatever is live.
+    ///
+    /// # Errors
+    /// If nobody reads any more ([`io::ErrorKind::BrokenPipe`]), or the device fails.
+    pub(crate) fn line(&mut self, text: impl fmt::Display) -> io::Result<()> {
+        self.clear_live()?;
+        writeln!(self.out, "{text}")
+    }
+
+    /// Replaces the live lines at the bottom of a terminal; does nothing in a pipe.
+    ///
+    /// # Errors
+    /// As [`Screen::line`].
+    pub(crate) fn live(&mut self, lines: &[String]) -> io::Result<()> {
+        if !self.is_terminal() {
+            return Ok(());
+        }
+        self.clear_live()?;
+        for line in lines {
+            writeln!(self.out, "{line}")?;
+        }
+        self.live_rows = lines.len();
+        self.out.flush()
+    }
+
+    /// Hands everything to the device.
+    ///
+    /// # Errors
+    /// As [`Screen::line`].
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Takes the live lines away.
+    ///
+    /// # Errors
+    /// As [`Screen::line`].
+    pub(crate) fn clear_live(&mut self) -> io::Result<()> {
+        if let (1.., Some(control)) = (self.live_rows, &mut self.control) {
+            // Up to the first live row, and erase from there.
+            write!(control, "\x1b[{}A\r\x1b[J", self.live_rows)?;
+            control.flush()?;
+        }
+        self.live_rows = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Screen {
+    /// A pipe whose text a test reads.
+    pub(crate) fn pipe(out: impl Write + 'static) -> Screen {
+        Screen {
+            out: Box::new(out),
+            control: None,
+            live_rows: 0,
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Styled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Styled(style, text) = self;
+        write!(f, "{style}{text}{style:#}")
+    }
+}

@@ -1,0 +1,284 @@
+//! `halloo serve`: listeners, the threads that answer on them, and what the outside is told.
+
+mod counts;
+mod listen;
+mod supervisor;
+mod tell;
+
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::key;
+use crate::signals::{Request, Signals};
+use anyhow::{Context, Result, bail};
+use counts::{Counted, counters};
+use halloo_base::Counters;
+use halloo_io::{Remote, Worker, WorkerOptions};
+use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
+use halloo_serve::{Broadcast, Secret, Server, ServerOptions, StreamServer};
+pub(crate) use listen::Listeners;
+use listen::Origin;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::SockaddrLike;
+use nix::unistd::Uid;
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use supervisor::Supervisor;
+use tell::Teller;
+
+/// Whom root becomes unless told otherwise.
+const NOBODY: &str = "nobody";
+/// Nothing is waited for but signals and the end of a thread, both of which wake us.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// An echo host that answers, on threads of its own.
+pub(crate) struct EchoHost {
+    threads: Vec<(JoinHandle<io::Result<()>>, Remote)>,
+    counted: Vec<Counted>,
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let mut teller = Teller::new(args.json);
+    let (config, origin) = configuration(args)?;
+    let key = config.serve.key_file.as_deref().map(key::read).transpose()?;
+    let listeners = Listeners::open(&config, &origin, &mut teller)?;
+    for line in listeners.told() {
+        teller.listener(line)?;
+    }
+    raise_file_limit(&config, &mut teller)?;
+    become_nobody(&config, &mut teller)?;
+    let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
+    let status = listeners
+        .told()
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let host = EchoHost::start(&config, key, listeners)?;
+    let supervisor = Supervisor::ready(&status);
+    let ended = attend(&host, &signals, &supervisor, &mut teller);
+    supervisor.stopping();
+    let failed = host.stop();
+    ended?;
+    failed.context("a thread that answers failed")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file's settings with the command line's laid over them.
+fn configuration(args: &ServeArgs) -> Result<(Config, Origin)> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    let origin = Origin {
+        file: args.config.clone(),
+        udp_by_flag: !args.udp.is_empty(),
+        tcp_by_flag: !args.tcp.is_empty(),
+    };
+    config.overlay(args);
+    if config.serve.require_key && config.serve.key_file.is_none() {
+        bail!("serve.require_key needs a key: --key-file FILE");
+    }
+    Ok((config, origin))
+}
+
+/// Reports on request, until it is asked to stop or a thread has failed.
+fn attend(host: &EchoHost, signals: &Signals, supervisor: &Supervisor, teller: &mut Teller) -> Result<()> {
+    let pause = supervisor.watchdog().unwrap_or(IDLE).min(IDLE);
+    loop {
+        while let Some(request) = signals.next() {
+            let last = request == Request::Stop;
+            teller.counters(&host.counted, last)?;
+            if last {
+                return Ok(());
+            }
+        }
+        if host.has_failed() {
+            return Ok(());
+        }
+        supervisor.alive();
+        thread::park_timeout(pause);
+    }
+}
+
+impl EchoHost {
+    /// Starts to answer: one thread for all of UDP, one for all of TCP.
+    ///
+    /// # Errors
+    /// If the rules contradict themselves, or there is no thread to be had.
+    pub(crate) fn start(config: &Config, key: Option<Key>, listeners: Listeners) -> Result<EchoHost> {
+        let mut host = EchoHost {
+            threads: vec![],
+            counted: vec![],
+        };
+        let broadcasts = broadcasts();
+        if !listeners.udp.is_empty() {
+            let mut guards = config.guards();
+            guards.broadcasts.clone_from(&broadcasts);
+            guards.own_ports = listeners
+                .udp
+                .iter()
+                .map(|socket| socket.local_addr().port())
+                .collect();
+            let options = ServerOptions {
+                guards,
+                reply_limit: echo::UDP.reply_limit,
+                transport: echo::UDP.transport,
+                secret: Secret::new(crate::random()?),
+            };
+            let responder = UdpEcho::new(echo_options(config, key), crate::random()?);
+            let counters = host.count(&echo::UDP);
+            let server = Server::new(options, Box::new(responder), counters)?;
+            let mut worker = worker(config.serve.busy_poll)?;
+            let machine = worker.add(Box::new(server));
+            for socket in listeners.udp {
+                worker.udp(socket, machine).context("cannot watch a UDP socket")?;
+            }
+            host.spawn("udp", worker)?;
+        }
+        if !listeners.tcp.is_empty() {
+            let mut options = config.stream_options(Secret::new(crate::random()?));
+            options.broadcasts = broadcasts;
+            let counters = host.count(&echo::TCP);
+            let server = StreamServer::new(options, Box::new(|| Box::new(TcpEcho)), counters)?;
+            let mut worker = worker(false)?;
+            let machine = worker.add(Box::new(server));
+            for listener in listeners.tcp {
+                worker
+                    .listen(listener, machine)
+                    .context("cannot watch a TCP listener")?;
+            }
+            host.spawn("tcp", worker)?;
+        }
+        Ok(host)
+    }
+
+    /// Stops answering.
+    ///
+    /// # Errors
+    /// What ended a thread before its time.
+    pub(crate) fn stop(self) -> io::Result<()> {
+        let mut result = Ok(());
+        for (_, remote) in &self.threads {
+            remote.stop();
+        }
+        for (thread, _) in self.threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+            result = result.and(ended);
+        }
+        result
+    }
+
+    fn count(&mut self, protocol: &'static halloo_protocols::Protocol) -> Arc<Counters> {
+        let counted = counters(protocol);
+        let counters = Arc::clone(&counted.counters);
+        self.counted.push(counted);
+        counters
+    }
+
+    fn spawn(&mut self, name: &str, mut worker: Worker) -> Result<()> {
+        let remote = worker.remote();
+        let main = thread::current();
+        let run = move || {
+            let result = worker.run();
+            main.unpark();
+            result
+        };
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn(run)
+            .context("cannot start a thread")?;
+        self.threads.push((thread, remote));
+        Ok(())
+    }
+
+    /// Nothing ends a thread but us, or a failure.
+    fn has_failed(&self) -> bool {
+        self.threads.iter().any(|(thread, _)| thread.is_finished())
+    }
+}
+
+fn worker(busy_poll: bool) -> Result<Worker> {
+    let options = WorkerOptions {
+        busy_poll,
+        seed: crate::random_u64()?,
+    };
+    Worker::new(options).context("cannot set up the driver")
+}
+
+fn echo_options(config: &Config, key: Option<Key>) -> UdpEchoOptions {
+    UdpEchoOptions {
+        key,
+        require_key: config.serve.require_key,
+        sessions: config.serve.sessions as usize,
+        min_interval: config.serve.min_interval.0,
+        server_id: config.serve.server_id,
+    }
+}
+
+/// Directed broadcast addresses of this host's networks at this moment.
+fn broadcasts() -> Vec<Broadcast> {
+    let Ok(all) = getifaddrs() else { return vec![] };
+    let address = |storage: Option<nix::sys::socket::SockaddrStorage>| {
+        let storage = storage?;
+        (storage.family() == Some(nix::sys::socket::AddressFamily::Inet))
+            .then(|| {
+                storage
+                    .as_sockaddr_in()
+                    .map(|address| Ipv4Addr::from(address.ip()))
+            })
+            .flatten()
+    };
+    all.filter(|entry| entry.flags.contains(nix::net::if_::InterfaceFlags::IFF_BROADCAST))
+        .filter_map(|entry| {
+            let found = address(entry.broadcast)?;
+            // A network of one address has no broadcast, but the kernel names one all the same.
+            let own = address(entry.address)?;
+            let link = if_nametoindex(entry.interface_name.as_str()).ok()?;
+            (found != own && !found.is_unspecified()).then_some(Broadcast {
+                link: halloo_base::LinkId(link),
+                address: found,
+            })
+        })
+        .collect()
+}
+
+/// Connections need file descriptors: takes as many as this process may have.
+fn raise_file_limit(config: &Config, teller: &mut Teller) -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return Ok(());
+    };
+    let granted = match soft < hard {
+        true if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
+        _ => soft,
+    };
+    let wanted = u64::from(config.tcp.connections) + 64;
+    if granted < wanted && !config.tcp().is_empty() {
+        teller.notice(&format!(
+            "at most {granted} files may be open, so fewer than tcp.connections = {} connections fit",
+            config.tcp.connections
+        ))?;
+    }
+    Ok(())
+}
+
+fn become_nobody(config: &Config, teller: &mut Teller) -> Result<()> {
+    let root = Uid::effective().is_root();
+    if let (false, Some(user)) = (root, &config.serve.user) {
+        teller.notice(&format!("not started as root, so not becoming {user}"))?;
+    }
+    let user = config.serve.user.as_deref().unwrap_or(NOBODY);
+    halloo_io::drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))?;
+    if root && user != "root" {
+        teller.notice(&format!("all listeners are bound; running as {user}"))?;
+    }
+    Ok(())
+}

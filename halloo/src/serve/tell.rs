@@ -1,0 +1,72 @@
+//! What `halloo serve` prints: lines for people, or objects for programs.
+
+use super::counts::Counted;
+use super::listen::Listening;
+use crate::json::{Head, Listener, Notice};
+use crate::screen::{DIM, STRONG, Screen, Styled};
+use serde::Serialize;
+use std::io;
+
+/// Prints to standard output.
+pub(super) struct Teller {
+    screen: Screen,
+    json: bool,
+}
+
+impl Teller {
+    pub(super) fn new(json: bool) -> Teller {
+        Teller {
+            screen: Screen::stdout(),
+            json,
+        }
+    }
+
+    /// A listener is up.
+    pub(super) fn listener(&mut self, listening: &Listening) -> io::Result<()> {
+        if self.json {
+            return self.object(&Listener {
+                head: Head::new("listener"),
+                protocol: listening.protocol,
+                address: listening.address.to_string(),
+                dual_stack: listening.dual_stack,
+                inherited: listening.inherited,
+            });
+        }
+        self.screen
+            .line(format_args!("{} {listening}", Styled(STRONG, "halloo:")))
+    }
+
+    /// Something that the operator should know.
+    pub(super) fn notice(&mut self, message: &str) -> io::Result<()> {
+        if self.json {
+            return self.object(&Notice {
+                head: Head::new("notice"),
+                message: message.to_owned(),
+            });
+        }
+        self.screen.line(format_args!(
+            "{} {}",
+            Styled(STRONG, "halloo:"),
+            Styled(DIM, message)
+        ))
+    }
+
+    /// All counters, for the last time or on request.
+    pub(super) fn counters(&mut self, counted: &[Counted], last: bool) -> io::Result<()> {
+        for one in counted {
+            if self.json {
+                self.object(&one.object(last))?;
+            } else {
+                for line in one.lines() {
+                    self.screen.line(line)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        self.screen
+            .line(serde_json::to_string(object).map_err(io::Error::from)?)
+    }
+}
