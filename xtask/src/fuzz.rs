@@ -7,11 +7,13 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Where instrumented builds, growing corpora and findings live, apart from all other builds.
+/// Where instrumented builds and growing corpora live, apart from all other builds.
 const FOLDER: &str = "target/fuzz";
 
-/// What makes the compiler count which edges were taken, and compare operands visible to libFuzzer. These are
-/// the flags that `cargo fuzz` passes, less the sanitizers, which only nightly compilers have.
+/// Where findings stay until somebody has looked at them: a cleaned target folder must not take them along.
+const FINDINGS: &str = "fuzz/artifacts";
+
+/// What makes the compiler count which edges were taken, and shows libFuzzer what is compared with what.
 const RUSTFLAGS: &[&str] = &[
     "--cfg",
     "fuzzing",
@@ -20,7 +22,6 @@ const RUSTFLAGS: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
     "-Ccodegen-units=1",
     "-Cdebug-assertions",
     "-Coverflow-checks",
@@ -44,8 +45,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u64) -> Result<ExitCode> {
         folder.join("seeds").join(target),
         folder.join("corpus").join(target),
     );
-    let findings = folder.join("findings").join(target);
-    for made in [&corpus, &findings] {
+    for made in [corpus.as_path(), Path::new(FINDINGS)] {
         std::fs::create_dir_all(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
     replay(&["seeds", target, &seeds.to_string_lossy()])?;
@@ -55,13 +55,13 @@ pub(crate) fn run(target: Option<&str>, seconds: u64) -> Result<ExitCode> {
         .arg(&seeds)
         .arg(format!("-max_total_time={seconds}"))
         // libFuzzer puts the name of a finding right behind this.
-        .arg(format!("-artifact_prefix={}/", findings.display()))
-        .args(["-max_len=2048", "-print_final_stats=1"])
+        .arg(format!("-artifact_prefix={FINDINGS}/{target}-"))
+        .args(["-max_len=4096", "-print_final_stats=1"])
         .env("HALLOO_FUZZ_TARGET", target)
         .status()
         .context("cannot run the fuzzer")?;
     if !status.success() {
-        println!("findings are in {}; see fuzz/README.md", findings.display());
+        println!("findings are in {FINDINGS}; fuzz/README.md says what to do with them");
     }
     Ok(exit_code(status))
 }
