@@ -7,6 +7,7 @@ use halloo_base::{
     Datagram, Input, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
     UnreachableError,
 };
+use nix::net::if_::if_nametoindex;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,16 +26,37 @@ pub(super) struct UdpPort {
     departures: Departures,
     /// Whether the kernel and the device cut big sends into datagrams (UDP_SEGMENT).
     segments: bool,
+    /// The device that the socket is bound to, by the index that it had first: pulled out and plugged in
+    /// again it gets another one, and is the same link all the same.
+    link: Option<LinkId>,
 }
 
 impl UdpPort {
     pub(super) fn new(socket: UdpSocket, owner: MachineId) -> UdpPort {
         let segments = socket.segments();
+        let link = socket
+            .device()
+            .and_then(|name| if_nametoindex(name).ok())
+            .map(LinkId);
         UdpPort {
+            link,
             socket,
             owner,
             departures: Departures::default(),
             segments,
+        }
+    }
+
+    /// How a datagram is to leave by this port. A bound device needs no pin, and its index may have changed.
+    fn item(&self, how: &Transmit, segment: Option<u16>) -> SendItem {
+        let source = how.path.local.ip();
+        SendItem {
+            remote: how.path.remote,
+            source: (!source.is_unspecified()).then_some(source),
+            link: if self.link.is_some() { 0 } else { how.path.link.0 },
+            tos: how.tos,
+            stamp: how.tag.is_some(),
+            segment,
         }
     }
 
@@ -191,7 +213,7 @@ impl Courier {
                     count += 1;
                 }
             }
-            round.message(&item(&how, (count > 1).then_some(bytes.len() as u16)));
+            round.message(&port.item(&how, (count > 1).then_some(bytes.len() as u16)));
             for at in next..next + count {
                 round.piece(letter(at).1);
             }
@@ -231,7 +253,7 @@ fn send_again(
     was_segment: bool,
     errno: i32,
 ) -> Result<(), i32> {
-    let mut item = item(how, None);
+    let mut item = port.item(how, None);
     match errno {
         libc::EAGAIN | libc::ENOBUFS => wait_writable(&port.socket),
         libc::ENODEV | libc::ENXIO if port.socket.device().is_some() => {
@@ -270,18 +292,6 @@ fn wait_writable(socket: &UdpSocket) {
     let _ = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&wait));
 }
 
-fn item(how: &Transmit, segment: Option<u16>) -> SendItem {
-    let source = how.path.local.ip();
-    SendItem {
-        remote: how.path.remote,
-        source: (!source.is_unspecified()).then_some(source),
-        link: how.path.link.0,
-        tos: how.tos,
-        stamp: how.tag.is_some(),
-        segment,
-    }
-}
-
 /// A number that is equal for equal paths and mostly differs for others (FNV-1a over the remote end).
 fn path_key(path: &Path) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
@@ -308,8 +318,10 @@ impl Worker {
             };
             let now = halloo_base::Clock::stamp(&crate::SystemClock);
             let bound = self.ports[port].socket.local_addr();
+            let link = self.ports[port].link;
             for slot in 0..count {
-                if let Some(arrival) = self.courier.receive.arrival(slot) {
+                if let Some(mut arrival) = self.courier.receive.arrival(slot) {
+                    arrival.link = link.map_or(arrival.link, |link| link.0);
                     self.machines.hear(owner, &arrival, bound, now);
                 }
             }
