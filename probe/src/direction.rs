@@ -73,6 +73,18 @@ impl Order {
         }
     }
 
+    /// Notices that the responder has forgotten what it counted (it was restarted, or the session was too old for
+    /// it): its count stands no higher than at an earlier probe's arrival, and its window begins after that probe.
+    pub(crate) fn notice_restart(&mut self, seq: u64, told: &Reflection) {
+        let Some(highest) = &mut self.highest else { return };
+        let Some(counted) = highest.received else { return };
+        let is_beyond_window = seq.saturating_sub(highest.seq) >= u64::from(told.window_len.max(1));
+        if is_beyond_window && !is_after(told.received, counted) {
+            highest.received = None;
+            self.newest_arrival = None;
+        }
+    }
+
     /// Takes the first answer to `seq` into account.
     pub(crate) fn answered(&mut self, seq: u64, received: Option<u32>) -> Reordered {
         let mut order = Reordered::default();
@@ -162,6 +174,29 @@ mod tests {
     #[test]
     fn an_order_that_was_lost_and_restored_counts_in_both_directions_only() {
         assert_eq!(order(&[(0, 1), (1, 3), (2, 2)]), [NO, NO, (false, true, true)]);
+    }
+
+    #[test]
+    fn a_responder_that_begins_to_count_anew_reorders_nothing() {
+        let mut order = Order::default();
+        for seq in 0..100 {
+            order.answered(seq, Some(seq as u32 + 1));
+        }
+        for (seq, received) in [(150, 1), (151, 2), (152, 3)] {
+            let told = told(received, (1 << received) - 1, received);
+            order.notice_restart(seq, &told);
+            assert_eq!(order.beyond(seq, &told), None);
+            assert_eq!(order.answered(seq, Some(received)), Reordered::default());
+        }
+    }
+
+    #[test]
+    fn an_overtaken_request_is_no_restart() {
+        let mut order = Order::default();
+        order.answered(0, Some(1));
+        order.answered(1, Some(3));
+        order.notice_restart(2, &told(2, 0b101, 3));
+        assert!(order.answered(2, Some(2)).forward);
     }
 
     #[test]

@@ -126,6 +126,8 @@ const TELLING: u64 = 16;
 /// Two clocks, each slewed by at most 500 ppm (adjtimex(2)), part by at most one in so many.
 const FASTEST_DRIFT: i64 = 1_000;
 const STEP_TOLERANCE: i64 = 50_000;
+/// Clocks farther apart than 73 years are taken as that far apart.
+const FARTHEST: i64 = i64::MAX / 4;
 
 impl OneWayMeter {
     pub(crate) fn new() -> OneWayMeter {
@@ -141,6 +143,7 @@ impl OneWayMeter {
 
     /// Takes one exchange.
     pub(crate) fn record(&mut self, sample: Sample) {
+        let sample = sample.bounded();
         if self.last.is_some_and(|last| stepped_between(&last, &sample)) {
             self.remote_steps += 1;
             self.restart();
@@ -228,6 +231,16 @@ fn stepped_between(a: &Sample, b: &Sample) -> bool {
 }
 
 impl Sample {
+    /// A stranger's stamps may say anything: bounded so that no sum or difference of two of them overflows.
+    fn bounded(self) -> Sample {
+        let bound = |difference: Nanos| Nanos(difference.0.clamp(-FARTHEST, FARTHEST));
+        Sample {
+            forward: bound(self.forward),
+            backward: bound(self.backward),
+            ..self
+        }
+    }
+
     /// Without the residence; the clocks' distance cancels.
     fn round_trip(&self) -> Nanos {
         Nanos((self.forward + self.backward).0.max(0))

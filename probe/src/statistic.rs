@@ -112,7 +112,9 @@ impl Distribution {
         let mean = self.sum / n;
         let rest = self.sum % n;
         // sum = mean·n + rest, so sum²/n = mean·(sum + rest) + rest²/n.
-        let squared = mean.saturating_mul(self.sum + rest) + rest * rest / n;
+        let squared = mean
+            .saturating_mul(self.sum + rest)
+            .saturating_add(rest * rest / n);
         self.squares.saturating_sub(squared) / n
     }
 }

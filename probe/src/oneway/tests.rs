@@ -182,3 +182,20 @@ fn clocks_half_a_century_apart_are_no_trouble() {
     near(said.offset.0, -1_700_000_000 * SECOND, said.error.0);
     near(said.forward.queueing.max.0, 6_000, 100);
 }
+
+#[test]
+fn stamps_that_say_the_impossible_are_borne() {
+    let extremes = [i64::MIN, i64::MIN / 2, -1, 0, i64::MAX / 2, i64::MAX];
+    let mut meter = OneWayMeter::new();
+    let mut rng = Rng::new(5);
+    for k in 0..5_000u64 {
+        let mut extreme = || Nanos(extremes[rng.below(extremes.len() as u64) as usize]);
+        let (forward, backward) = (extreme(), extreme());
+        meter.record(Sample {
+            at: Mono(k * 1_000_000),
+            forward,
+            backward,
+        });
+        meter.one_way();
+    }
+}
