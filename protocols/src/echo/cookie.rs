@@ -26,17 +26,16 @@ impl Cookies {
     /// Whether `remote` was given this cookie in this epoch or the one before.
     pub(super) fn accepts(&self, now: Mono, remote: SocketAddr, cookie: u64) -> bool {
         let epoch = now.0 / EPOCH;
-        cookie != 0
-            && (cookie == self.of_epoch(epoch, remote)
-                || epoch
-                    .checked_sub(1)
-                    .is_some_and(|before| cookie == self.of_epoch(before, remote)))
+        cookie == self.of_epoch(epoch, remote)
+            || epoch
+                .checked_sub(1)
+                .is_some_and(|before| cookie == self.of_epoch(before, remote))
     }
 
     fn of_epoch(&self, epoch: u64, remote: SocketAddr) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(&epoch.to_be_bytes());
-        match remote.ip().to_canonical() {
+        match remote.ip() {
             IpAddr::V4(addr) => hasher.write(&addr.to_ipv6_mapped().octets()),
             IpAddr::V6(addr) => hasher.write(&addr.octets()),
         }

@@ -12,8 +12,6 @@ const WAYS: usize = 8;
 /// A departure that has not come back after so many further requests is given up.
 const AWAIT_AT_MOST: u32 = 64;
 
-const WINDOW_MASK: u128 = (1 << WINDOW) - 1;
-
 /// A set-associative table. The hash is keyed, so nobody can aim at the set of someone else's session.
 pub(super) struct Sessions {
     slots: Vec<Session>,
@@ -28,7 +26,7 @@ struct Session {
     used: u64,
     received: u32,
     highest: u32,
-    /// Bit `n` says that the request `highest - n` has arrived.
+    /// Bit `n` says that the request `highest - n` has arrived; it holds more of them than are ever shown.
     arrived: u128,
     /// How many bits of `arrived` lie after the session's beginning here.
     span: u8,
@@ -155,7 +153,7 @@ impl Sessions {
         let way = known.unwrap_or_else(|| {
             let oldest = (0..WAYS).min_by_key(|&way| set[way].used).unwrap_or(0);
             set[oldest] = Session {
-                generation: set[oldest].generation.wrapping_add(1),
+                generation: set[oldest].generation,
                 ..Session::default()
             };
             oldest
@@ -218,7 +216,7 @@ impl Session {
     fn advance(&mut self, by: u32, seq: u32) -> View {
         self.highest = seq;
         self.received = self.received.wrapping_add(1);
-        self.arrived = (self.arrived.checked_shl(by).unwrap_or(0) & WINDOW_MASK) | 1;
+        self.arrived = self.arrived.checked_shl(by).unwrap_or(0) | 1;
         let span = u32::from(self.span).saturating_add(by).min(u32::from(WINDOW));
         self.span = span as u8;
         View {

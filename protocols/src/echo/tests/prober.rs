@@ -192,7 +192,12 @@ fn with_a_key_no_altered_or_unsigned_answer_counts() {
     }
     let mut unsigned = answer.clone();
     unsigned[5] &= !0x20;
-    assert_eq!(hear(&mut prober, &unsigned), Err(Reason::BadAuth));
+    assert!(key(SECRET).sign(&mut unsigned, 128));
+    assert_eq!(
+        hear(&mut prober, &unsigned),
+        Err(Reason::BadAuth),
+        "a tag that nobody says is one"
+    );
 }
 
 #[test]
@@ -282,6 +287,14 @@ fn an_answer_that_was_damaged_is_malformed() {
         assert_eq!(hear(&mut prober, &bytes), Err(Reason::Malformed), "{what}");
     }
     assert!(hear(&mut prober, &answer).is_ok());
+}
+
+#[test]
+fn an_answer_longer_than_its_request_is_malformed() {
+    let mut prober = prober(64);
+    let mut asked = ask(&mut prober, 1, 64).expect("possible");
+    asked.push(0);
+    assert_eq!(hear(&mut prober, &asked), Err(Reason::Malformed));
 }
 
 #[test]

@@ -219,6 +219,14 @@ fn with_a_key_only_signed_probes_are_answered_and_the_answer_is_signed() {
             (Verdict::Silent(Reason::BadAuth), Trust::Stranger)
         );
     }
+    let mut unflagged = request(TOKEN, 1, 112);
+    assert!(key(SECRET).sign(&mut unflagged, 112));
+    let answer = host.hear(&datagram(HOME, 5, &unflagged));
+    assert_eq!(
+        answer.verdict,
+        Verdict::Silent(Reason::BadAuth),
+        "a tag that nobody says is one"
+    );
     let plain = host.hear(&datagram(HOME, 5, b"plain"));
     assert_eq!(plain.bytes, b"plain", "the key is for probes");
 }
@@ -247,6 +255,16 @@ fn a_tag_found_right_is_right_for_that_datagram_alone() {
         (answer.verdict, answer.trust),
         (Verdict::Silent(Reason::BadAuth), Trust::Stranger)
     );
+
+    // Another buffer, answered without the question of trust.
+    let (right, mut forged) = (signed(SECRET, 1, 80), signed(SECRET, 1, 80));
+    forged[19] ^= 1;
+    let verdict = with_env(5, |env| {
+        assert_eq!(host.echo.trust(env, &datagram(HOME, 5, &right)), Trust::Validated);
+        host.echo
+            .respond(env, &datagram(HOME, 5, &forged), &mut forged.clone())
+    });
+    assert_eq!(verdict, Verdict::Silent(Reason::BadAuth));
 }
 
 #[test]

@@ -65,14 +65,20 @@ fn numbers_wrap_without_a_gap() {
 
 #[test]
 fn the_window_ends_after_96_requests() {
-    let told = counts(&[100, 195, 100, 99, 196, 100]);
+    let told = counts(&[100, 195, 100, 99, 196, 100, 100]);
     let far = 1 << 95 | 1;
     assert_eq!(told[1], (2, far, 96), "the oldest that the window shows");
     assert_eq!(told[2], (2, 1, 1), "still known as repeated");
     assert_eq!(told[3], (3, 1, 1), "outside: cannot be told from a late one");
     assert_eq!(told[4], (4, 0b11, 96), "100 has left the window");
-    assert_eq!(told[5], (5, 1, 1));
-    assert_eq!(counts(&[0, 1 << 30])[1], (2, 1, 96), "a long silence");
+    assert_eq!(told[5..], [(5, 1, 1), (6, 1, 1)], "however often");
+    for silence in [128, 129, 1 << 30] {
+        assert_eq!(
+            counts(&[0, 1, 1 + silence])[2],
+            (3, 1, 96),
+            "a silence of {silence}"
+        );
+    }
 }
 
 #[test]
@@ -225,6 +231,33 @@ fn a_departure_counts_only_for_the_answer_it_was_asked_for() {
         Some(2_000),
         "and all is well again"
     );
+}
+
+#[test]
+fn a_late_departure_does_not_count_for_whoever_awaits_one_now() {
+    let kernel = stamp(3_000, StampSource::Kernel);
+    let mut host = Host::new(UdpEchoOptions {
+        sessions: 8,
+        ..UdpEchoOptions::default()
+    });
+    let hear = |host: &mut Host, token, seq| host.hear(&datagram(HOME, 1_000, &request(token, seq, 64)));
+    let evicted = hear(&mut host, TOKEN, 0).tag().expect("asked");
+    for token in 0..8 {
+        hear(&mut host, token, 0);
+    }
+    host.echo.departed(evicted, kernel);
+    for token in 0..8 {
+        assert_eq!(
+            hear(&mut host, token, 1).probe().follow_up,
+            None,
+            "session {token} took the slot"
+        );
+    }
+
+    let given_up = hear(&mut host, TOKEN, 0).tag().expect("asked");
+    hear(&mut host, TOKEN, 100).tag().expect("asked again");
+    host.echo.departed(given_up, kernel);
+    assert_eq!(hear(&mut host, TOKEN, 101).probe().follow_up, None);
 }
 
 #[test]
