@@ -1,0 +1,8 @@
+//! The binary on hosts that are network namespaces: with programs that others wrote, through everything that
+//! goes wrong on a real network, and for as long as one cares to wait. Needs root.
+
+mod asking;
+mod links;
+mod peers;
+mod soak;
+mod trouble;
