@@ -8,6 +8,7 @@ pub mod cli;
 mod config;
 mod demo;
 mod format;
+mod hint;
 mod json;
 mod key;
 mod manual;

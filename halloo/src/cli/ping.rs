@@ -14,7 +14,9 @@ use std::time::Duration;
                   (program to program), and as intended (from the moment at which the probe was due, so that a \
                   prober that was held up cannot hide delay).\n\nA TCP target is asked over one long-lived \
                   connection; lookup, connect and each exchange are reported apart. Ctrl-C ends with a summary, \
-                  Ctrl-\\ prints a running line.",
+                  Ctrl-\\ prints a running line.\n\nIn the line of an answer `wire<` is an upper bound: the echo host \
+                  tells the exact time that an answer stayed there only with a later one. The summary has the exact \
+                  values.",
     after_long_help = PING_EXAMPLES
 )]
 pub struct PingArgs {

@@ -4,6 +4,8 @@ mod files;
 mod json;
 mod plan;
 mod resolve;
+#[cfg(test)]
+mod sample;
 mod session;
 mod sink;
 mod summary;
@@ -16,6 +18,7 @@ pub(crate) use sink::final_word;
 pub(crate) use text::{TextReport, TextStyle};
 
 use crate::cli::Link;
+use crate::hint::explain;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result};
 use files::{Writer, WriterOptions};
@@ -134,9 +137,7 @@ fn look_up(plan: &Plan, report: &mut dyn Report) -> Result<(Vec<About>, usize)> 
         false => plan.links.iter().cloned().map(Some).collect(),
     };
     for link in &plan.links {
-        if let Some(name) = link.device() {
-            resolve::device_index(name).with_context(|| format!("--link {name}"))?;
-        }
+        check_link(link).with_context(|| format!("--link {link}"))?;
     }
     let (mut abouts, mut unusable) = (vec![], 0);
     for target in &plan.targets {
@@ -159,6 +160,15 @@ fn look_up(plan: &Plan, report: &mut dyn Report) -> Result<(Vec<About>, usize)> 
         };
     }
     Ok((abouts, unusable))
+}
+
+/// Whether this host has the device or the address.
+fn check_link(link: &Link) -> Result<()> {
+    match link {
+        Link::Device(name) => resolve::device_index(name).map(drop),
+        // Nothing is sent; to bind is the way to ask whether the address is ours.
+        Link::Source(ip) => std::net::UdpSocket::bind((*ip, 0)).map(drop).map_err(explain),
+    }
 }
 
 fn start_writer(plan: &Plan, sessions: &mut [Session]) -> Result<Writer> {

@@ -4,6 +4,7 @@ use super::plan::Plan;
 use super::resolve::{Resolved, device_index};
 use super::sink::{Fate, Readers, RingSink, Wiring};
 use crate::cli::Link;
+use crate::hint::explain;
 use crate::random_u64;
 use crate::target::Target;
 use anyhow::{Context, Result};
@@ -84,6 +85,8 @@ impl Session {
             ..WorkerOptions::default()
         })
         .context("cannot set up the driver")?;
+        // Without it a pulled cable is still seen, by its errors.
+        let _ = worker.watch_links();
         let source = about.link.as_ref().and_then(Link::source);
         let device = about.link.as_ref().and_then(Link::device);
         let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), 0);
@@ -99,7 +102,9 @@ impl Session {
         );
         match prober {
             AnyProber::Datagram(prober) => {
-                let socket = open_udp(&about, plan, local).with_context(|| cannot_use(&about))?;
+                let socket = open_udp(&about, plan, local)
+                    .map_err(explain)
+                    .with_context(|| cannot_use(&about))?;
                 options.path.local.set_port(socket.local_addr().port());
                 let session = DatagramSession::new(options, prober, Box::new(sink))?;
                 let machine = worker.add(Box::new(session));

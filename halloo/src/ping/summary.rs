@@ -12,6 +12,9 @@ const COLUMN: usize = 9;
 /// Width of what stands before the columns.
 const HEAD: usize = 10;
 
+/// Parts per billion of drift below which a fit says nothing.
+const DRIFT: i64 = 50;
+
 /// The whole summary, line by line.
 pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
     let title = match about.label.is_empty() {
@@ -207,7 +210,7 @@ fn one_way(one_way: &OneWay) -> String {
         "forward and backward are delays above each way's shortest; clocks differ by {} (± {})",
         one_way.offset, one_way.error
     );
-    if one_way.skew_ppb != 0 {
+    if one_way.skew_ppb.abs() >= DRIFT {
         let _ = write!(text, ", drift {:.1} ppm", one_way.skew_ppb as f64 / 1e3);
     }
     if one_way.remote_steps > 0 {
@@ -260,7 +263,11 @@ fn seen(summary: &Summary) -> String {
     let Some(seen) = observed.seen else {
         return String::new();
     };
-    let mut text = seen.addr.to_string();
+    // A short reply has no room for an IPv6 address, and tells the port alone.
+    let mut text = match seen.addr.ip().is_unspecified() {
+        true => format!("port {}", seen.addr.port()),
+        false => seen.addr.to_string(),
+    };
     if let Some(ttl) = seen.ttl {
         let _ = write!(text, ", ttl {ttl}");
     }

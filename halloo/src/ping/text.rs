@@ -250,7 +250,9 @@ fn answer(about: &About, exchange: &Exchange) -> String {
         let _ = write!(line, " time={} ms", Styled(STRONG, millis(host)));
     }
     if let Some(wire) = exchange.wire {
-        let _ = write!(line, " wire={wire}");
+        // The exact residence comes with a later answer; until then part of it counts as wire time.
+        let guessed = exchange.residence.is_some_and(|residence| !residence.exact);
+        let _ = write!(line, " wire{}{wire}", if guessed { '<' } else { '=' });
     }
     if let Some(ttl) = exchange.marks.and_then(|marks| marks.ttl) {
         let _ = write!(line, " ttl={ttl}");

@@ -2,10 +2,11 @@
 
 use super::tell::Teller;
 use crate::config::Config;
+use crate::hint::explain;
 use anyhow::{Context, Result, bail};
 use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
 use listenfd::ListenFd;
-use nix::libc::{EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT};
+use nix::libc::EAFNOSUPPORT;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -69,9 +70,6 @@ impl Listeners {
             let (listener, address) = or_v4(address, teller, |local| bind_tcp(local, v6_only))
                 .with_context(|| origin.cannot("tcp", address))?;
             listeners.add_tcp(listener, address.is_ipv6() && !v6_only, false);
-        }
-        if !tcp.is_empty() {
-            warn_of_short_backlog(teller)?;
         }
         Ok(listeners)
     }
@@ -187,25 +185,10 @@ fn or_v4<T>(
         Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) && address.ip().is_unspecified() => {
             let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
             teller.notice(&format!("this host has no IPv6: {v4} instead of {address}"))?;
-            Ok((bind(v4).map_err(with_hint)?, v4))
+            Ok((bind(v4).map_err(explain)?, v4))
         }
-        Err(error) => Err(with_hint(error)),
+        Err(error) => Err(explain(error)),
     }
-}
-
-/// The system's words, and what may help.
-fn with_hint(error: io::Error) -> anyhow::Error {
-    let hint = match error.raw_os_error() {
-        Some(EADDRINUSE) => "another program listens there; `ss -lntup` tells which",
-        Some(EACCES) => {
-            "ports below 1024 need root or CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep on the program)"
-        }
-        Some(EADDRNOTAVAIL) => "no interface of this host has that address",
-        _ => return error.into(),
-    };
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    anyhow::anyhow!("{words}; {hint}")
 }
 
 fn bind_udp(local: SocketAddr, v6_only: bool) -> io::Result<UdpSocket> {
@@ -233,7 +216,8 @@ fn bind_tcp(local: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
     })
 }
 
-fn warn_of_short_backlog(teller: &mut Teller) -> Result<()> {
+/// Says so where the kernel cuts the queue of connections that wait to be accepted.
+pub(super) fn warn_of_short_backlog(teller: &mut Teller) -> Result<()> {
     let limit = fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
     if let Some(limit) = limit.and_then(|text| text.trim().parse::<u32>().ok())
         && limit < BACKLOG
@@ -273,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_its_origin_and_a_remedy() {
+    fn an_error_names_its_origin() {
         let origin = Origin {
             file: Some("serve.toml".into()),
             udp_by_flag: true,
@@ -284,19 +268,6 @@ mod tests {
             origin.cannot("tcp", addr("[::]:7")),
             "serve.tcp [::]:7 (serve.toml)"
         );
-        let table = [
-            (
-                EADDRINUSE,
-                "Address already in use; another program listens there; `ss -lntup` tells which",
-            ),
-            (
-                EADDRNOTAVAIL,
-                "Cannot assign requested address; no interface of this host has that address",
-            ),
-        ];
-        for (code, text) in table {
-            assert_eq!(with_hint(io::Error::from_raw_os_error(code)).to_string(), text);
-        }
     }
 
     #[test]

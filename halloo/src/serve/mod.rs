@@ -50,7 +50,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     for line in listeners.told() {
         teller.listener(line)?;
     }
-    raise_file_limit(&config, &mut teller)?;
+    if !config.tcp().is_empty() {
+        listen::warn_of_short_backlog(&mut teller)?;
+        raise_file_limit(&config, &mut teller)?;
+    }
     become_nobody(&config, &mut teller)?;
     let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
     let status = listeners
@@ -261,7 +264,7 @@ fn raise_file_limit(config: &Config, teller: &mut Teller) -> Result<()> {
         _ => soft,
     };
     let wanted = u64::from(config.tcp.connections) + 64;
-    if granted < wanted && !config.tcp().is_empty() {
+    if granted < wanted {
         teller.notice(&format!(
             "at most {granted} files may be open, so fewer than tcp.connections = {} connections fit",
             config.tcp.connections

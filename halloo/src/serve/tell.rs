@@ -53,12 +53,17 @@ impl Teller {
 
     /// All counters, for the last time or on request.
     pub(super) fn counters(&mut self, counted: &[Counted], last: bool) -> io::Result<()> {
+        if !self.json {
+            let title = if last { "stopped; in all:" } else { "so far:" };
+            self.screen
+                .line(format_args!("{} {title}", Styled(STRONG, "halloo:")))?;
+        }
         for one in counted {
             if self.json {
                 self.object(&one.object(last))?;
             } else {
                 for line in one.lines() {
-                    self.screen.line(line)?;
+                    self.screen.line(format_args!("  {line}"))?;
                 }
             }
         }

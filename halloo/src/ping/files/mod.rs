@@ -4,6 +4,8 @@ mod seed;
 mod wide;
 
 pub(super) use wide::Best;
+#[cfg(test)]
+pub(super) use wide::COLUMNS;
 
 use super::About;
 use super::sink::{Fate, final_word};

@@ -1,1 +1,172 @@
+use super::*;
+use crate::json::{Head, Listener, Notice, ServeCounters};
+use crate::ping::files::COLUMNS;
+use crate::ping::sample;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
+const DOCUMENT: &str = include_str!("../../../../docs/json.md");
+
+/// The fields of every table in the document, by the heading above it.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let mut sections = BTreeMap::<String, BTreeSet<String>>::new();
+    let mut heading = String::new();
+    for line in DOCUMENT.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            heading = title.trim_matches('`').to_owned();
+        } else if let Some(field) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) {
+            sections
+                .entry(heading.clone())
+                .or_default()
+                .insert(field.to_owned());
+        }
+    }
+    sections
+}
+
+fn object(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value).expect("it can be written") {
+        Value::Object(object) => object,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+/// Compares an object with its table, and the objects within it with theirs.
+fn compare(
+    sections: &mut BTreeMap<String, BTreeSet<String>>,
+    name: &str,
+    object: &Map<String, Value>,
+    common: &[&str],
+) {
+    let mut told: BTreeSet<String> = sections
+        .get(name)
+        .unwrap_or_else(|| panic!("no table for {name}"))
+        .clone();
+    for section in common {
+        told.extend(sections[*section].clone());
+    }
+    let written: BTreeSet<String> = object.keys().cloned().collect();
+    assert_eq!(written, told, "{name}");
+    for (key, value) in object {
+        assert!(!value.is_null(), "{name}.{key}: the sample must know everything");
+        match value {
+            // Its keys are reasons, not fields.
+            Value::Object(_) if key == "silent" => {}
+            Value::Object(inner) if inner.contains_key("p999_ns") => compare(sections, "spans", inner, &[]),
+            Value::Object(inner) => compare(sections, key, inner, &[]),
+            Value::Array(items) => {
+                let Value::Object(inner) = &items[0] else {
+                    panic!("{name}.{key}")
+                };
+                compare(sections, key, inner, &[]);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_field_is_in_the_document_and_nothing_else() {
+    let mut sections = documented();
+    let mut about = sample::about();
+    about.link = Some(crate::cli::Link::Device("eth0".into()));
+    let lost = probe::Verdict::Lost {
+        direction: probe::Direction::Forward,
+        cause: probe::LossCause::Timeout,
+    };
+    let known = probe::Exchange {
+        verdict: lost,
+        ..sample::exchange()
+    };
+    let whole = json::Error {
+        seq: Some(1),
+        reporter: Some("192.0.2.1".into()),
+        lost: Some(1),
+        retry_in_ns: Some(1),
+        step_ns: Some(1),
+        ..error(Some(&about), "unreachable", "no".into())
+    };
+    let counters = ServeCounters {
+        head: Head::new("counters"),
+        time_ns: 1,
+        protocol: "udp",
+        last: false,
+        received: 1,
+        received_bytes: 1,
+        replied: 1,
+        replied_bytes: 1,
+        silent: [("loop", 1)].into(),
+    };
+    let listener = Listener {
+        head: Head::new("listener"),
+        protocol: "udp",
+        address: "[::]:7".into(),
+        dual_stack: true,
+        inherited: false,
+    };
+    let notice = Notice {
+        head: Head::new("notice"),
+        message: "so".into(),
+    };
+    let connected = start(&about, Some("192.0.2.1:4".into()), Some(Nanos(1)));
+    let of_ping = ["every object", "every object of ping"];
+    let objects = [
+        ("start", object(&connected), &of_ping[..]),
+        ("exchange", object(&exchange(&about, &known)), &of_ping),
+        ("error", object(&whole), &of_ping),
+        ("summary", object(&summary(&about, &sample::summary())), &of_ping),
+        ("counters", object(&counters), &of_ping[..1]),
+        ("listener", object(&listener), &of_ping[..1]),
+        ("notice", object(&notice), &of_ping[..1]),
+    ];
+    for (name, object, common) in objects {
+        assert_eq!(object["schema"], json::SCHEMA);
+        assert_eq!(object["type"], name);
+        compare(&mut sections, name, &object, common);
+    }
+}
+
+#[test]
+fn the_wide_file_has_the_fields_of_an_exchange_in_the_order_of_the_document() {
+    let section = DOCUMENT.split("## `exchange`").nth(1).expect("a section");
+    let fields = section.lines().take_while(|line| !line.starts_with("## "));
+    let fields: Vec<_> = fields
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .take_while(|f| *f != "seen_addr")
+        .collect();
+    let expected: Vec<_> = ["session", "target", "link"].into_iter().chain(fields).collect();
+    assert_eq!(COLUMNS, expected);
+}
+
+#[test]
+fn what_is_unknown_is_null_and_numbers_are_whole() {
+    let lost = probe::Verdict::Lost {
+        direction: probe::Direction::Unknown,
+        cause: probe::LossCause::Timeout,
+    };
+    let object = object(&exchange(&sample::about(), &sample::unanswered(lost)));
+    for field in [
+        "t2_ns",
+        "t4_ns",
+        "t4_source",
+        "wire_ns",
+        "host_ns",
+        "intended_ns",
+        "ttl",
+        "link",
+    ] {
+        assert!(object[field].is_null(), "{field}");
+    }
+    assert_eq!(object["verdict"], "lost");
+    assert_eq!(object["cause"], "timeout");
+    assert_eq!(object["seq"], 3);
+    assert_eq!(object["t1_ns"], sample::WALL.0 + 50);
+    assert_eq!(object["t1_source"], "kernel");
+    assert_eq!(object["t1_user_ns"], sample::WALL.0);
+    assert!(
+        object
+            .iter()
+            .filter(|(key, _)| key.ends_with("_ns"))
+            .all(|(_, value)| !value.is_f64())
+    );
+}

@@ -1,1 +1,215 @@
+use super::*;
+use crate::ping::sample;
+use halloo_base::{Nanos, ProbeId, StampSource};
+use halloo_probe::{Direction, Residence};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+/// Somewhere to print to, and to read from.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no writer panicked")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn printed(style: TextStyle, about: &About, events: &[Event]) -> String {
+    let paper = Paper::default();
+    let mut report = TextReport::new(Screen::pipe(paper.clone()), style);
+    for event in events {
+        report.event(about, event).expect("paper takes everything");
+    }
+    let bytes = paper.0.lock().expect("no writer panicked").clone();
+    let text = String::from_utf8(bytes).expect("text");
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+fn line(event: Event) -> String {
+    printed(TextStyle::default(), &sample::about(), &[event])
+}
+
+fn lost(cause: LossCause) -> Exchange {
+    sample::unanswered(Verdict::Lost {
+        direction: Direction::Unknown,
+        cause,
+    })
+}
+
+#[test]
+fn an_answer_reads_like_ping_with_the_wire_beside_it() {
+    let answer = sample::exchange();
+    assert_eq!(
+        line(Event::Exchange(answer)),
+        "64 bytes from 192.0.2.7:7: seq=3 time=0.412 ms wire=3.12 us ttl=64\n"
+    );
+    let guessed = Residence {
+        span: Nanos(1_000),
+        exact: false,
+    };
+    let early = Exchange {
+        residence: Some(guessed),
+        ..answer
+    };
+    assert!(line(Event::Exchange(early)).contains(" wire<3.12 us "));
+    let stepped = Exchange {
+        verdict: Verdict::Duplicate,
+        clock_stepped: true,
+        ..answer
+    };
+    assert!(line(Event::Exchange(stepped)).ends_with(" (DUP!) (clock stepped)\n"));
+    let late = Exchange {
+        verdict: Verdict::Late,
+        ..answer
+    };
+    assert!(line(Event::Exchange(late)).ends_with(" (late)\n"));
+}
+
+#[test]
+fn a_loss_is_told_once() {
+    assert_eq!(
+        line(Event::Exchange(lost(LossCause::Timeout))),
+        "no answer for seq=3 within 0.5 s\n"
+    );
+    assert_eq!(line(Event::Settled(lost(LossCause::Timeout))), "");
+    assert_eq!(
+        line(Event::Exchange(lost(LossCause::Unreachable))),
+        "",
+        "its own line has said so"
+    );
+    let unreachable = Event::Unreachable {
+        session: 1,
+        at: halloo_base::Mono(0),
+        path: sample::path(),
+        seq: Some(ProbeId(2)),
+        reporter: Some("192.0.2.254".parse().expect("an address")),
+        error: UnreachableError(113),
+    };
+    assert_eq!(line(unreachable), "From 192.0.2.254: seq=3 No route to host\n");
+}
+
+#[test]
+fn a_connection_tells_how_it_came_and_went() {
+    let opened = Event::Opened {
+        session: 1,
+        path: sample::path(),
+        at: sample::stamp(0, StampSource::User),
+        connect: Nanos(350_000),
+    };
+    assert_eq!(
+        line(opened),
+        "connected to 192.0.2.7:7 from 192.0.2.1:40000: connect 0.350 ms, lookup 1.500 ms\n"
+    );
+    let broken = Event::Broken {
+        session: 1,
+        at: halloo_base::Mono(0),
+        why: Break::Closed(CloseReason::Broken(UnreachableError(104))),
+        lost: 2,
+        retry_in: Duration::from_millis(100),
+    };
+    assert_eq!(
+        line(broken),
+        "the connection broke: Connection reset by peer, 2 probes lost; connecting again in 100 ms\n"
+    );
+}
+
+#[test]
+fn labels_and_the_time_of_day_stand_before_a_line() {
+    let about = About {
+        label: "eth0".into(),
+        ..sample::about()
+    };
+    let style = TextStyle {
+        print_time: true,
+        ..TextStyle::default()
+    };
+    let text = printed(style, &about, &[Event::Exchange(sample::exchange())]);
+    assert!(
+        text.starts_with("[1777638645.123869] [eth0] 64 bytes from "),
+        "{text}"
+    );
+}
+
+#[test]
+fn quiet_prints_no_events_and_a_flood_no_answers() {
+    let events = [
+        Event::Exchange(sample::exchange()),
+        Event::Exchange(lost(LossCause::Timeout)),
+    ];
+    for style in [
+        TextStyle {
+            quiet: true,
+            ..TextStyle::default()
+        },
+        TextStyle {
+            flood: true,
+            ..TextStyle::default()
+        },
+    ] {
+        assert_eq!(printed(style, &sample::about(), &events), "");
+    }
+}
+
+#[test]
+fn a_summary_has_the_lines_of_ping_the_table_and_the_facts() {
+    let block = summary::block(&sample::about(), &sample::summary()).join("\n");
+    let text = anstream::adapter::strip_str(&block).to_string();
+    let expected = "
+--- udp://echo.example.net:7 statistics ---
+10 packets transmitted, 9 received, +2 duplicates, 10% packet loss, time 1801ms
+rtt min/avg/max/mdev = 0.100/0.200/0.500/0.050 ms
+
+                min      avg      p50      p90      p99    p99.9      max     mdev
+wire        1.00 us  2.00 us  2.00 us  3.00 us  4.00 us  4.00 us  5.00 us   500 ns
+host         100 us   200 us   200 us   300 us   400 us   400 us   500 us  50.0 us
+intended     110 us   220 us   220 us   330 us   440 us   440 us   550 us  55.0 us
+ipdv         500 ns  1.00 us  1.00 us  1.50 us  2.00 us  2.00 us  2.50 us   250 ns
+forward      200 ns   400 ns   400 ns   600 ns   800 ns   800 ns  1.00 us   100 ns
+backward     300 ns   600 ns   600 ns   900 ns  1.20 us  1.20 us  1.50 us   150 ns
+
+loss      1 on the way there
+one-way   forward and backward are delays above each way's shortest; clocks differ by -1.50 us (± 500 ns), drift 1.2 ppm
+connect   lookup 1.500 ms
+seen as   192.0.2.1:40000, ttl 60, dscp 46
+budget    slot error 20 ns / 40 ns, send 40 ns / 80 ns, receive 60 ns / 120 ns, residence 80 ns / 160 ns (p50 / p99.9)
+stamps    T1 kernel, T2 kernel, T4 kernel; the echo host tells its own
+odd       3 answers to nothing asked
+error     Connection refused, 1 time";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_summary_without_wire_times_says_why() {
+    let plain = Summary {
+        wire: None,
+        sources: halloo_probe::Sources {
+            t1_user: 9,
+            t4_kernel: 9,
+            ..Default::default()
+        },
+        ..sample::summary()
+    };
+    let text = summary::block(&sample::about(), &plain).join("\n");
+    assert!(
+        text.contains("no wire round trip: the kernel gave no departure stamps"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_running_line_fits_on_one_line() {
+    assert_eq!(
+        summary::running_line(&sample::about(), &sample::summary()),
+        "9/10 packets, 10% loss, min/avg/max/mdev = 0.100/0.200/0.500/0.050 ms"
+    );
+}
