@@ -14,7 +14,7 @@ pub struct Quality {
     pub jitter: Jitter,
     /// Which packets vanish.
     pub loss: Loss,
-    /// The share of packets that arrive twice, 0.0 to 1.0.
+    /// The share of packets that arrive twice, the second a microsecond behind, 0.0 to 1.0.
     pub duplicate: f64,
     /// The share of packets that are held back by [`Quality::held_back`] while later ones pass, 0.0 to 1.0.
     pub reorder: f64,
@@ -169,6 +169,9 @@ impl Quality {
     }
 }
 
+/// How much later the second copy of a duplicated packet leaves: a wire carries one packet at a time.
+const COPY_BEHIND: u64 = 1_000;
+
 /// One copy of a packet that comes out at the far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Passage {
@@ -211,7 +214,7 @@ impl Pipe {
         let second = self
             .rng
             .chance(self.quality.duplicate)
-            .then(|| self.travel(leaves));
+            .then(|| self.travel(leaves + COPY_BEHIND));
         Ok((first, second))
     }
 
