@@ -94,3 +94,72 @@ impl SessionOptions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::options;
+
+    #[test]
+    fn options_that_make_no_session_say_why() {
+        let flood = SessionOptions {
+            interval: Duration::ZERO,
+            ..options(1)
+        };
+        let table = [
+            (
+                SessionOptions {
+                    size: 65_507,
+                    ..options(1)
+                },
+                None,
+            ),
+            (
+                SessionOptions {
+                    size: 65_508,
+                    ..options(1)
+                },
+                Some("65508 bytes do not fit into a datagram (at most 65507)"),
+            ),
+            (
+                SessionOptions {
+                    lost_after: Duration::ZERO,
+                    ..options(1)
+                },
+                Some("an answer needs some time: the time until a probe counts as lost must be above zero"),
+            ),
+            (
+                SessionOptions {
+                    outstanding: 0,
+                    ..options(1)
+                },
+                None,
+            ),
+            (
+                SessionOptions {
+                    outstanding: 0,
+                    ..flood.clone()
+                },
+                Some("a flood needs at least one probe in flight"),
+            ),
+            (
+                SessionOptions {
+                    outstanding: 4_096,
+                    ..flood.clone()
+                },
+                None,
+            ),
+            (
+                SessionOptions {
+                    outstanding: 4_097,
+                    ..flood
+                },
+                Some("a flood keeps at most 4096 probes in flight, not 4097"),
+            ),
+        ];
+        for (options, why) in table {
+            let said = options.check().err().map(|error| error.to_string());
+            assert_eq!(said.as_deref(), why, "{options:?}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) const MS: u64 = 1_000_000;
-const WALL: u64 = 1_700_000_000_000_000_000;
+pub(crate) const WALL: u64 = 1_700_000_000_000_000_000;
 
 pub(crate) fn path() -> Path {
     Path {

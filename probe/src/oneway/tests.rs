@@ -199,3 +199,31 @@ fn stamps_that_say_the_impossible_are_borne() {
         meter.one_way();
     }
 }
+
+#[test]
+fn after_a_restart_a_few_samples_say_more_than_all_before() {
+    let mut world = World::new(0, 0);
+    let mut meter = OneWayMeter::new();
+    for k in 0..400i64 {
+        if k == 395 {
+            world.offset += 10_000_000;
+            meter.restart();
+        }
+        meter.record(world.sample(k * SECOND, 0, 0));
+    }
+    let said = meter.one_way().expect("it was told 400 exchanges");
+    near(said.offset.0, 10_000_000, said.error.0);
+    assert_eq!(said.remote_steps, 0, "the step was ours");
+}
+
+#[test]
+fn a_window_that_has_just_begun_says_less_about_the_clocks_than_the_one_before() {
+    let mut world = World::new(SECOND, 0);
+    let mut meter = OneWayMeter::new();
+    for k in 0..304i64 {
+        meter.record(world.sample(k * SECOND, if k > 300 { 500_000_000 } else { 0 }, 0));
+    }
+    let said = meter.one_way().expect("it was told 304 exchanges");
+    assert_eq!(said.error, Nanos(2_000_000));
+    near(said.offset.0, SECOND, said.error.0);
+}

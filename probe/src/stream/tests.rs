@@ -27,6 +27,30 @@ fn breaks(bench: &Bench<StreamSession>) -> Vec<(Break, u64)> {
 const RESET: CloseReason = CloseReason::Broken(UnreachableError(104));
 const REFUSED: CloseReason = CloseReason::ConnectFailed(UnreachableError(111));
 
+/// Runs until the session connects again.
+fn reconnect(bench: &mut Bench<StreamSession>, conn: u64) {
+    while bench.outputs.last() != Some(&format!("connect {conn}")) {
+        let next = bench.machine.deadline().expect("it will try again");
+        bench.run_to_ns(next.at.0);
+    }
+}
+
+fn last_wait(bench: &Bench<StreamSession>) -> Duration {
+    let told = |event| {
+        if let Event::Broken { retry_in, .. } = event {
+            Some(retry_in)
+        } else {
+            None
+        }
+    };
+    bench
+        .events()
+        .into_iter()
+        .rev()
+        .find_map(told)
+        .expect("it was told")
+}
+
 #[test]
 fn slots_begin_when_the_connection_is_up_and_its_time_is_told_apart() {
     let mut bench = start(options(10));
@@ -165,18 +189,8 @@ fn waits_grow_while_connecting_fails_and_shrink_only_with_an_answer() {
         } else {
             close(&mut bench, conn, REFUSED);
         }
-        let Some(Event::Broken { retry_in, .. }) = bench
-            .events()
-            .into_iter()
-            .rfind(|event| matches!(event, Event::Broken { .. }))
-        else {
-            panic!("told")
-        };
-        waits.push(retry_in.as_millis());
-        while bench.outputs.last() != Some(&format!("connect {}", conn + 1)) {
-            let next = bench.machine.deadline().expect("it will try again");
-            bench.run_to_ns(next.at.0);
-        }
+        waits.push(last_wait(&bench).as_millis());
+        reconnect(&mut bench, conn + 1);
     }
     for (wait, step) in waits.iter().zip([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]) {
         assert!((step / 2..=step).contains(wait), "{wait} of {step}");
@@ -277,4 +291,40 @@ fn a_stop_ends_the_session_in_any_state() {
         let last = if opened { "finish 0" } else { "abort 0" };
         assert_eq!(bench.outputs.last().map(String::as_str), Some(last));
     }
+}
+
+#[test]
+fn an_answer_makes_the_next_wait_short_again() {
+    let mut bench = start(options(1_000_000));
+    for conn in 0..5 {
+        close(&mut bench, conn, REFUSED);
+        reconnect(&mut bench, conn + 1);
+    }
+    assert!(last_wait(&bench) >= Duration::from_millis(800));
+    // The one slot so far passed without a connection; the next comes much later.
+    bench.open(5);
+    bench.run_to(1_000_001);
+    bench.data(5, &[1, b'.']);
+    assert_eq!(bench.summary().counts.answered, 1);
+    close(&mut bench, 5, RESET);
+    assert!(last_wait(&bench) <= Duration::from_millis(100));
+}
+
+#[test]
+fn half_an_answer_dies_with_its_connection() {
+    let mut bench = start(options(10));
+    bench.open(0);
+    bench.data(0, &[0]);
+    close(&mut bench, 0, RESET);
+    reconnect(&mut bench, 1);
+    bench.open(1);
+    let slot = bench.machine.deadline().expect("a slot comes").at;
+    bench.run_to_ns(slot.0);
+    let seq = bench
+        .sent
+        .last()
+        .map(|(seq, _)| *seq as u8)
+        .expect("it asks again");
+    bench.data(1, &[seq, b'.']);
+    assert_eq!(bench.summary().counts.answered, 1);
 }

@@ -149,6 +149,15 @@ fn a_straggler_in_a_flood_is_given_up_when_its_place_is_needed() {
     assert_eq!((summary.counts.overrun, summary.counts.in_flight), (1, 2));
     let verdict = bench.exchanges().iter().find(|e| e.seq.0 == 0).map(|e| e.verdict);
     assert_eq!(verdict, Some(lost(Direction::Unknown, LossCause::Overrun)));
+    let settled = bench
+        .settled()
+        .iter()
+        .filter(|e| e.verdict == Verdict::Answered)
+        .count();
+    assert_eq!(
+        settled, 2,
+        "two more have left the ring; the others still wait for their departure"
+    );
     bench.hear(0, None);
     assert_eq!(bench.summary().unused.stale, 1);
 }
@@ -176,4 +185,35 @@ fn what_is_in_flight_at_the_stop_is_not_lost() {
         .collect();
     assert_eq!(open, [2, 3, 4, 5]);
     assert!(bench.machine.finished());
+}
+
+#[test]
+fn a_duplicate_bears_its_own_residence() {
+    let mut bench = start(options(10));
+    bench.run_to(11);
+    let follow_up = Some(FollowUp {
+        low_bits: 0,
+        residence: Nanos(7_000),
+    });
+    bench.hear(0, Some(reflection(1, 1, 1)));
+    bench.hear(
+        1,
+        Some(Reflection {
+            follow_up,
+            ..reflection(2, 3, 2)
+        }),
+    );
+    bench.hear(
+        0,
+        Some(Reflection {
+            residence: Some(Nanos(2_000)),
+            ..reflection(1, 1, 1)
+        }),
+    );
+    let residences: Vec<_> = bench
+        .exchanges()
+        .iter()
+        .map(|e| e.residence.map(|r| r.span))
+        .collect();
+    assert_eq!(residences, [1_000, 1_000, 2_000].map(|ns| Some(Nanos(ns))));
 }

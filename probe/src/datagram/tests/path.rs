@@ -38,6 +38,15 @@ fn only_the_path_that_was_asked_for_counts() {
         local: "192.0.2.1:0".parse().unwrap(),
         ..path()
     };
+    let port = Path {
+        local: "0.0.0.0:40001".parse().unwrap(),
+        ..path()
+    };
+    let scoped = |link: u32| Path {
+        local: "[::]:0".parse().unwrap(),
+        remote: std::net::SocketAddrV6::new("fe80::9".parse().unwrap(), 7777, 0, link).into(),
+        ..path()
+    };
     let mapped = Path {
         remote: "[::ffff:192.0.2.9]:7777".parse().unwrap(),
         ..way_back()
@@ -78,6 +87,10 @@ fn only_the_path_that_was_asked_for_counts() {
             },
             false,
         ),
+        (port, way_back(), false),
+        (scoped(2), scoped(2), true),
+        (scoped(2), scoped(3), false),
+        (scoped(0), scoped(3), true),
     ];
     for (asked, heard, counts) in table {
         let mut bench = start(SessionOptions {

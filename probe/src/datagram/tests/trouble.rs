@@ -1,6 +1,8 @@
 //! Hosts that refuse and clocks that step.
 
 use super::*;
+use crate::testing::WALL;
+use halloo_base::Wall;
 
 fn refusal(tag: u64, reporter: Option<&str>) -> Input<'static> {
     Input::Unreachable(Unreachable {
@@ -51,6 +53,10 @@ fn an_answer_is_better_news_than_a_refusal() {
     assert_eq!(
         (summary.ended, summary.counts.answered),
         (Some(Ended::Complete), 2)
+    );
+    assert!(
+        !summary.all_answered(),
+        "but somebody said that it was out of reach"
     );
 }
 
@@ -119,4 +125,64 @@ fn a_wire_time_below_zero_is_zero_and_counted() {
     let summary = bench.summary();
     assert_eq!(summary.counts.wire_negative, 1);
     assert_eq!(summary.wire.map(|wire| wire.min), Some(Nanos(0)));
+}
+
+#[test]
+fn a_departure_stamped_on_another_wall_clock_marks_its_exchange() {
+    let mut bench = start(options(10));
+    bench.stepped = -200_000;
+    bench.depart(0, bench.now + 10_000);
+    bench.stepped = 0;
+    bench.hear_after(1, 0);
+    assert!(bench.exchanges()[0].clock_stepped);
+    assert_eq!(
+        bench.summary().counts.clock_steps,
+        0,
+        "it was stepped back before anybody looked"
+    );
+}
+
+#[test]
+fn a_step_of_our_own_clock_is_neither_a_delay_nor_the_responders() {
+    let mut bench = start(options(10));
+    for seq in 0..40u64 {
+        bench.run_to(seq * 10 + 4);
+        let responder = WALL + bench.now - 3 * MS;
+        bench.stepped = if seq < 20 { 0 } else { 80_000_000 };
+        // What left before the step and is settled after it cannot be compared with what came since.
+        if seq != 18 {
+            bench.depart(seq, 1_000 * MS + seq * 10 * MS);
+        }
+        let told = reflection(seq as u32 + 1, 1, 1);
+        bench.hear(
+            seq,
+            Some(Reflection {
+                received_at: Wall(responder),
+                ..told
+            }),
+        );
+    }
+    bench.run_to(600);
+    let one_way = bench.summary().one_way.expect("T1 to T4 are known");
+    assert_eq!(one_way.remote_steps, 0);
+    assert_eq!(
+        (one_way.forward.queueing.max, one_way.backward.queueing.max),
+        (Nanos(0), Nanos(0))
+    );
+    assert!(
+        (one_way.offset + Nanos(80_000_000)).abs() <= one_way.error,
+        "{:?}",
+        one_way.offset
+    );
+}
+
+#[test]
+fn an_arrival_stamped_on_another_wall_clock_marks_its_exchange() {
+    let mut bench = start(options(10));
+    bench.run_to(1);
+    bench.stepped = 200_000;
+    let at = bench.stamp_at(bench.now - 2_000, StampSource::Kernel);
+    bench.stepped = 0;
+    bench.hear_at(Ok(Heard::plain(0, 32)), way_back(), at);
+    assert!(bench.exchanges()[0].clock_stepped);
 }
