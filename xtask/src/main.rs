@@ -35,7 +35,7 @@ struct Arguments {
 enum Chore {
     /// Run every check that a change must pass; install what is missing when root.
     Test,
-    /// Measure halloo beside its peers (see bench/README.md).
+    /// Measure halloo beside its peers, in one run.
     Bench {
         /// What to measure, such as `echo`, and its options.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

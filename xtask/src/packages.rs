@@ -28,11 +28,6 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "loss in the lab",
     },
     Package {
-        name: "tcpdump",
-        program: "tcpdump",
-        why: "captures in the lab",
-    },
-    Package {
         name: "ethtool",
         program: "ethtool",
         why: "offloads off on the lab's links",
@@ -63,14 +58,14 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "an echo server that others wrote, TCP and UDP",
     },
     Package {
+        name: "tshark",
+        program: "tshark",
+        why: "a reader of captures that others wrote",
+    },
+    Package {
         name: "python3",
         program: "python3",
         why: "the plain socket client of the first echo client's shape",
-    },
-    Package {
-        name: "procps",
-        program: "ps",
-        why: "memory and threads of a running server",
     },
 ];
 

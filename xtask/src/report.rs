@@ -78,7 +78,9 @@ impl Report {
             }
             Ending::NotRun(why) => {
                 println!("{name:<14}{seconds:>7.1} s   NOT RUN: {why}");
-                self.not_run.push(format!("{name}: {why}"));
+                // The rest of a long reason stands above.
+                self.not_run
+                    .push(format!("{name}: {}", why.lines().next().unwrap_or_default()));
             }
             Ending::Failed(output) => {
                 println!("{name:<14}{seconds:>7.1} s   FAILED");
