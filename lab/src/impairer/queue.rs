@@ -100,11 +100,11 @@ impl Queue {
         [ordered, held].into_iter().flatten().min()
     }
 
-    /// Jitter keeps the order, as one queue in one router does: nothing leaves before what arrived earlier.
+    /// When a frame may leave. Jitter keeps the order, as one queue in one router does: it leaves later than that
+    /// when one before it does.
     fn due(&mut self, now: Mono, impairment: &Impairment) -> Mono {
         let jitter = self.rng.below(impairment.jitter.as_nanos() as u64);
-        let due = now + impairment.delay + Duration::from_nanos(jitter);
-        self.ordered.back().map_or(due, |last| due.max(last.due))
+        now + impairment.delay + Duration::from_nanos(jitter)
     }
 
     fn push(&mut self, frame: Frame) {
