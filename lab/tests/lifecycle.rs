@@ -154,7 +154,7 @@ fn waiting_for_a_line_ends_when_the_output_does() {
     };
     let child = lab.host("host").spawn("echo", ["something else"]);
     let begin = Instant::now();
-    let outcome = panic::catch_unwind(|| child.wait_for_line("never", PATIENCE));
+    let outcome = thread::spawn(move || child.wait_for_line("never", PATIENCE)).join();
     let message = *outcome.unwrap_err().downcast::<String>().unwrap();
     assert!(
         message.contains("no line with `never`") && message.contains("something else"),
