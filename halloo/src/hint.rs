@@ -39,7 +39,7 @@ mod tests {
         for (code, text) in table {
             assert_eq!(explain(io::Error::from_raw_os_error(code)).to_string(), text);
         }
-        let other = io::Error::new(io::ErrorKind::Other, "something else");
+        let other = io::Error::other("something else");
         assert_eq!(explain(other).to_string(), "something else");
     }
 }

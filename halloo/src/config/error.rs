@@ -37,7 +37,7 @@ impl ConfigError {
     }
 
     /// An error about the value of a key that may have come from a default.
-    pub(super) fn at_key(name: &str, text: &str, key: &str, why: String) -> ConfigError {
+    pub(super) fn at_key(name: &str, text: &str, key: &str, why: &str) -> ConfigError {
         let at = span_of(text, key);
         let joint = if why.starts_with("is ") { " " } else { ": " };
         ConfigError {

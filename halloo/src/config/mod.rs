@@ -35,19 +35,19 @@ impl Config {
     pub(crate) fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
         let config: Config =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
-        let at = |key: &str, why: String| ConfigError::at_key(name, text, key, why);
+        let at = |key: &str, why: &str| ConfigError::at_key(name, text, key, why);
         for (key, list) in [("serve.udp", &config.serve.udp), ("serve.tcp", &config.serve.tcp)] {
             let Some(list) = list else { continue };
             for (index, listen) in list.iter().enumerate() {
                 if list[..index].contains(listen) {
-                    return Err(at(key, format!("{} is listed twice", listen.0)));
+                    return Err(at(key, &format!("{} is listed twice", listen.0)));
                 }
             }
         }
         if config.serve.require_key && config.serve.key_file.is_none() {
             return Err(at(
                 "serve.require_key",
-                "there is no key_file to require the key of".into(),
+                "there is no key_file to require the key of",
             ));
         }
         config.check_rules().map_err(|(section, error)| match error {
@@ -61,10 +61,10 @@ impl Config {
                     Section::Datagrams => field.to_owned(),
                     Section::Streams => format!("tcp.{field}"),
                 };
-                at(&key, format!("is {value}, but must be {min} to {max}"))
+                at(&key, &format!("is {value}, but must be {min} to {max}"))
             }
             OptionsError::Contradiction { prefix } => {
-                at("access.deny", format!("{prefix} is both allowed and denied"))
+                at("access.deny", &format!("{prefix} is both allowed and denied"))
             }
         })?;
         Ok(config)

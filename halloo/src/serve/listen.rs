@@ -184,7 +184,7 @@ fn or_v4<T>(
         Ok(bound) => Ok((bound, address)),
         Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) && address.ip().is_unspecified() => {
             let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-            teller.notice(&format!("this host has no IPv6: {v4} instead of {address}"))?;
+            teller.notice(&format!("this host has no IPv6: {v4} instead of {address}"));
             Ok((bind(v4).map_err(explain)?, v4))
         }
         Err(error) => Err(explain(error)),
@@ -217,7 +217,7 @@ fn bind_tcp(local: SocketAddr, v6_only: bool) -> io::Result<TcpListener> {
 }
 
 /// Says so where the kernel cuts the queue of connections that wait to be accepted.
-pub(super) fn warn_of_short_backlog(teller: &mut Teller) -> Result<()> {
+pub(super) fn warn_of_short_backlog(teller: &mut Teller) {
     let limit = fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
     if let Some(limit) = limit.and_then(|text| text.trim().parse::<u32>().ok())
         && limit < BACKLOG
@@ -225,9 +225,8 @@ pub(super) fn warn_of_short_backlog(teller: &mut Teller) -> Result<()> {
         teller.notice(&format!(
             "net.core.somaxconn = {limit} cuts the queue of new connections, which would be {BACKLOG}: a burst of \
              connects beyond it is served a second later"
-        ))?;
+        ));
     }
-    Ok(())
 }
 
 impl fmt::Display for Listening {

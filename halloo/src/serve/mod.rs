@@ -19,10 +19,9 @@ pub(crate) use listen::Listeners;
 use listen::Origin;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
-use nix::sys::socket::SockaddrLike;
+use nix::sys::socket::{AddressFamily, SockaddrIn, SockaddrLike, SockaddrStorage};
 use nix::unistd::Uid;
 use std::io;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -47,22 +46,21 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let (config, origin) = configuration(args)?;
     let key = config.serve.key_file.as_deref().map(key::read).transpose()?;
     let listeners = Listeners::open(&config, &origin, &mut teller)?;
-    for line in listeners.told() {
-        teller.listener(line)?;
-    }
     if !config.tcp().is_empty() {
-        listen::warn_of_short_backlog(&mut teller)?;
-        raise_file_limit(&config, &mut teller)?;
+        listen::warn_of_short_backlog(&mut teller);
+        raise_file_limit(&config, &mut teller);
     }
     become_nobody(&config, &mut teller)?;
     let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
-    let status = listeners
-        .told()
+    let told = listeners.told().to_vec();
+    let host = EchoHost::start(&config, key, listeners)?;
+    // Not before: who reads that we listen may send a datagram, or a signal, at once.
+    teller.ready(&told)?;
+    let status = told
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
-    let host = EchoHost::start(&config, key, listeners)?;
     let supervisor = Supervisor::ready(&status);
     let ended = attend(&host, &signals, &supervisor, &mut teller);
     supervisor.stopping();
@@ -229,14 +227,10 @@ fn echo_options(config: &Config, key: Option<Key>) -> UdpEchoOptions {
 /// Directed broadcast addresses of this host's networks at this moment.
 fn broadcasts() -> Vec<Broadcast> {
     let Ok(all) = getifaddrs() else { return vec![] };
-    let address = |storage: Option<nix::sys::socket::SockaddrStorage>| {
+    let address = |storage: Option<SockaddrStorage>| {
         let storage = storage?;
-        (storage.family() == Some(nix::sys::socket::AddressFamily::Inet))
-            .then(|| {
-                storage
-                    .as_sockaddr_in()
-                    .map(|address| Ipv4Addr::from(address.ip()))
-            })
+        (storage.family() == Some(AddressFamily::Inet))
+            .then(|| storage.as_sockaddr_in().map(SockaddrIn::ip))
             .flatten()
     };
     all.filter(|entry| entry.flags.contains(nix::net::if_::InterfaceFlags::IFF_BROADCAST))
@@ -254,10 +248,10 @@ fn broadcasts() -> Vec<Broadcast> {
 }
 
 /// Connections need file descriptors: takes as many as this process may have.
-fn raise_file_limit(config: &Config, teller: &mut Teller) -> Result<()> {
+fn raise_file_limit(config: &Config, teller: &mut Teller) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return Ok(());
+        return;
     };
     let granted = match soft < hard {
         true if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
@@ -268,20 +262,19 @@ fn raise_file_limit(config: &Config, teller: &mut Teller) -> Result<()> {
         teller.notice(&format!(
             "at most {granted} files may be open, so fewer than tcp.connections = {} connections fit",
             config.tcp.connections
-        ))?;
+        ));
     }
-    Ok(())
 }
 
 fn become_nobody(config: &Config, teller: &mut Teller) -> Result<()> {
     let root = Uid::effective().is_root();
     if let (false, Some(user)) = (root, &config.serve.user) {
-        teller.notice(&format!("not started as root, so not becoming {user}"))?;
+        teller.notice(&format!("not started as root, so not becoming {user}"));
     }
     let user = config.serve.user.as_deref().unwrap_or(NOBODY);
     halloo_io::drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))?;
     if root && user != "root" {
-        teller.notice(&format!("all listeners are bound; running as {user}"))?;
+        teller.notice(&format!("all listeners are bound; running as {user}"));
     }
     Ok(())
 }

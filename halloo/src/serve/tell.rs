@@ -11,6 +11,8 @@ use std::io;
 pub(super) struct Teller {
     screen: Screen,
     json: bool,
+    /// Notices for when it is known that there will be a listener at all.
+    notices: Vec<String>,
 }
 
 impl Teller {
@@ -18,37 +20,35 @@ impl Teller {
         Teller {
             screen: Screen::stdout(),
             json,
+            notices: vec![],
         }
     }
 
-    /// A listener is up.
-    pub(super) fn listener(&mut self, listening: &Listening) -> io::Result<()> {
-        if self.json {
-            return self.object(&Listener {
-                head: Head::new("listener"),
-                protocol: listening.protocol,
-                address: listening.address.to_string(),
-                dual_stack: listening.dual_stack,
-                inherited: listening.inherited,
-            });
-        }
-        self.screen
-            .line(format_args!("{} {listening}", Styled(STRONG, "halloo:")))
+    /// Something that the operator should know once everything is up.
+    pub(super) fn notice(&mut self, message: &str) {
+        self.notices.push(message.to_owned());
     }
 
-    /// Something that the operator should know.
-    pub(super) fn notice(&mut self, message: &str) -> io::Result<()> {
-        if self.json {
-            return self.object(&Notice {
-                head: Head::new("notice"),
-                message: message.to_owned(),
-            });
+    /// All listeners are up.
+    pub(super) fn ready(&mut self, listeners: &[Listening]) -> io::Result<()> {
+        for listening in listeners {
+            self.listener(listening)?;
         }
-        self.screen.line(format_args!(
-            "{} {}",
-            Styled(STRONG, "halloo:"),
-            Styled(DIM, message)
-        ))
+        for message in std::mem::take(&mut self.notices) {
+            if self.json {
+                self.object(&Notice {
+                    head: Head::new("notice"),
+                    message,
+                })?;
+            } else {
+                self.screen.line(format_args!(
+                    "{} {}",
+                    Styled(STRONG, "halloo:"),
+                    Styled(DIM, message)
+                ))?;
+            }
+        }
+        Ok(())
     }
 
     /// All counters, for the last time or on request.
@@ -68,6 +68,20 @@ impl Teller {
             }
         }
         Ok(())
+    }
+
+    fn listener(&mut self, listening: &Listening) -> io::Result<()> {
+        if self.json {
+            return self.object(&Listener {
+                head: Head::new("listener"),
+                protocol: listening.protocol,
+                address: listening.address.to_string(),
+                dual_stack: listening.dual_stack,
+                inherited: listening.inherited,
+            });
+        }
+        self.screen
+            .line(format_args!("{} {listening}", Styled(STRONG, "halloo:")))
     }
 
     fn object(&mut self, object: &impl Serialize) -> io::Result<()> {

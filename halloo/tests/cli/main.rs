@@ -1,0 +1,7 @@
+//! The built binary as a user runs it, on loopback.
+
+mod common;
+mod demo;
+mod echo_client;
+mod ping;
+mod serve;

@@ -1,0 +1,369 @@
+//! `halloo ping` against `halloo serve`, as a user runs them.
+
+use crate::common::{HALLOO, Host, Running, halloo, objects, stderr, stdout};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+/// A UDP port that swallows everything.
+fn silent_port() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("udp://{}", socket.local_addr().expect("it is bound"));
+    (socket, url)
+}
+
+#[test]
+fn every_protocol_and_family_is_answered() {
+    let host = Host::start();
+    for (protocol, v6) in [("udp", false), ("udp", true), ("tcp", false), ("tcp", true)] {
+        let url = host.url(protocol, v6);
+        let output = halloo(&["ping", "-c", "3", "-i", "10ms", &url]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.starts_with(&format!("PING {url} (")), "{text}");
+        for seq in 1..=3 {
+            assert!(
+                text.contains(&format!(
+                    "64 bytes from {}: seq={seq} time=",
+                    host.address(protocol, v6)
+                )),
+                "{text}"
+            );
+        }
+        assert!(
+            text.contains("3 packets transmitted, 3 received, 0% packet loss, time "),
+            "{text}"
+        );
+        assert!(text.contains("\nwire  "), "{text}");
+        assert!(!text.contains('\x1b'), "colours in a pipe: {text}");
+    }
+}
+
+#[test]
+fn json_tells_the_same_with_every_stamp() {
+    let host = Host::start();
+    let url = host.url("udp", false);
+    let output = halloo(&["ping", "--json", "-c", "3", "-i", "10ms", &url]);
+    assert_eq!(output.status.code(), Some(0));
+    let all = objects(&output);
+    let of = |kind: &str| {
+        all.iter()
+            .filter(|object| object["type"] == kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("start").len(), 1);
+    assert_eq!(of("error"), Vec::<&Value>::new());
+    let exchanges = of("exchange");
+    assert_eq!(exchanges.len(), 3);
+    for exchange in exchanges {
+        let number = |key: &str| {
+            exchange[key]
+                .as_i64()
+                .unwrap_or_else(|| panic!("{key} in {exchange}"))
+        };
+        assert_eq!(exchange["verdict"], "answered");
+        assert_eq!(exchange["target"], url.as_str());
+        assert_eq!(exchange["t4_source"], "kernel");
+        assert!(number("t1_ns") <= number("t4_ns"), "{exchange}");
+        assert_eq!(number("t3_ns") - number("t2_ns"), number("residence_ns"));
+        assert!(
+            number("wire_ns") <= number("host_ns") && number("host_ns") <= number("intended_ns"),
+            "{exchange}"
+        );
+    }
+    let summary = of("summary")[0];
+    assert_eq!(summary["counts"]["answered"], 3);
+    assert_eq!(summary["ended"], "complete");
+    assert_eq!(summary["wire"]["count"], 3);
+}
+
+#[test]
+fn several_targets_run_side_by_side_and_are_told_apart() {
+    let host = Host::start();
+    let (udp, tcp) = (host.url("udp", false), host.url("tcp", false));
+    let output = halloo(&[
+        "ping",
+        "-c",
+        "2",
+        "-i",
+        "10ms",
+        "-I",
+        "127.0.0.1",
+        "-I",
+        "lo",
+        &udp,
+        &tcp,
+    ]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for url in [&udp, &tcp] {
+        for link in ["127.0.0.1", "lo"] {
+            assert!(text.contains(&format!("[{link} {url}] 64 bytes from ")), "{text}");
+            assert!(
+                text.contains(&format!("--- {url} from {link} statistics ---")),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let host = Host::start();
+    let (_silent, nobody) = silent_port();
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        format!("tcp://{}", listener.local_addr().expect("it is bound"))
+    };
+    let answered = host.url("udp", false);
+    let table: &[(&[&str], i32, &str)] = &[
+        (&["ping", "-c", "1", &answered], 0, ""),
+        (&["ping", "-c", "1", "-W", "50ms", &nobody], 1, ""),
+        (
+            &["ping", "-c", "1", "-W", "50ms", "-i", "10ms", &answered, &nobody],
+            1,
+            "",
+        ),
+        (&["ping", "-c", "1", "-W", "50ms", &closed], 1, ""),
+        (
+            &["ping", "-c", "1", "no-such-host.invalid"],
+            1,
+            "halloo: no-such-host.invalid: ",
+        ),
+        (&["ping"], 2, "<TARGET>..."),
+        (
+            &["ping", "gopher://x"],
+            2,
+            "unknown protocol `gopher`; this halloo knows udp, tcp",
+        ),
+        (
+            &["ping", "-I", "no-such-dev", &answered],
+            2,
+            "--link no-such-dev: there is no device `no-such-dev`",
+        ),
+        (
+            &["ping", "-I", "192.0.2.9", &answered],
+            2,
+            "no interface of this host has that address",
+        ),
+        (&["ping", "-s", "65508", &answered], 2, "at most 65507 bytes"),
+        (
+            &["ping", "--key-file", "/no/such/file", &answered],
+            2,
+            "--key-file /no/such/file",
+        ),
+        (
+            &["serve", "--udp", "nonsense"],
+            2,
+            "use PORT, ADDRESS:PORT or [ADDRESS]:PORT",
+        ),
+        (&["check", "/no/such/file"], 2, "/no/such/file: cannot be read"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+    ];
+    for (args, code, complaint) in table {
+        let output = halloo(args);
+        assert_eq!(
+            output.status.code(),
+            Some(*code),
+            "{args:?}: {}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(complaint),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_lost_probe_is_said_to_be_lost() {
+    let (_silent, url) = silent_port();
+    let output = halloo(&["ping", "-c", "1", "-W", "50ms", &url]);
+    let text = stdout(&output);
+    assert!(text.contains("\nno answer for seq=1 within 0.05 s\n"), "{text}");
+    assert!(
+        text.contains("1 packets transmitted, 0 received, 100% packet loss"),
+        "{text}"
+    );
+    assert!(text.contains("nothing came back"), "{text}");
+}
+
+#[test]
+fn ctrl_c_ends_with_a_summary() {
+    let host = Host::start();
+    let mut ping = Running::start(&["ping", "-i", "10ms", &host.url("udp", false)]);
+    ping.line_with("seq=2");
+    ping.signal(Signal::SIGINT);
+    let (rest, code) = ping.finish();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.contains("% packet loss"), "{rest}");
+}
+
+#[test]
+fn sigquit_prints_a_running_line_and_goes_on() {
+    let host = Host::start();
+    let mut ping = Running::start(&["ping", "-i", "10ms", &host.url("udp", false)]);
+    ping.line_with("seq=2");
+    ping.signal(Signal::SIGQUIT);
+    let line = ping.complaint();
+    assert!(line.contains(" packets, 0% loss, min/avg/max/mdev = "), "{line}");
+    ping.line_with("seq=");
+    ping.signal(Signal::SIGTERM);
+    assert_eq!(ping.finish().1, Some(0));
+}
+
+#[test]
+fn a_second_request_to_stop_ends_it_at_once() {
+    let host = Host::start();
+    // A pipe that nobody empties, so that the summary cannot be printed.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new(HALLOO);
+    command.args(["ping", "-i", "10ms", &host.url("udp", false)]);
+    let mut child = command
+        .stdout(writer.try_clone().expect("another handle"))
+        .spawn()
+        .expect("halloo runs");
+    let mut reader = BufReader::with_capacity(256, reader);
+    let mut line = String::new();
+    while !line.contains("seq=1") {
+        line.clear();
+        reader.read_line(&mut line).expect("it can be read");
+    }
+    fill(&writer);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("process ids are small"));
+    // Two of one kind could arrive as one.
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        nix::sys::signal::kill(pid, signal).expect("it is our child");
+    }
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+/// Writes until a pipe takes not one byte more.
+fn fill(writer: &std::io::PipeWriter) {
+    // Opened anew, so that it is this handle alone that does not block.
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let mut options = fs::OpenOptions::new();
+    let mut writer = options
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)
+        .expect("the pipe");
+    while writer.write_all(b".").is_ok() {}
+}
+
+#[test]
+fn it_ends_quietly_when_nobody_reads_any_more() {
+    let host = Host::start();
+    let mut command = Command::new(HALLOO);
+    command
+        .args(["ping", "-i", "10ms", &host.url("udp", false)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("halloo runs");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    out.read_line(&mut line).expect("the first line");
+    drop(out);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}
+
+#[test]
+fn quiet_prints_the_beginning_and_the_end() {
+    let host = Host::start();
+    let output = halloo(&["ping", "-q", "-c", "3", "-i", "10ms", &host.url("tcp", false)]);
+    let text = stdout(&output);
+    let lines: Vec<_> = text.lines().take(3).collect();
+    assert!(
+        lines[0].starts_with("PING ") && lines[1].is_empty() && lines[2].starts_with("--- "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_flood_prints_no_line_for_each_answer() {
+    let host = Host::start();
+    let output = halloo(&["ping", "-i", "0", "-c", "500", &host.url("udp", false)]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(!text.contains("seq="), "{text}");
+    assert!(text.contains("500 packets transmitted, 500 received"), "{text}");
+}
+
+#[test]
+fn only_the_same_key_is_answered() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let key = |name: &str, secret: &str| {
+        let path = dir.path().join(name);
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        file.expect("a new file")
+            .write_all(secret.as_bytes())
+            .expect("it can be written");
+        path.display().to_string()
+    };
+    let (right, wrong) = (
+        key("right", "the very secret key\n"),
+        key("wrong", "some other secret..\n"),
+    );
+    let mut host = Host::with(&["--udp", "127.0.0.1:0", "--key-file", &right], 1);
+    let url = host.url("udp", false);
+    let ping = |key: &str| {
+        halloo(&[
+            "ping",
+            "-c",
+            "1",
+            "-s",
+            "100",
+            "-W",
+            "100ms",
+            "--key-file",
+            key,
+            &url,
+        ])
+    };
+    assert_eq!(ping(&right).status.code(), Some(0));
+    assert_eq!(ping(&wrong).status.code(), Some(1));
+    host.signal(Signal::SIGUSR1);
+    let counters = host.next("counters");
+    assert_eq!(counters["silent"]["bad_auth"], 1, "{counters}");
+}
+
+#[test]
+fn the_wide_file_has_a_row_for_each_exchange() {
+    let host = Host::start();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("wide.csv");
+    let file = path.display().to_string();
+    let output = halloo(&[
+        "ping",
+        "-c",
+        "3",
+        "-i",
+        "10ms",
+        "--csv-wide",
+        &file,
+        &host.url("udp", false),
+    ]);
+    assert!(
+        stdout(&output).contains(&format!("written: {file}")),
+        "{}",
+        stdout(&output)
+    );
+    let text = fs::read_to_string(&path).expect("the file");
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 4);
+    let column = |name: &str| rows[0].iter().position(|column| *column == name).expect(name);
+    for row in &rows[1..] {
+        assert_eq!(row.len(), rows[0].len());
+        assert_eq!(row[column("verdict")], "answered");
+        assert!(row[column("wire_ns")].parse::<u64>().is_ok(), "{row:?}");
+    }
+}
