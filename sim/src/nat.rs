@@ -317,6 +317,17 @@ mod tests {
     }
 
     #[test]
+    fn use_from_the_inside_keeps_a_mapping_alive() {
+        let (inside, remote) = (at("10.0.0.2:5000"), at("192.0.2.1:1"));
+        let mut nat = nat(NatOptions::default());
+        for minute in 0..10 {
+            nat.outbound(minute * 60_000_000_000, Carrier::Udp, inside, remote);
+        }
+        let after = 9 * 60_000_000_000 + 119_000_000_000;
+        assert_eq!(nat.inbound(after, Carrier::Udp, remote, 5000), Some(inside));
+    }
+
+    #[test]
     fn ports_are_preserved_while_they_are_free_and_never_shared() {
         let remote = at("192.0.2.1:1");
         let mut nat = nat(NatOptions::default());

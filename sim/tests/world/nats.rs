@@ -235,7 +235,11 @@ fn a_nat_behind_a_nat_translates_twice() {
     let internet = world.cloud("internet");
     let far = world.host("far", &["198.51.100.1"]);
     world.join(far, internet, Quality::delay(ms(5)));
-    let carrier = world.nat("carrier", "203.0.113.1", NatOptions::default());
+    let renumbering = NatOptions {
+        port_preservation: false,
+        ..NatOptions::default()
+    };
+    let carrier = world.nat("carrier", "203.0.113.1", renumbering);
     world.uplink(carrier, internet, Quality::delay(ms(5)));
     let home = world.nat("home", "100.64.0.2", NatOptions::default());
     world.uplink(home, carrier, Quality::delay(ms(2)));
@@ -243,11 +247,18 @@ fn a_nat_behind_a_nat_translates_twice() {
     world.join(host, home, Quality::delay(ms(1)));
     let echo = world.add(far, Scribe::echo());
     world.udp(echo, "0.0.0.0:7");
-    let ask = world.add(host, Scribe::silent().send(ms(1), "198.51.100.1:7", b"far away"));
+    let plan =
+        Scribe::silent()
+            .send(ms(1), "198.51.100.1:7", b"far away")
+            .send(ms(2), "198.51.100.1:9", b"refused");
+    let ask = world.add(host, plan);
     world.udp(ask, "0.0.0.0:4000");
     world.run_until(secs(1));
-    assert_eq!(world.machine(ask).payloads(), [b"far away"]);
-    assert_eq!(senders(world.machine(echo)), ["203.0.113.1:4000"]);
+    let ask = world.machine(ask);
+    assert_eq!(ask.payloads(), [b"far away"]);
+    let refused = ask.unreachables()[0].1;
+    assert_eq!(refused.path.remote, "198.51.100.1:9".parse().expect("an address"));
+    assert!(senders(world.machine(echo))[0].starts_with("203.0.113.1:"));
 }
 
 fn senders(machine: &Scribe) -> Vec<String> {

@@ -216,7 +216,10 @@ fn routes_choose_where_the_path_does_not_and_a_link_that_is_down_is_left_out() {
     let ask = world.add(host, Scribe::silent().send_many(4, ms(10), "198.51.100.1:7"));
     world.udp(ask, "0.0.0.0:4000");
     let links = wires.map(|wire| world.link(host, wire));
-    world.at(ms(5), move |world| world.route(host, "198.51.100.0/24", links[1]));
+    world.at(ms(5), move |world| {
+        world.route(host, "198.51.100.0/24", links[1]);
+        world.route(host, "0.0.0.0/0", links[0]);
+    });
     world.at(ms(15), move |world| world.cut(wires[1]));
     world.at(ms(25), move |world| {
         world.set_addresses(host, wires[0], &["192.0.2.77"]);
@@ -306,4 +309,17 @@ fn a_machine_without_a_fitting_socket_is_told_so() {
     let reports = world.machine(ask).unreachables();
     assert_eq!(reports[0].1.error.to_string(), "Cannot assign requested address");
     assert_eq!(world.trace().count(|packet| packet.kind == Kind::Datagram), 1);
+}
+
+#[test]
+fn what_is_sent_at_one_instant_arrives_in_order() {
+    let (mut world, a, b, _) = pair(1, Quality::delay(ms(1)));
+    let hear = world.add(b, Scribe::silent());
+    world.udp(hear, "0.0.0.0:7");
+    let plan = (0..50).fold(Scribe::silent(), |plan, n| plan.send(ms(1), "192.0.2.2:7", &[n]));
+    let ask = world.add(a, plan);
+    world.udp(ask, "0.0.0.0:0");
+    world.run_until(secs(1));
+    let expected: Vec<Vec<u8>> = (0..50).map(|n| vec![n]).collect();
+    assert_eq!(world.machine(hear).payloads(), expected);
 }
