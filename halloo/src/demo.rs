@@ -300,8 +300,8 @@ impl Report for DemoReport {
 
 fn header() -> String {
     format!(
-        "{:<TARGET$}{:>6}{:>6}{:>6}  {:>9}{:>9}  {:>9}{:>9}  {:>9}",
-        "target", "sent", "back", "lost", "wire p50", "p99", "host p50", "p99", "intended"
+        "{:<TARGET$}{:>6}{:>6}{:>6}  {:>9}{:>9}  {:>9}{:>9}  {:>12}",
+        "target", "sent", "back", "lost", "wire p50", "p99", "host p50", "p99", "intended p99"
     )
 }
 
@@ -321,7 +321,7 @@ fn row(about: &About, summary: Option<&Summary>) -> String {
         lost
     };
     format!(
-        "{target}{:>6}{:>6}{lost}  {:>9}{:>9}  {:>9}{:>9}  {:>9}",
+        "{target}{:>6}{:>6}{lost}  {:>9}{:>9}  {:>9}{:>9}  {:>12}",
         counts.sent,
         counts.answered,
         cell(&summary.wire, |statistic| statistic.p50),

@@ -16,6 +16,10 @@ pub(crate) const ODD: Style = AnsiColor::Yellow.on_default();
 /// What went wrong.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 
+/// Lines end at the terminal's edge instead of going on below (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 /// Text in a style.
 pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
 
@@ -70,11 +74,14 @@ impl Screen {
             return Ok(());
         }
         self.clear_live()?;
+        // A line that wrapped would take two rows, and be taken away by half.
+        self.control(NO_WRAP)?;
         for line in lines {
             writeln!(self.out, "{line}")?;
         }
+        self.out.flush()?;
         self.live_rows = lines.len();
-        self.out.flush()
+        self.control(WRAP)
     }
 
     /// Hands everything to the device.
@@ -90,13 +97,21 @@ impl Screen {
     /// # Errors
     /// As [`Screen::line`].
     pub(crate) fn clear_live(&mut self) -> io::Result<()> {
-        if let (1.., Some(control)) = (self.live_rows, &mut self.control) {
+        if self.live_rows > 0 {
             // Up to the first live row, and erase from there.
-            write!(control, "\x1b[{}A\r\x1b[J", self.live_rows)?;
-            control.flush()?;
+            self.control(&format!("\x1b[{}A\r\x1b[J", self.live_rows))?;
         }
         self.live_rows = 0;
         Ok(())
+    }
+
+    fn control(&mut self, sequence: &str) -> io::Result<()> {
+        match &mut self.control {
+            Some(control) => control
+                .write_all(sequence.as_bytes())
+                .and_then(|()| control.flush()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -54,14 +54,18 @@ EXIT STATUS:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer: run an echo host
+    #[command(long_about = serve::SERVE_ABOUT)]
     Serve(ServeArgs),
     /// Ask: measure round trips to one or more echo hosts
+    #[command(long_about = ping::PING_ABOUT)]
     Ping(PingArgs),
     /// Ask over one long-lived TCP connection and write a log and a CSV file
+    #[command(long_about = ping::ECHO_CLIENT_ABOUT)]
     EchoClient(EchoClientArgs),
     /// Check a configuration file
     Check(CheckArgs),
     /// Show what halloo measures: an echo host and a prober for every protocol, on loopback
+    #[command(long_about = serve::DEMO_ABOUT)]
     Demo(DemoArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),

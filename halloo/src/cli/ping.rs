@@ -9,14 +9,6 @@ use std::time::Duration;
 /// `halloo ping`.
 #[derive(Args, Debug)]
 #[command(
-    long_about = "Asks an echo host at an even pace and reports each round trip three ways: on the wire (kernel \
-                  stamp to kernel stamp, less the time that the answer stayed in the echo host), at this host \
-                  (program to program), and as intended (from the moment at which the probe was due, so that a \
-                  prober that was held up cannot hide delay).\n\nA TCP target is asked over one long-lived \
-                  connection; lookup, connect and each exchange are reported apart. Ctrl-C ends with a summary, \
-                  Ctrl-\\ prints a running line.\n\nIn the line of an answer `wire<` is an upper bound: the echo host \
-                  tells the exact time that an answer stayed there only with a later one. The summary has the exact \
-                  values.",
     after_long_help = PING_EXAMPLES
 )]
 pub struct PingArgs {
@@ -37,7 +29,7 @@ pub struct PingArgs {
 
     /// Payload bytes of each probe
     ///
-    /// UDP takes 0 to 65507 over IPv4 and to 65527 over IPv6, TCP 1 to 1048576. A halloo echo host tells its own
+    /// UDP takes 0 to 65507, TCP 1 to 1048576. A halloo echo host tells its own
     /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them.
     #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
     pub size: u32,
@@ -125,6 +117,15 @@ pub struct PingArgs {
     pub print_time: bool,
 }
 
+pub(super) const PING_ABOUT: &str = "Asks an echo host at an even pace and reports each round trip three ways: on the wire (kernel \
+                  stamp to kernel stamp, less the time that the answer stayed in the echo host), at this host \
+                  (program to program), and as intended (from the moment at which the probe was due, so that a \
+                  prober that was held up cannot hide delay).\n\nA TCP target is asked over one long-lived \
+                  connection; lookup, connect and each exchange are reported apart. Ctrl-C ends with a summary, \
+                  Ctrl-\\ prints a running line.\n\nIn the line of an answer `wire<` is an upper bound: the echo host \
+                  tells the exact time that an answer stayed there only with a later one. The summary has the exact \
+                  values.";
+
 const PING_EXAMPLES: &str = "\
 EXAMPLES:
   Once a second over UDP, until Ctrl-C
@@ -147,9 +148,6 @@ EXIT STATUS:
 /// `halloo echo-client`.
 #[derive(Args, Debug)]
 #[command(
-    long_about = "Measures the round trip of packets over one long-lived TCP connection, and writes \
-                  echo_client_TIMESTAMP.log and echo_client_TIMESTAMP_timings.csv. The command line of the \
-                  older echo_client.py works as it is.",
     after_long_help = ECHO_CLIENT_EXAMPLES
 )]
 pub struct EchoClientArgs {
@@ -181,6 +179,10 @@ pub struct EchoClientArgs {
     #[arg(long, value_name = "DIR", default_value = "logs")]
     pub log_dir: PathBuf,
 }
+
+pub(super) const ECHO_CLIENT_ABOUT: &str = "Measures the round trip of packets over one long-lived TCP connection, and writes \
+                  echo_client_TIMESTAMP.log and echo_client_TIMESTAMP_timings.csv. The command line of the \
+                  older echo_client.py works as it is.";
 
 const ECHO_CLIENT_EXAMPLES: &str = "\
 EXAMPLES:

@@ -8,15 +8,12 @@ use std::path::PathBuf;
 /// `halloo serve`.
 #[derive(Args, Debug, Default)]
 #[command(
-    long_about = "Sends back what it is sent: every UDP datagram as it came, and all bytes of a TCP connection until \
-                  the other side has finished (RFC 862). Probes of `halloo ping` with room for it are answered with \
-                  the kernel's stamps, in an answer of the same length.\n\nWithout arguments it listens on port 7777 \
-                  of all addresses, UDP and TCP, IPv4 and IPv6. SIGUSR1 prints counters; SIGTERM and Ctrl-C end with \
-                  them. Under systemd it reports readiness and takes over sockets that were passed to it.",
     after_long_help = SERVE_EXAMPLES
 )]
 pub struct ServeArgs {
-    /// Answer UDP here: PORT, ADDRESS:PORT or [ADDRESS]:PORT; may be repeated
+    /// Answer UDP here: PORT, or ADDRESS:PORT with an IPv6 address in brackets; may be repeated
+    ///
+    /// A port alone means every address, IPv4 and IPv6. Where --udp or --tcp is given, nothing else is listened on.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub udp: Vec<SocketAddr>,
 
@@ -48,6 +45,12 @@ pub struct ServeArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+pub(super) const SERVE_ABOUT: &str = "Sends back what it is sent: every UDP datagram as it came, and all bytes of a TCP connection until \
+                  the other side has finished (RFC 862). Probes of `halloo ping` with room for it are answered with \
+                  the kernel's stamps, in an answer of the same length.\n\nWithout arguments it listens on port 7777 \
+                  of all addresses, UDP and TCP, IPv4 and IPv6. SIGUSR1 prints counters; SIGTERM and Ctrl-C end with \
+                  them. Under systemd it reports readiness and takes over sockets that were passed to it.";
 
 const SERVE_EXAMPLES: &str = "\
 EXAMPLES:
@@ -93,17 +96,16 @@ pub struct CheckArgs {
 
 /// `halloo demo`.
 #[derive(Args, Debug)]
-#[command(
-    long_about = "Starts an echo host on free loopback ports, asks it over every protocol that this build knows, shows \
-                  what is measured while it is measured, and writes the result, a CSV file, a log and JSON lines to a \
-                  new folder. It takes a few seconds and leaves nothing running.",
-    after_long_help = "\
+#[command(after_long_help = "\
 EXAMPLES:
   $ halloo demo
-  $ halloo demo --dir /tmp"
-)]
+  $ halloo demo --dir /tmp")]
 pub struct DemoArgs {
     /// Make the result folder in this directory
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
 }
+
+pub(super) const DEMO_ABOUT: &str = "Starts an echo host on free loopback ports, asks it over every protocol that this build knows, shows \
+                  what is measured while it is measured, and writes the result, a CSV file, a log and JSON lines to a \
+                  new folder. It takes a few seconds and leaves nothing running.";

@@ -12,6 +12,9 @@ fn every_command_has_help_and_examples_and_every_option_a_line() {
     for sub in root.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let name = sub.get_name();
         assert!(sub.get_about().is_some(), "{name} has no help");
+        let simple = ["check", "completions"].contains(&name);
+        let long = sub.get_long_about().map(ToString::to_string).unwrap_or_default();
+        assert!(simple || long.len() > 200, "{name} is not explained");
         let after = sub
             .get_after_long_help()
             .map(ToString::to_string)

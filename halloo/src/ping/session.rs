@@ -198,7 +198,8 @@ pub(super) fn abouts(
 
 fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
     SessionOptions {
-        size: plan.size as usize,
+        // A stream's codec knows the length of its requests; here it is no more than a hint.
+        size: (plan.size as usize).min(SessionOptions::LONGEST),
         interval: plan.spacing(),
         count: plan.count,
         deadline: plan.deadline,

@@ -6,6 +6,7 @@ use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
 use halloo_base::{Nanos, Transport};
 use halloo_probe::{Counts, Ended, OneWay, Statistic, Summary};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Width of a column of the table.
 const COLUMN: usize = 9;
@@ -14,6 +15,8 @@ const HEAD: usize = 10;
 
 /// Parts per billion of drift below which a fit says nothing.
 const DRIFT: i64 = 50;
+/// Before this it says nothing about clocks at all.
+const DRIFT_AFTER: Duration = Duration::from_secs(10);
 
 /// The whole summary, line by line.
 pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
@@ -157,10 +160,13 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
     };
     fact("ended", ended(summary));
     fact("loss", loss(&summary.counts));
-    fact(
-        "one-way",
-        summary.one_way.as_ref().map(one_way).unwrap_or_default(),
-    );
+    if let Some(one_way) = &summary.one_way {
+        fact(
+            "one-way",
+            "forward and backward are delays above each way's shortest".to_owned(),
+        );
+        fact("clocks", clocks(one_way, summary.elapsed));
+    }
     fact("connect", connect(about, summary));
     fact("seen as", seen(summary));
     fact("budget", budget(summary));
@@ -205,12 +211,9 @@ fn loss(counts: &Counts) -> String {
     parts.join(", ")
 }
 
-fn one_way(one_way: &OneWay) -> String {
-    let mut text = format!(
-        "forward and backward are delays above each way's shortest; clocks differ by {} (± {})",
-        one_way.offset, one_way.error
-    );
-    if one_way.skew_ppb.abs() >= DRIFT {
+fn clocks(one_way: &OneWay, elapsed: Duration) -> String {
+    let mut text = format!("differ by {} (± {})", one_way.offset, one_way.error);
+    if elapsed >= DRIFT_AFTER && one_way.skew_ppb.abs() >= DRIFT {
         let _ = write!(text, ", drift {:.1} ppm", one_way.skew_ppb as f64 / 1e3);
     }
     if one_way.remote_steps > 0 {
@@ -289,7 +292,7 @@ fn seen(summary: &Summary) -> String {
 fn budget(summary: &Summary) -> String {
     let budget = &summary.budget;
     let parts = [
-        ("slot error", budget.slot_error),
+        ("slot", budget.slot_error),
         ("send", budget.send_delay),
         ("receive", budget.receive_delay),
         ("residence", budget.residence),
@@ -298,12 +301,12 @@ fn budget(summary: &Summary) -> String {
         .iter()
         .filter_map(|(name, part)| part.map(|part| (name, part)));
     let texts: Vec<_> = told
-        .map(|(name, part)| format!("{name} {} / {}", part.p50, part.p999))
+        .map(|(name, part)| format!("{name} {}/{}", part.p50, part.p999))
         .collect();
     if texts.is_empty() {
         String::new()
     } else {
-        format!("{} (p50 / p99.9)", texts.join(", "))
+        format!("p50/p99.9 of {}", texts.join(", "))
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Probes at this pace or slower get a line each; a flood gets one line in all.
+/// How often the changing lines of a flood are drawn anew.
 const LIVE_EVERY: Duration = Duration::from_millis(250);
 
 /// Prints lines.

@@ -178,10 +178,11 @@ forward      200 ns   400 ns   400 ns   600 ns   800 ns   800 ns  1.00 us   100 
 backward     300 ns   600 ns   600 ns   900 ns  1.20 us  1.20 us  1.50 us   150 ns
 
 loss      1 on the way there
-one-way   forward and backward are delays above each way's shortest; clocks differ by -1.50 us (± 500 ns), drift 1.2 ppm
+one-way   forward and backward are delays above each way's shortest
+clocks    differ by -1.50 us (± 500 ns)
 connect   lookup 1.500 ms
 seen as   192.0.2.1:40000, ttl 60, dscp 46
-budget    slot error 20 ns / 40 ns, send 40 ns / 80 ns, receive 60 ns / 120 ns, residence 80 ns / 160 ns (p50 / p99.9)
+budget    p50/p99.9 of slot 20 ns/40 ns, send 40 ns/80 ns, receive 60 ns/120 ns, residence 80 ns/160 ns
 stamps    T1 kernel, T2 kernel, T4 kernel; the echo host tells its own
 odd       3 answers to nothing asked
 error     Connection refused, 1 time";
@@ -202,6 +203,19 @@ fn a_summary_without_wire_times_says_why() {
     let text = summary::block(&sample::about(), &plain).join("\n");
     assert!(
         text.contains("no wire round trip: the kernel gave no departure stamps"),
+        "{text}"
+    );
+}
+
+#[test]
+fn drift_is_told_when_the_session_was_long_enough_to_see_it() {
+    let long = Summary {
+        elapsed: Duration::from_secs(10),
+        ..sample::summary()
+    };
+    let text = summary::block(&sample::about(), &long).join("\n");
+    assert!(
+        text.contains("differ by -1.50 us (± 500 ns), drift 1.2 ppm"),
         "{text}"
     );
 }
