@@ -65,7 +65,7 @@ pub struct UnreachableError(pub i32);
 pub struct Env<'a> {
     /// When the input is handled. The same for all inputs that were received together.
     pub now: Mono,
-    /// For stamps that go on the wire only; read it last.
+    /// For stamps that go on the wire, read last; and for a prober's own T1 and T4, which `now` is too coarse for.
     pub clock: &'a dyn Clock,
     /// Seeded by the driver; not for secrets.
     pub rng: &'a mut Rng,

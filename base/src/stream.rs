@@ -44,7 +44,7 @@ pub enum StreamInput<'a> {
 /// Why a connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// Both sides finished, or we closed it.
+    /// Both sides finished. After [`Outbox::abort`](crate::Outbox::abort) nothing is told: the machine knows.
     Done,
     /// It never came up: the operating system's error, such as `Connection refused`.
     ConnectFailed(UnreachableError),

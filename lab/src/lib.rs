@@ -16,6 +16,7 @@
 //! nothing better about it. Only [`Lab::new`] returns an error, because a machine may be unable to hold labs at all.
 //!
 //! Root is needed. `HALLOO_LAB=require` turns "skipped" into "failed", which is what continuous integration wants.
+#![forbid(unsafe_code)]
 
 mod capture;
 mod child;

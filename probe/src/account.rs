@@ -50,6 +50,8 @@ pub(crate) struct Account {
 
 /// The exact residence of an answer comes with the next answer; departure stamps come within this at any rate.
 const SETTLE_AT_LEAST: Duration = Duration::from_millis(100);
+/// Whoever reads settled probes as they come is not to wait for minutes where probes are that rare.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(3);
 /// At the end of a session no further answer will tell anything; a departure stamp may still be on its way.
 const DEPARTURE_GRACE: Duration = Duration::from_millis(20);
 
@@ -69,7 +71,10 @@ impl Account {
             path: options.path,
             count: options.count,
             lost_after: options.lost_after,
-            settle_after: options.interval.saturating_mul(2).max(SETTLE_AT_LEAST),
+            settle_after: options
+                .interval
+                .saturating_mul(2)
+                .clamp(SETTLE_AT_LEAST, SETTLE_AT_MOST),
             departures: options.departure_stamps,
             planned: !options.is_flood(),
             open_from: 0,

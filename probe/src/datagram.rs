@@ -151,7 +151,7 @@ impl Machine for DatagramSession {
                 let id = report.tag.map(|tag| ProbeId(tag.0));
                 self.account.refused(cx.now(), &report, id, sink);
             }
-            Input::LinkChanged(link, up) => {
+            Input::LinkChanged(link, up) if self.options.concerns(link) => {
                 sink.record(Event::LinkChanged {
                     session: self.options.id,
                     at: cx.now(),

@@ -46,7 +46,7 @@ pub enum Event {
     Exchange(Exchange),
     /// All is known about a probe that will be. Comes after its [`Event::Exchange`]: at once for lost and unsent
     /// ones; for answered ones when the departure stamp and the exact residence have come, or no longer than two
-    /// intervals (at least 100 ms) after the answer; at the end for those still in flight. Every probe is settled
+    /// intervals (at least 100 ms, at most 3 s) after the answer; at the end for those still in flight. Every probe is settled
     /// once; only one settled as lost is settled a second time, if its answer comes after all.
     Settled(Exchange),
     /// The network, or this host, says that a probe does not get through. The session goes on.

@@ -1,6 +1,6 @@
 //! What a session is asked to do.
 
-use halloo_base::Path;
+use halloo_base::{LinkId, Path};
 use std::time::Duration;
 
 /// How a session asks, and for how long.
@@ -72,6 +72,11 @@ impl SessionOptions {
     /// Whether the session sends as fast as answers come, instead of by the clock.
     pub fn is_flood(&self) -> bool {
         self.interval.is_zero()
+    }
+
+    /// Whether news of a link are news for this session: its own link's, or any where routing chooses.
+    pub(crate) fn concerns(&self, link: LinkId) -> bool {
+        [LinkId::default(), link].contains(&self.path.link)
     }
 
     /// Whether a session can be made of these.

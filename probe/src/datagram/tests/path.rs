@@ -206,3 +206,20 @@ fn links_are_told_on() {
     };
     assert!(bench.events().iter().any(told));
 }
+
+#[test]
+fn news_of_another_link_are_no_news_for_a_pinned_session() {
+    let mut options = options(10);
+    options.path.link = LinkId(4);
+    let mut bench = start(options);
+    bench.give(Input::LinkChanged(LinkId(3), false));
+    bench.give(Input::LinkChanged(LinkId(4), true));
+    let told = |event: &Event| match event {
+        Event::LinkChanged { link, .. } => Some(*link),
+        _ => None,
+    };
+    assert_eq!(
+        bench.events().iter().filter_map(told).collect::<Vec<_>>(),
+        [LinkId(4)]
+    );
+}
