@@ -1,0 +1,77 @@
+//! Halloo beside its peers: the same load on the same wire in one run.
+//!
+//! `cargo xtask bench echo` comes here. docs/bench.md says what each row means.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    reason = "a table on the terminal is what this program is for"
+)]
+
+mod arena;
+mod contender;
+mod contest;
+mod machine;
+mod report;
+mod session;
+mod stand;
+mod tcp;
+mod udp;
+
+use clap::{Args, Parser, Subcommand};
+use contender::Contender;
+use contest::Part;
+use stand::Stand;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures halloo beside its peers.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Echo servers over UDP and TCP. Needs root, for two network namespaces.
+    Echo(EchoArguments),
+    /// A server that the bench brings along.
+    #[command(hide = true)]
+    Stand { kind: Stand, at: SocketAddr },
+}
+
+/// How long, and which parts.
+#[derive(Args)]
+pub(crate) struct EchoArguments {
+    /// One round of short runs: a look, not a result.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds in which the contenders take turns [default: 5, or 1 with --quick].
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only these parts; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Only these contenders; may be repeated.
+    #[arg(long, value_enum)]
+    who: Vec<Contender>,
+    /// Writes the figures of every round to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let ran = match Arguments::parse().command {
+        Command::Echo(arguments) => contest::run(&arguments),
+        Command::Stand { kind, at } => stand::run(kind, at),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
