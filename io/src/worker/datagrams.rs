@@ -345,7 +345,8 @@ impl Worker {
     /// Empties a port's error queue: departure stamps, and reports that something did not get through.
     fn read_errors(&mut self, port: usize, flagged: bool) {
         let mut read_any = false;
-        loop {
+        // Without a flag there is nothing to find but the departures that are awaited.
+        while flagged || self.ports[port].departures.waiting > 0 {
             let news = match receive_errors(&self.ports[port].socket) {
                 Ok(Some(news)) => news,
                 Ok(None) => continue,

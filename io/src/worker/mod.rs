@@ -11,7 +11,7 @@ use crate::udp::UdpSocket;
 use datagrams::{Courier, UdpPort};
 use halloo_base::{Clock, Cx, Deadline, Env, Input, Machine, Outbox, Output, Rng, Stamp};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +22,8 @@ use streams::Streams;
 
 /// How far ahead of an exact deadline the timer is asked to fire; the rest is spun away.
 const SPIN: Duration = Duration::from_micros(60);
+/// Deadlines nearer than this are waited for to the nanosecond.
+const NEAR: Duration = Duration::from_millis(100);
 /// Rounds of busy polling between two looks at everything else.
 const BUSY_ROUNDS: u32 = 64;
 /// Wakes in a row without any input or sleep that only a machine gone mad would need.
@@ -258,7 +260,7 @@ impl Worker {
             return self.poll(events, Some(left));
         }
         if left > SPIN {
-            self.poll(events, Some(left - SPIN))?;
+            return self.poll(events, Some(left - SPIN));
         }
         while events.is_empty() && deadline.at > SystemClock::mono() {
             self.poll(events, Some(Duration::ZERO))?;
@@ -266,11 +268,26 @@ impl Worker {
         Ok(())
     }
 
+    /// Waits for events, at most so long and perhaps less: the caller looks at the clock anyway.
+    ///
+    /// epoll_wait(2) counts in milliseconds, and epoll_pwait2(2) is not in every kernel that people run. So the
+    /// last stretch before a deadline is waited for by ppoll(2) on the epoll descriptor, one call more where a
+    /// deadline is near and none where traffic alone wakes.
     fn poll(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = timeout.map(|timeout| rustix::event::Timespec {
-            tv_sec: timeout.as_secs().min(86_400) as i64,
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
+        let mut timeout = timeout;
+        if let Some(near) = timeout.filter(|left| !left.is_zero() && *left < NEAR) {
+            let waited = rustix::event::poll(
+                &mut [PollFd::new(&self.epoll, PollFlags::IN)],
+                Some(&timespec(near)),
+            );
+            match waited {
+                Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
+                Ok(_) => timeout = Some(Duration::ZERO),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Milliseconds are rounded up: stop short of the deadline and come again.
+        let timeout = timeout.map(|left| timespec(if left < NEAR { left } else { left - NEAR / 2 }));
         match epoll::wait(
             &self.epoll,
             rustix::buffer::spare_capacity(events),
@@ -395,6 +412,13 @@ impl Remote {
     fn ring(&self) {
         // Fails only when the counter is full, and then the bell is ringing already.
         let _ = rustix::io::write(self.shared.bell.as_fd(), &1u64.to_ne_bytes());
+    }
+}
+
+fn timespec(span: Duration) -> Timespec {
+    Timespec {
+        tv_sec: span.as_secs().min(86_400) as i64,
+        tv_nsec: i64::from(span.subsec_nanos()),
     }
 }
 
