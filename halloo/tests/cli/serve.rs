@@ -6,6 +6,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A client as people write it first: send, read back, compare.
 const UDP_CLIENT: &str = "
@@ -41,6 +42,17 @@ assert read(10) == b'last words'
 assert s.recv(1) == b''
 print('echoed')
 ";
+
+/// What does not come within this does not come: a test fails then instead of waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn client(local: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(local).expect("a free port");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("more than nothing");
+    socket
+}
 
 fn python(script: &str, args: &[String]) -> String {
     let output = Command::new("python3")
@@ -121,8 +133,8 @@ fn text_is_one_line_a_listener_and_plain_in_a_pipe() {
 fn a_wildcard_listener_serves_both_families() {
     let mut host = Host::with(&["--udp", "0"], 1);
     let port = host.address("udp", true).port();
-    for client in ["127.0.0.1:0", "[::1]:0"] {
-        let client = UdpSocket::bind(client).expect("a free port");
+    for local in ["127.0.0.1:0", "[::1]:0"] {
+        let client = client(local);
         let ip = client.local_addr().expect("it is bound").ip();
         client.connect((ip, port)).expect("it can be sent to");
         client.send(b"x").expect("it is sent");
@@ -177,7 +189,7 @@ fn the_file_sets_the_limits() {
         2,
     );
     for v6 in [false, true] {
-        let client = UdpSocket::bind(if v6 { "[::1]:0" } else { "127.0.0.1:0" }).expect("a free port");
+        let client = client(if v6 { "[::1]:0" } else { "127.0.0.1:0" });
         client
             .connect(host.address("udp", v6))
             .expect("it can be sent to");
@@ -201,6 +213,9 @@ fn the_service_manager_hears_of_readiness_and_of_the_end() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("notify");
     let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager
+        .set_read_timeout(Some(PATIENCE))
+        .expect("more than nothing");
     let mut command = Command::new(HALLOO);
     command
         .args(["serve", "--json", "--udp", "127.0.0.1:0", "--user", "root"])

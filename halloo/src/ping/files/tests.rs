@@ -148,7 +148,12 @@ fn a_wide_row_has_a_field_for_each_column() {
 
 #[test]
 fn what_the_user_typed_is_quoted_where_it_must_be() {
-    let mut about = sample::about();
-    about.link = Some(crate::cli::Link::Device("a,\"b".into()));
-    assert_eq!(wide::fields(&about, &answered(0))[2], "\"a,\"\"b\"");
+    let field = |name: &str| {
+        let mut about = sample::about();
+        about.link = Some(crate::cli::Link::Device(name.into()));
+        wide::fields(&about, &answered(0))[2].clone()
+    };
+    assert_eq!(field("eth0"), "eth0");
+    assert_eq!(field("a,b"), "\"a,b\"");
+    assert_eq!(field("a\"b"), "\"a\"\"b\"");
 }
