@@ -88,7 +88,7 @@ fn a_plain_client_gets_every_byte_back_until_it_has_finished() {
 #[test]
 fn sigusr1_prints_counters_and_sigterm_ends_with_them() {
     let mut host = Host::start();
-    let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let client = client("127.0.0.1:0");
     client
         .connect(host.address("udp", false))
         .expect("it can be sent to");
