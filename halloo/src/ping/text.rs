@@ -234,7 +234,9 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
 }
 
 fn refused(about: &About, error: UnreachableError) -> String {
-    format!("cannot connect to {}: {error}", about.remote)
+    let classic = about.remote.port() == 7 && error == UnreachableError(nix::libc::ECONNREFUSED);
+    let hint = if classic { " (`halloo serve` answers on 7777; on 7 too with --classic)" } else { "" };
+    format!("cannot connect to {}: {error}{hint}", about.remote)
 }
 
 /// `64 bytes from 192.0.2.7:7777: seq=1 time=0.041 ms wire=3.12 us ttl=64`

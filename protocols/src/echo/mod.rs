@@ -38,7 +38,7 @@ pub static UDP: Protocol = Protocol {
 pub static TCP: Protocol = Protocol {
     name: "TCP echo",
     scheme: "tcp",
-    default_port: Some(7777),
+    default_port: Some(7),
     transport: Transport::Tcp,
     spec: "RFC 862",
     reply_limit: ReplyLimit::SameAsRequest,
