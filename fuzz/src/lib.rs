@@ -11,6 +11,7 @@ mod responder;
 pub mod seeds;
 mod stream;
 mod surroundings;
+mod text;
 
 /// A fuzz target: its name, which is also its folder in `corpus/`, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -18,6 +19,8 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target. One more is one line here and a folder of seeds.
 pub const TARGETS: &[Target] = &[
     ("probe_parse", probe::parse),
+    ("serve_config", text::serve_config),
+    ("target", text::target),
     ("tcp_prober_stream", stream::tcp_prober),
     ("udp_prober_recognise", prober::udp_recognise),
     ("udp_responder", responder::udp_echo),

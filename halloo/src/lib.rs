@@ -28,6 +28,19 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread;
 
+/// What reads text that people wrote, for the fuzz targets.
+#[doc(hidden)]
+pub mod reads {
+    pub use crate::target::Target;
+
+    /// What is wrong with the text of a configuration file, if anything.
+    pub fn config(name: &str, text: &str) -> Option<String> {
+        crate::config::Config::parse(name, text)
+            .err()
+            .map(|error| error.to_string())
+    }
+}
+
 /// A probe was lost, or the other side could not be reached.
 const UNREACHED: u8 = 1;
 /// The command line or a configuration is wrong, or a listener could not start.

@@ -56,6 +56,9 @@ pub enum TargetError {
     /// Not what a host name may be.
     #[error("`{0}` is not a host name: {1}")]
     BadName(String, &'static str),
+    /// No device can have this name.
+    #[error("`{0}` is not a device's name")]
+    BadZone(String),
     /// A device was named where it cannot matter.
     #[error("only a link-local address (fe80::/10) takes a device; leave out `%{0}`")]
     NeedlessZone(String),
@@ -124,11 +127,7 @@ impl Host {
             return parse_v6(text);
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
-            return if ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() {
-                Err(TargetError::NotUnicast(ip.into()))
-            } else {
-                Ok(Host::V4(ip))
-            };
+            return one_v4(ip);
         }
         if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return Err(TargetError::BadV4(text.to_owned()));
@@ -168,6 +167,13 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
     }
 }
 
+fn one_v4(ip: Ipv4Addr) -> Result<Host, TargetError> {
+    if ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() {
+        return Err(TargetError::NotUnicast(ip.into()));
+    }
+    Ok(Host::V4(ip))
+}
+
 fn parse_v6(text: &str) -> Result<Host, TargetError> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
@@ -180,13 +186,20 @@ fn parse_v6(text: &str) -> Result<Host, TargetError> {
         return Err(TargetError::NotUnicast(ip.into()));
     }
     if let Some(v4) = ip.to_ipv4_mapped() {
-        return Ok(Host::V4(v4));
+        return one_v4(v4);
     }
     match (ip.is_unicast_link_local(), zone) {
         (true, None | Some("")) => Err(TargetError::MissingZone(ip)),
         (false, Some(zone)) => Err(TargetError::NeedlessZone(zone.to_owned())),
+        (true, Some(zone)) if !is_device_name(zone) => Err(TargetError::BadZone(zone.to_owned())),
         (_, zone) => Ok(Host::V6(ip, zone.map(str::to_owned))),
     }
+}
+
+/// The kernel's rules (dev_valid_name), without the brackets and signs that mean something in a target.
+fn is_device_name(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/:[]%@?#".contains(c);
+    (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(odd)
 }
 
 /// The rules of RFC 1123 section 2.1, with the underscores that people use.
@@ -343,6 +356,11 @@ mod tests {
             ("224.0.0.1", "224.0.0.1 is not the address of one host".into()),
             ("ff02::1", "ff02::1 is not the address of one host".into()),
             ("0.0.0.0", "0.0.0.0 is not the address of one host".into()),
+            (
+                "::ffff:224.0.0.1",
+                "224.0.0.1 is not the address of one host".into(),
+            ),
+            ("fe80::1%e]:7", "`e]:7` is not a device's name".into()),
         ];
         for (text, expected) in table {
             let error = Target::parse(text).expect_err(text);

@@ -49,7 +49,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "halloo-fuzz",
-        imports: &["halloo-base", "halloo-protocols"],
+        imports: &["halloo-base", "halloo-protocols", "halloo"],
     },
     Room {
         name: "halloo-bench",
