@@ -50,6 +50,8 @@ struct Connection {
     first: ProbeId,
     /// The probe that an answer without a number is to: on a stream, answers come in the order of requests.
     answers_next: ProbeId,
+    /// Bytes of the answer that is under way.
+    begun: usize,
 }
 
 /// A connection takes at least this long to count as failed, however short `lost_after` is: a lost SYN is sent again
@@ -124,6 +126,7 @@ impl StreamSession {
             path,
             first: next,
             answers_next: next,
+            begun: 0,
         });
         self.schedule.begin(cx.now());
         self.sink.record(Event::Opened {
@@ -161,13 +164,18 @@ impl StreamSession {
     fn receive(&mut self, cx: &mut Cx<'_>, mut own: Connection, mut bytes: &[u8], at: Stamp) {
         while !bytes.is_empty() {
             match self.prober.receive(bytes) {
-                Progress::Partial(_) => return,
+                Progress::Partial(used) => {
+                    own.begun += used;
+                    self.state = State::Up(own);
+                    return;
+                }
                 Progress::Foreign(what) => return self.foreign(cx, own.id, what),
                 Progress::Heard(used, heard) => {
                     let Some(id) = self.resolve(&own, &heard) else {
                         return self.foreign(cx, own.id, "an answer to nothing that was asked");
                     };
                     own.answers_next = own.answers_next.max(ProbeId(id.0 + 1));
+                    let whole = std::mem::take(&mut own.begun) + used;
                     self.state = State::Up(own);
                     self.backoff.reset();
                     let answer = Answer {
@@ -177,7 +185,7 @@ impl StreamSession {
                         marks: None,
                         at,
                         handled: cx.env.clock.stamp(),
-                        bytes: used,
+                        bytes: whole,
                     };
                     self.account.answered(&answer, &mut *self.sink);
                     bytes = bytes.get(used.max(1)..).unwrap_or_default();

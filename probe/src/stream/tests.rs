@@ -120,6 +120,10 @@ fn answers_split_and_merged_by_the_network_are_told_apart() {
         bench.exchanges().iter().map(|e| e.seq.0).collect::<Vec<_>>(),
         [0, 1, 2]
     );
+    assert!(
+        bench.exchanges().iter().all(|exchange| exchange.bytes == 2),
+        "the whole answer, not its last piece"
+    );
 }
 
 #[test]
