@@ -36,7 +36,7 @@ impl Account {
         }
         self.observe(answer);
         if let Some(told) = &answer.reflection {
-            self.order.notice_restart(answer.id.0, told);
+            self.order.resynchronise(answer.id.0, self.ring.next(), told);
             self.listen(answer.id, told, sink);
         }
         let Some(probe) = self.ring.get(answer.id) else {

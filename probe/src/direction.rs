@@ -73,16 +73,39 @@ impl Order {
         }
     }
 
-    /// Notices that the responder has forgotten what it counted (it was restarted, or the session was too old for
-    /// it): its count stands no higher than at an earlier probe's arrival, and its window begins after that probe.
-    pub(crate) fn notice_restart(&mut self, seq: u64, told: &Reflection) {
-        let Some(highest) = &mut self.highest else { return };
-        let Some(counted) = highest.received else { return };
-        let is_beyond_window = seq.saturating_sub(highest.seq) >= u64::from(told.window_len.max(1));
-        if is_beyond_window && !is_after(told.received, counted) {
-            highest.received = None;
+    /// Forgets what was counted where it does not go together with what the answer to `seq` tells, of `sent` probes
+    /// in all: the responder began anew, or an answer was not what the responder sent.
+    pub(crate) fn resynchronise(&mut self, seq: u64, sent: u64, told: &Reflection) {
+        if self.is_restarted(seq, told) || self.is_impossible(seq, sent, told) {
             self.newest_arrival = None;
+            if let Some(highest) = &mut self.highest {
+                highest.received = None;
+            }
         }
+    }
+
+    /// Whether the responder has forgotten what it counted (it was restarted, or the session was too old for it):
+    /// its count stands no higher than at an earlier probe's arrival, and its window begins after that probe.
+    fn is_restarted(&self, seq: u64, told: &Reflection) -> bool {
+        let Some(highest) = self.highest else { return false };
+        let Some(counted) = highest.received else {
+            return false;
+        };
+        let is_beyond_window = seq.saturating_sub(highest.seq) >= u64::from(told.window_len.max(1));
+        is_beyond_window && !is_after(told.received, counted)
+    }
+
+    /// Whether the count was higher once than it can have become since this request arrived: by the requests sent
+    /// after it, and those of the last 64 before it that had not arrived. What is later than that is lost.
+    fn is_impossible(&self, seq: u64, sent: u64, told: &Reflection) -> bool {
+        let Some(newest) = self.newest_arrival else {
+            return false;
+        };
+        let reach = seq.saturating_add(1).min(64);
+        let arrived = (told.window & low_bits(reach.min(told.window_len.into()))).count_ones();
+        let missing = reach.saturating_sub(arrived.into());
+        let possible = sent.saturating_sub(seq).saturating_sub(1) + missing;
+        is_after(newest, told.received) && u64::from(newest.wrapping_sub(told.received)) > possible
     }
 
     /// Takes the first answer to `seq` into account.
@@ -184,7 +207,7 @@ mod tests {
         }
         for (seq, received) in [(150, 1), (151, 2), (152, 3)] {
             let told = told(received, (1 << received) - 1, received);
-            order.notice_restart(seq, &told);
+            order.resynchronise(seq, seq + 1, &told);
             assert_eq!(order.beyond(seq, &told), None);
             assert_eq!(order.answered(seq, Some(received)), Reordered::default());
         }
@@ -195,8 +218,41 @@ mod tests {
         let mut order = Order::default();
         order.answered(0, Some(1));
         order.answered(1, Some(3));
-        order.notice_restart(2, &told(2, 0b101, 3));
+        order.resynchronise(2, 3, &told(2, 0b101, 3));
         assert!(order.answered(2, Some(2)).forward);
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_is_believed_no_longer_than_until_the_next_answer() {
+        for forged in [4, 1_000_000, 1 << 31] {
+            let mut order = Order::default();
+            for (seq, received) in [(0, 1), (1, 2), (2, forged), (3, 4), (4, 5)] {
+                let window = (1 << (seq + 1)) - 1;
+                order.resynchronise(seq, seq + 1, &told(received, window, seq as u32 + 1));
+                assert_eq!(
+                    order.answered(seq, Some(received)),
+                    Reordered::default(),
+                    "{forged}: {seq}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_can_be_is_believed() {
+        let overtaken = Reordered {
+            any: true,
+            forward: false,
+            backward: true,
+        };
+        // The answer to 1 comes after the answers to 2 and 3, which were sent when 1 arrived, or had not arrived.
+        for (window, window_len, highest, received) in [(0b11, 2, 3, 4), (0b1, 1, 3, 4), (0b1, 2, 3, 5)] {
+            let mut order = Order::default();
+            order.answered(0, Some(1));
+            order.answered(highest, Some(received));
+            order.resynchronise(1, 4, &told(2, window, window_len));
+            assert_eq!(order.answered(1, Some(2)), overtaken, "{window:b}");
+        }
     }
 
     #[test]
