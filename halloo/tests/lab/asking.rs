@@ -96,7 +96,13 @@ pub(crate) fn assert_slots_explained(summary: &Value, interval_ns: u64) {
     let slots = count(summary, "sent") + count(summary, "slots_missed");
     let elapsed = summary["elapsed_ns"].as_u64().expect("a time");
     // From the first slot to the last there are `slots - 1` intervals; the last answer came after the last slot.
-    assert!((slots - 1) * interval_ns <= elapsed, "more slots than time: {summary:#}");
+    assert!(
+        (slots - 1) * interval_ns <= elapsed,
+        "more slots than time: {summary:#}"
+    );
     let wait = summary["intended"]["max_ns"].as_u64().expect("measured");
-    assert!(elapsed <= slots * interval_ns + wait, "time without slots: {summary:#}");
+    assert!(
+        elapsed <= slots * interval_ns + wait,
+        "time without slots: {summary:#}"
+    );
 }

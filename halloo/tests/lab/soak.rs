@@ -63,7 +63,11 @@ fn four_links_at_a_kilohertz() {
             n("answered"),
             n("late")
         );
-        assert_eq!((n("sent"), n("answered")), (seconds * 1_000, seconds * 1_000), "{summary:#}");
+        assert_eq!(
+            (n("sent"), n("answered")),
+            (seconds * 1_000, seconds * 1_000),
+            "{summary:#}"
+        );
         assert_slots_explained(summary, 1_000_000);
     }
 }

@@ -1,6 +1,8 @@
 //! What goes wrong on real hosts, while halloo asks: each ends in a right and readable report.
 
-use crate::asking::{PATIENCE, assert_accounted, assert_slots_explained, finished, ping, pinged, serve, wait_for_seq};
+use crate::asking::{
+    PATIENCE, assert_accounted, assert_slots_explained, finished, ping, pinged, serve, wait_for_seq,
+};
 use halloo_base::Nanos;
 use halloo_lab::{ClockStep, Direction, Fate, Hogs, Lab, Link, Side, Traffic};
 use nix::sys::signal::Signal;
@@ -206,7 +208,11 @@ fn a_busy_machine_delays_but_hides_nothing() {
     let summary = said.summary();
     assert_accounted(summary);
     assert_slots_explained(summary, 1_000_000);
-    assert_eq!((said.count("sent"), said.count("lost")), (2_000, 0), "{summary:#}");
+    assert_eq!(
+        (said.count("sent"), said.count("lost")),
+        (2_000, 0),
+        "{summary:#}"
+    );
     let most = |quantity: &str| summary[quantity]["max_ns"].as_i64().expect("measured");
     assert!(
         most("wire") <= most("host") && most("host") <= most("intended"),
