@@ -144,6 +144,7 @@ pub(crate) struct Counts {
     pub(crate) clock_steps: u64,
     pub(crate) clock_stepped_by_ns: i64,
     pub(crate) wire_negative: u64,
+    pub(crate) wire_guessed: u64,
     pub(crate) wire_spoilt: u64,
 }
 

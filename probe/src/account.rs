@@ -277,13 +277,14 @@ impl Account {
             counts: Counts {
                 sent: self.ring.next(),
                 in_flight: self.in_flight,
+                wire_guessed: statistics.wire_guessed(),
                 slots_missed,
                 clock_steps: self.steps.count(),
                 clock_stepped_by: self.steps.total(),
                 ..self.counts
             },
             unused: self.unused,
-            wire: statistics.wire.statistic(),
+            wire: statistics.wire(),
             host: statistics.host.statistic(),
             intended: statistics.intended.statistic(),
             ipdv: statistics.ipdv.statistic(),
@@ -478,7 +479,8 @@ impl Account {
         let pair = || {
             let (one, other) = (self.ring.get(id)?, self.ring.get(ProbeId(neighbour?))?);
             let by = |wire| Some((one.round_trip(wire)?, other.round_trip(wire)?));
-            by(true).or_else(|| by(false))
+            let alike = one.exchange.is_wire_guessed() == other.exchange.is_wire_guessed();
+            by(true).filter(|_| alike).or_else(|| by(false))
         };
         if let Some((one, other)) = pair() {
             self.statistics.neighbours(one, other);

@@ -112,6 +112,14 @@ pub enum LossCause {
     Overrun,
 }
 
+impl Exchange {
+    /// Whether [`Exchange::wire`] is an upper bound: the responder guessed its residence before its answer left, so
+    /// that what came after the guess counts as time on the wire.
+    pub fn is_wire_guessed(&self) -> bool {
+        self.residence.is_some_and(|residence| !residence.exact)
+    }
+}
+
 impl Verdict {
     /// The word used in every output.
     pub fn name(self) -> &'static str {

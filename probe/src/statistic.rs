@@ -82,6 +82,11 @@ impl Distribution {
         self.max = self.max.max(value);
     }
 
+    /// How many samples.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The numbers, or nothing where nothing was recorded.
     pub(crate) fn statistic(&self) -> Option<Statistic> {
         if self.count == 0 {

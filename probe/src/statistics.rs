@@ -2,13 +2,16 @@
 
 use crate::oneway::{OneWayMeter, Sample};
 use crate::statistic::{Distribution, Precision};
-use crate::{Budget, Exchange, Sources};
+use crate::{Budget, Exchange, Sources, Statistic};
 use halloo_base::{Nanos, Stamp, StampSource};
 
 /// What is measured, each quantity where it becomes known.
 #[derive(Debug)]
 pub(crate) struct Statistics {
-    pub(crate) wire: Distribution,
+    /// By exact residences, or where there is none to know.
+    wire: Distribution,
+    /// By the responder's guess: upper bounds.
+    wire_guessed: Distribution,
     pub(crate) host: Distribution,
     pub(crate) intended: Distribution,
     pub(crate) ipdv: Distribution,
@@ -26,10 +29,11 @@ pub(crate) struct Statistics {
 impl Statistics {
     /// `planned`: there are slots, so that lateness means something.
     pub(crate) fn new(planned: bool) -> Statistics {
-        let [wire, host, intended] = [0; 3].map(|_| Distribution::new(Precision::Thousandth));
+        let [wire, wire_guessed, host, intended] = [0; 4].map(|_| Distribution::new(Precision::Thousandth));
         let coarse = || Distribution::new(Precision::Hundredth);
         Statistics {
             wire,
+            wire_guessed,
             host,
             intended,
             ipdv: coarse(),
@@ -68,7 +72,13 @@ impl Statistics {
     /// All is known about an answered probe. `comparable`: the wall clock has not been stepped since it left.
     pub(crate) fn settled(&mut self, exchange: &Exchange, comparable: bool) {
         if let Some(wire) = exchange.wire {
-            self.wire.record(wire);
+            let guessed = exchange.is_wire_guessed();
+            let distribution = if guessed {
+                &mut self.wire_guessed
+            } else {
+                &mut self.wire
+            };
+            distribution.record(wire);
         }
         if let Some(kernel) = exchange.t1_kernel {
             self.send_delay.record(kernel.mono - exchange.t1.mono);
@@ -86,6 +96,17 @@ impl Statistics {
     /// Two neighbouring probes are settled.
     pub(crate) fn neighbours(&mut self, a: Nanos, b: Nanos) {
         self.ipdv.record((a - b).abs());
+    }
+
+    /// Exact wire round trips where there are any: a few upper bounds among them, of the last probe at least, would
+    /// be the longest. Otherwise the upper bounds.
+    pub(crate) fn wire(&self) -> Option<Statistic> {
+        self.wire.statistic().or_else(|| self.wire_guessed.statistic())
+    }
+
+    /// How many wire round trips are upper bounds.
+    pub(crate) fn wire_guessed(&self) -> u64 {
+        self.wire_guessed.count()
     }
 
     pub(crate) fn budget(&self) -> Budget {

@@ -23,14 +23,15 @@ pub struct Summary {
     pub counts: Counts,
     /// Arrivals that were no use.
     pub unused: Unused,
-    /// Wire round trips of settled exchanges.
+    /// Wire round trips of settled exchanges. Where there are exact ones, those with a guessed residence are left out
+    /// ([`Counts::wire_guessed`] tells how many): they are upper bounds. Where all are guessed, they are here.
     pub wire: Option<Statistic>,
     /// Host round trips of all answers.
     pub host: Option<Statistic>,
     /// Intended round trips of all answers. `None` in a flood, which has no plan.
     pub intended: Option<Statistic>,
     /// Magnitude of the difference between the round trips of consecutive probes (the round-trip form of RFC 3393):
-    /// wire where both have one, host otherwise.
+    /// wire where both have one, exact or guessed alike, host otherwise.
     pub ipdv: Option<Statistic>,
     /// Delay per direction, where the responder tells T2 and T3.
     pub one_way: Option<OneWay>,
@@ -108,6 +109,9 @@ pub struct Counts {
     pub clock_stepped_by: Nanos,
     /// Wire round trips that came out below zero and were taken as zero.
     pub wire_negative: u64,
+    /// Wire round trips that are upper bounds, because no later answer told the exact residence: always the last
+    /// one's, and those before a loss. Left out of [`Summary::wire`], unless there are no others.
+    pub wire_guessed: u64,
     /// Wire round trips left out because a step of the clock spoilt their stamps.
     pub wire_spoilt: u64,
 }

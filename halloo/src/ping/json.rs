@@ -251,6 +251,7 @@ fn counts(counts: &probe::Counts) -> json::Counts {
         clock_steps: counts.clock_steps,
         clock_stepped_by_ns: counts.clock_stepped_by.0,
         wire_negative: counts.wire_negative,
+        wire_guessed: counts.wire_guessed,
         wire_spoilt: counts.wire_spoilt,
     }
 }

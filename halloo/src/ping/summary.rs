@@ -332,6 +332,9 @@ fn stamps(about: &About, summary: &Summary) -> String {
     let echo = match (summary.observed.structured, summary.observed.plain) {
         (0, 0) => return String::new(),
         _ if about.is_stream() => "",
+        (_, 0) if summary.counts.wire_guessed > 0 && summary.budget.residence_exact == 0 => {
+            "; the echo host guesses its own: wire times are upper bounds"
+        }
         (_, 0) => "; the echo host tells its own",
         (0, _) => "; a plain echo: its own time is in the wire round trip",
         _ => "; some answers are plain echoes",

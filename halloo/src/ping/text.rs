@@ -235,7 +235,11 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
 
 fn refused(about: &About, error: UnreachableError) -> String {
     let classic = about.remote.port() == 7 && error == UnreachableError(nix::libc::ECONNREFUSED);
-    let hint = if classic { " (`halloo serve` answers on 7777; on 7 too with --classic)" } else { "" };
+    let hint = if classic {
+        " (`halloo serve` answers on 7777; on 7 too with --classic)"
+    } else {
+        ""
+    };
     format!("cannot connect to {}: {error}{hint}", about.remote)
 }
 
@@ -253,8 +257,8 @@ fn answer(about: &About, exchange: &Exchange) -> String {
     }
     if let Some(wire) = exchange.wire {
         // The exact residence comes with a later answer; until then part of it counts as wire time.
-        let guessed = exchange.residence.is_some_and(|residence| !residence.exact);
-        let _ = write!(line, " wire{}{wire}", if guessed { '<' } else { '=' });
+        let relation = if exchange.is_wire_guessed() { '<' } else { '=' };
+        let _ = write!(line, " wire{relation}{wire}");
     }
     if let Some(ttl) = exchange.marks.and_then(|marks| marks.ttl) {
         let _ = write!(line, " ttl={ttl}");

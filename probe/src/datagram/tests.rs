@@ -117,6 +117,43 @@ fn a_departure_that_never_comes_is_awaited_for_two_intervals_and_said_to_be_miss
     assert_eq!((summary.wire, summary.sources.t1_user), (None, 1));
 }
 
+/// Answers to `count` probes, each of which tells the exact residence of the one before, 900 us.
+fn followed_up(count: u64) -> crate::Summary {
+    let mut bench = start(counted(count));
+    for seq in 0..count {
+        bench.run_to(seq * 10 + 1);
+        bench.depart(seq, bench.now - MS);
+        let follow_up = seq.checked_sub(1).map(|before| FollowUp {
+            low_bits: before as u32,
+            residence: Nanos(900_000),
+        });
+        let told = reflection(seq as u32 + 1, (1 << (seq + 1)) - 1, seq as u32 + 1);
+        bench.hear(seq, Some(Reflection { follow_up, ..told }));
+    }
+    bench.summary()
+}
+
+#[test]
+fn an_upper_bound_is_not_the_longest_of_exact_times() {
+    let summary = followed_up(3);
+    let wire = summary.wire.expect("wire times");
+    assert_eq!((wire.count, wire.max), (2, Nanos(98_000)));
+    assert_eq!(summary.counts.wire_guessed, 1);
+    let ipdv = summary.ipdv.expect("variations");
+    assert_eq!(
+        (ipdv.count, ipdv.max),
+        (2, Nanos(0)),
+        "like is compared with like"
+    );
+}
+
+#[test]
+fn where_all_are_upper_bounds_they_are_told() {
+    let summary = followed_up(1);
+    assert_eq!(summary.wire.map(|wire| wire.max), Some(Nanos(997_000)));
+    assert_eq!(summary.counts.wire_guessed, 1);
+}
+
 #[test]
 fn the_exact_residence_comes_with_the_next_answer() {
     let mut bench = start(options(10));

@@ -208,6 +208,23 @@ fn a_summary_without_wire_times_says_why() {
 }
 
 #[test]
+fn a_summary_of_nothing_but_upper_bounds_says_so() {
+    let one = Summary {
+        counts: halloo_probe::Counts {
+            wire_guessed: 1,
+            ..sample::summary().counts
+        },
+        budget: halloo_probe::Budget::default(),
+        ..sample::summary()
+    };
+    let text = summary::block(&sample::about(), &one).join("\n");
+    assert!(
+        text.contains("; the echo host guesses its own: wire times are upper bounds"),
+        "{text}"
+    );
+}
+
+#[test]
 fn drift_is_told_when_the_session_was_long_enough_to_see_it() {
     let long = Summary {
         elapsed: Duration::from_secs(10),
