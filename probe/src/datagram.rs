@@ -34,7 +34,7 @@ impl DatagramSession {
         prober: Box<dyn Prober>,
         sink: Box<dyn Sink>,
     ) -> Result<DatagramSession, OptionsError> {
-        options.check()?;
+        options.check_datagrams()?;
         Ok(DatagramSession {
             schedule: Schedule::new(&options),
             account: Account::new(&options),

@@ -1,6 +1,7 @@
 //! What a session is asked to do.
 
 use halloo_base::{LinkId, Path};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How a session asks, and for how long.
@@ -11,7 +12,8 @@ pub struct SessionOptions {
     /// Whom to ask and from where. A wildcard local address and link 0 leave the choice to routing; what is given
     /// is pinned, and answers that come by another way are counted as `wrong_path` and not used.
     pub path: Path,
-    /// Payload bytes of each datagram (0 to 65,507). Streams leave the length to their codec.
+    /// Payload bytes of each request. Datagrams: 0 to [`SessionOptions::LONGEST_V4`] or
+    /// [`SessionOptions::LONGEST_V6`]. Streams: 1 to [`SessionOptions::LONGEST_STREAM`]; what is sent is up to the codec.
     pub size: usize,
     /// Time between slots. Zero floods: as many probes as [`SessionOptions::outstanding`] are kept in flight.
     pub interval: Duration,
@@ -33,9 +35,15 @@ pub struct SessionOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionsError {
-    /// Longer than any UDP datagram.
-    #[error("{0} bytes do not fit into a datagram (at most {max})", max = SessionOptions::LONGEST)]
-    TooLong(usize),
+    /// Longer than any UDP datagram over IPv4.
+    #[error("{0} bytes do not fit into a datagram over IPv4 (at most {max})", max = SessionOptions::LONGEST_V4)]
+    TooLongForV4(usize),
+    /// Longer than any UDP datagram over IPv6.
+    #[error("{0} bytes do not fit into a datagram over IPv6 (at most {max})", max = SessionOptions::LONGEST_V6)]
+    TooLongForV6(usize),
+    /// An answer over a stream needs something to be recognised by, and an end.
+    #[error("a request over a stream has 1 to {max} bytes, not {0}", max = SessionOptions::LONGEST_STREAM)]
+    NoStreamSize(usize),
     /// Every probe would be lost as it leaves.
     #[error("an answer needs some time: the time until a probe counts as lost must be above zero")]
     LostAtOnce,
@@ -48,8 +56,12 @@ pub enum OptionsError {
 }
 
 impl SessionOptions {
-    /// The longest payload of a UDP datagram over IPv4 (RFC 768 in RFC 791).
-    pub const LONGEST: usize = 65_507;
+    /// The longest payload of a UDP datagram over IPv4: 65,535 less 20 of IP (RFC 791) and 8 of UDP (RFC 768).
+    pub const LONGEST_V4: usize = 65_507;
+    /// The longest payload of a UDP datagram over IPv6, whose length does not count its own header (RFC 8200).
+    pub const LONGEST_V6: usize = 65_527;
+    /// The longest request over a stream.
+    pub const LONGEST_STREAM: usize = 1 << 20;
     /// The widest flood window.
     pub const MOST_OUTSTANDING: u32 = 4_096;
 
@@ -79,14 +91,34 @@ impl SessionOptions {
         [LinkId::default(), link].contains(&self.path.link)
     }
 
-    /// Whether a session can be made of these.
+    /// Whether a [`DatagramSession`](crate::DatagramSession) can be made of these.
     ///
     /// # Errors
     /// What is wrong, in words for the person who chose it.
-    pub fn check(&self) -> Result<(), OptionsError> {
-        if self.size > SessionOptions::LONGEST {
-            return Err(OptionsError::TooLong(self.size));
+    pub fn check_datagrams(&self) -> Result<(), OptionsError> {
+        match self.path.remote.ip().to_canonical() {
+            IpAddr::V4(_) if self.size > SessionOptions::LONGEST_V4 => {
+                Err(OptionsError::TooLongForV4(self.size))
+            }
+            IpAddr::V6(_) if self.size > SessionOptions::LONGEST_V6 => {
+                Err(OptionsError::TooLongForV6(self.size))
+            }
+            _ => self.check_times(),
         }
+    }
+
+    /// Whether a [`StreamSession`](crate::StreamSession) can be made of these.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the person who chose it.
+    pub fn check_stream(&self) -> Result<(), OptionsError> {
+        if !(1..=SessionOptions::LONGEST_STREAM).contains(&self.size) {
+            return Err(OptionsError::NoStreamSize(self.size));
+        }
+        self.check_times()
+    }
+
+    fn check_times(&self) -> Result<(), OptionsError> {
         if self.lost_after.is_zero() {
             return Err(OptionsError::LostAtOnce);
         }
@@ -112,20 +144,6 @@ mod tests {
             ..options(1)
         };
         let table = [
-            (
-                SessionOptions {
-                    size: 65_507,
-                    ..options(1)
-                },
-                None,
-            ),
-            (
-                SessionOptions {
-                    size: 65_508,
-                    ..options(1)
-                },
-                Some("65508 bytes do not fit into a datagram (at most 65507)"),
-            ),
             (
                 SessionOptions {
                     lost_after: Duration::ZERO,
@@ -163,8 +181,51 @@ mod tests {
             ),
         ];
         for (options, why) in table {
-            let said = options.check().err().map(|error| error.to_string());
-            assert_eq!(said.as_deref(), why, "{options:?}");
+            for said in [options.check_datagrams(), options.check_stream()] {
+                let said = said.err().map(|error| error.to_string());
+                assert_eq!(said.as_deref(), why, "{options:?}");
+            }
         }
+    }
+
+    #[test]
+    fn sizes_end_where_packets_do() {
+        let sized = |size, remote: &str| {
+            let mut options = SessionOptions { size, ..options(1) };
+            options.path.remote = remote.parse().expect("an address");
+            options
+        };
+        let (v4, mapped, v6) = ("192.0.2.9:7", "[::ffff:192.0.2.9]:7", "[2001:db8::9]:7");
+        let datagrams = [
+            (0, v4, None),
+            (65_507, v4, None),
+            (65_508, v4, Some(OptionsError::TooLongForV4(65_508))),
+            (65_508, mapped, Some(OptionsError::TooLongForV4(65_508))),
+            (65_527, v6, None),
+            (65_528, v6, Some(OptionsError::TooLongForV6(65_528))),
+        ];
+        for (size, remote, why) in datagrams {
+            assert_eq!(
+                sized(size, remote).check_datagrams().err(),
+                why,
+                "{size} to {remote}"
+            );
+        }
+        let streams = [
+            (0, Some(OptionsError::NoStreamSize(0))),
+            (1, None),
+            (1 << 20, None),
+            ((1 << 20) + 1, Some(OptionsError::NoStreamSize((1 << 20) + 1))),
+        ];
+        for (size, why) in streams {
+            assert_eq!(sized(size, v4).check_stream().err(), why, "{size}");
+        }
+        let told = OptionsError::TooLongForV4(65_508).to_string();
+        assert_eq!(
+            told,
+            "65508 bytes do not fit into a datagram over IPv4 (at most 65507)"
+        );
+        let told = OptionsError::NoStreamSize(0).to_string();
+        assert_eq!(told, "a request over a stream has 1 to 1048576 bytes, not 0");
     }
 }

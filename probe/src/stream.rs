@@ -68,7 +68,7 @@ impl StreamSession {
         prober: Box<dyn StreamProber>,
         sink: Box<dyn Sink>,
     ) -> Result<StreamSession, OptionsError> {
-        options.check()?;
+        options.check_stream()?;
         Ok(StreamSession {
             schedule: Schedule::new(&options),
             account: Account::new(&options),

@@ -29,7 +29,7 @@ pub struct PingArgs {
 
     /// Payload bytes of each probe
     ///
-    /// UDP takes 0 to 65507, TCP 1 to 1048576. A halloo echo host tells its own
+    /// UDP takes 0 to 65507 (65527 over IPv6), TCP 1 to 1048576. A halloo echo host tells its own
     /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them.
     #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
     pub size: u32,

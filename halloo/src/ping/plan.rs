@@ -2,19 +2,14 @@
 
 use crate::cli::{EchoClientArgs, Interval, Link, PingArgs};
 use crate::key;
-use crate::target::Target;
+use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail, ensure};
 use halloo_base::Transport;
+use halloo_probe::SessionOptions;
 use halloo_protocols::by_scheme;
 use halloo_protocols::echo::Key;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The longest payload of a UDP datagram over IPv4: 65,535 less 20 of IP (RFC 791) and 8 of UDP (RFC 768). IPv6 has
-/// room for 20 more, which nobody misses.
-const LONGEST_DATAGRAM: u32 = 65_507;
-/// The longest request over a stream.
-const LONGEST_STREAM: u32 = 1 << 20;
 
 /// One run of probes: what to ask, how, and where to tell.
 pub(crate) struct Plan {
@@ -164,11 +159,15 @@ impl Plan {
                     self.size > 0,
                     "--size 0: over TCP a probe needs at least 1 byte ({target})"
                 );
-                (LONGEST_STREAM, "over TCP")
+                (SessionOptions::LONGEST_STREAM, "over TCP")
             }
-            _ => (LONGEST_DATAGRAM, "into a datagram"),
+            // A name may turn out to be either; the session will know.
+            _ if self.family == Family::V4 || matches!(target.host, Host::V4(_)) => {
+                (SessionOptions::LONGEST_V4, "into a datagram over IPv4")
+            }
+            _ => (SessionOptions::LONGEST_V6, "into a datagram"),
         };
-        if self.size > longest {
+        if self.size as usize > longest {
             bail!(
                 "--size {}: at most {longest} bytes fit {over} ({target})",
                 self.size
@@ -205,10 +204,20 @@ mod tests {
     #[test]
     fn sizes_end_where_packets_do() {
         let table = [
-            ("-s 65507 udp://h", None),
+            ("-s 65507 udp://192.0.2.1", None),
             (
-                "-s 65508 udp://h:1",
-                Some("--size 65508: at most 65507 bytes fit into a datagram (udp://h:1)"),
+                "-s 65508 udp://192.0.2.1:1",
+                Some("--size 65508: at most 65507 bytes fit into a datagram over IPv4 (udp://192.0.2.1:1)"),
+            ),
+            (
+                "-4 -s 65508 udp://h:1",
+                Some("--size 65508: at most 65507 bytes fit into a datagram over IPv4 (udp://h:1)"),
+            ),
+            ("-s 65527 udp://h", None),
+            ("-s 65527 udp://[2001:db8::1]", None),
+            (
+                "-s 65528 udp://h:1",
+                Some("--size 65528: at most 65527 bytes fit into a datagram (udp://h:1)"),
             ),
             ("-s 1048576 tcp://h", None),
             (

@@ -106,12 +106,14 @@ impl Session {
                     .map_err(explain)
                     .with_context(|| cannot_use(&about))?;
                 options.path.local.set_port(socket.local_addr().port());
-                let session = DatagramSession::new(options, prober, Box::new(sink))?;
+                let session = DatagramSession::new(options, prober, Box::new(sink))
+                    .with_context(|| cannot_ask(&about))?;
                 let machine = worker.add(Box::new(session));
                 worker.udp(socket, machine).context("cannot watch the socket")?;
             }
             AnyProber::Stream(prober) => {
-                let session = StreamSession::new(options, prober, Box::new(sink))?;
+                let session = StreamSession::new(options, prober, Box::new(sink))
+                    .with_context(|| cannot_ask(&about))?;
                 let machine = worker.add(Box::new(session));
                 let streams = StreamOptions {
                     device: device.map(str::to_owned),
@@ -198,8 +200,7 @@ pub(super) fn abouts(
 
 fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
     SessionOptions {
-        // A stream's codec knows the length of its requests; here it is no more than a hint.
-        size: (plan.size as usize).min(SessionOptions::LONGEST),
+        size: plan.size as usize,
         interval: plan.spacing(),
         count: plan.count,
         deadline: plan.deadline,
@@ -228,6 +229,10 @@ fn cannot_use(about: &About) -> String {
         Some(link) => format!("--link {link}"),
         None => format!("cannot open a socket for {}", about.target),
     }
+}
+
+fn cannot_ask(about: &About) -> String {
+    format!("cannot ask {}", about.target)
 }
 
 fn any_like(remote: SocketAddr) -> IpAddr {
