@@ -34,8 +34,9 @@ pub enum Input<'a> {
     Stream(ConnId, StreamInput<'a>),
     /// What was sent with this tag left the host at this instant.
     Departed(TxTag, Stamp),
-    /// The network or this host says that a path does not work.
-    Unreachable(Unreachable),
+    /// The network or this host says that a path does not work. The bytes are what the report quotes of the failed
+    /// datagram's payload: its beginning, or nothing where the reporter kept none (RFC 792, RFC 4443 section 3).
+    Unreachable(Unreachable, &'a [u8]),
     /// A link came up (`true`) or went down (`false`).
     LinkChanged(LinkId, bool),
     /// A person or a supervisor wants a report now; the machine gives it to whoever it reports to.
@@ -49,7 +50,7 @@ pub enum Input<'a> {
 pub struct Unreachable {
     /// The path that the failed datagram was to take.
     pub path: Path,
-    /// What was sent, if it is known.
+    /// What was sent, where this host refused to send it.
     pub tag: Option<TxTag>,
     /// Who said so: an ICMP sender, or nobody where this host refused to send.
     pub reporter: Option<std::net::IpAddr>,

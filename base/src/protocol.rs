@@ -81,6 +81,12 @@ pub trait Prober: Send {
 
     /// Says which probe a datagram answers, or why it answers none.
     fn recognise(&mut self, rx: &Datagram<'_>) -> Result<Heard, Reason>;
+
+    /// Says which request of its own an error report quotes: `payload` is the beginning of what was sent, at times
+    /// very little of it. Only the number is told. `None` if it is not this session's, or too little to tell.
+    fn quoted(&self, _payload: &[u8]) -> Option<Heard> {
+        None
+    }
 }
 
 /// An answer, recognised.

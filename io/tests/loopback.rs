@@ -42,7 +42,7 @@ enum Saw {
         age: Nanos,
     },
     Departed(TxTag, StampSource),
-    Unreachable(UnreachableError),
+    Unreachable(UnreachableError, Vec<u8>),
     Opened,
     Data(Vec<u8>),
     Finished,
@@ -74,7 +74,7 @@ impl<F: FnOnce(&mut Cx<'_>) + Send> Machine for Script<F> {
                 age: cx.now() - rx.at.mono,
             },
             Input::Departed(tag, stamp) => Saw::Departed(tag, stamp.source),
-            Input::Unreachable(report) => Saw::Unreachable(report.error),
+            Input::Unreachable(report, quoted) => Saw::Unreachable(report.error, quoted.to_vec()),
             Input::Stream(conn, StreamInput::Opened { .. }) => {
                 cx.out.write(conn, Some(TxTag(5)), b"line\n");
                 Saw::Opened
@@ -277,15 +277,15 @@ fn a_closed_port_and_a_datagram_too_big_are_told() {
     let seen = ask(client, 1, move |cx| {
         cx.out.datagram(Transmit::to(path(client, target)), b"anyone?");
     });
-    assert!(
-        matches!(seen.recv(), Ok(Saw::Unreachable(UnreachableError(111)))),
-        "ECONNREFUSED"
-    );
+    match seen.recv() {
+        Ok(Saw::Unreachable(UnreachableError(111), quoted)) => assert_eq!(quoted, b"anyone?"),
+        other => panic!("{other:?}"),
+    }
     let seen = ask(client, 1, move |cx| {
         cx.out.datagram(Transmit::to(path(client, target)), &[0; 65_508]);
     });
     assert!(
-        matches!(seen.recv(), Ok(Saw::Unreachable(UnreachableError(90)))),
+        matches!(seen.recv(), Ok(Saw::Unreachable(UnreachableError(90), _))),
         "EMSGSIZE"
     );
 }

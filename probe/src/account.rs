@@ -1,7 +1,7 @@
 //! What became of each probe, from its leaving to its settling.
 
 use crate::direction::Order;
-use crate::ring::{Probe, Refusal, Request, Ring};
+use crate::ring::{Probe, Request, Ring};
 use crate::statistics::Statistics;
 use crate::steps::Steps;
 use crate::unreachable::Kinds;
@@ -38,6 +38,7 @@ pub(crate) struct Account {
     /// No probe before this one is in flight.
     open_from: u64,
     in_flight: u64,
+    /// Of these: those that this host refused to send.
     refused: u64,
     /// The newest lost probe: an answer's window is only read if it may tell something.
     newest_lost: Option<u64>,
@@ -147,8 +148,9 @@ impl Account {
         self.settle_if_known(id, sink);
     }
 
-    /// Somebody says that a probe does not get through. It stays in flight (an answer may come after all), but
-    /// nobody waits for it at the end.
+    /// Somebody says that a probe does not get through. What the network refused is lost, as far as is known now: an
+    /// answer that comes after all makes it answered. What this host refused stays in flight until its time is over,
+    /// or a flood would do nothing but be refused; but nobody waits for it at the end.
     pub(crate) fn refused(
         &mut self,
         now: Mono,
@@ -166,18 +168,15 @@ impl Account {
             error: report.error,
         });
         self.unreachable.count(report.error);
-        let Some(probe) = seq
-            .and_then(|id| self.ring.get_mut(id))
-            .filter(|probe| probe.is_open())
-        else {
+        let Some(id) = seq else { return };
+        let Some(probe) = self.ring.get_mut(id).filter(|probe| probe.is_open()) else {
             return;
         };
-        if probe.refused.is_none() {
+        if report.reporter.is_some() {
+            self.lose(id, LossCause::Unreachable, sink);
+        } else if !probe.refused {
+            probe.refused = true;
             self.refused += 1;
-            probe.refused = Some(match report.reporter {
-                None => Refusal::Host,
-                Some(_) => Refusal::Network,
-            });
         }
     }
 
@@ -249,7 +248,7 @@ impl Account {
         }
         for id in (self.open_from..self.ring.next()).map(ProbeId) {
             match self.ring.get(id) {
-                Some(probe) if probe.refused.is_some() && probe.is_open() => {
+                Some(probe) if probe.refused && probe.is_open() => {
                     self.lose(id, LossCause::Timeout, sink);
                 }
                 Some(probe) if probe.is_open() => sink.record(Event::Settled(probe.exchange)),
@@ -318,7 +317,7 @@ impl Account {
     /// the caller.
     pub(crate) fn count_answered(&mut self, id: ProbeId) {
         let Some(probe) = self.ring.get(id) else { return };
-        let refused = probe.refused.is_some();
+        let refused = probe.refused;
         match probe.exchange.verdict {
             Verdict::InFlight => self.leave_flight(id, refused),
             Verdict::Lost { direction, cause } => {
@@ -406,7 +405,7 @@ impl Account {
         self.ring.push(Probe {
             exchange,
             request: Request::Unknown,
-            refused: None,
+            refused: false,
             steps: self.steps.count(),
             settled: false,
         });
@@ -417,15 +416,11 @@ impl Account {
     fn lose(&mut self, id: ProbeId, cause: LossCause, sink: &mut dyn Sink) {
         let Some(probe) = self.ring.get(id) else { return };
         let (refused, direction) = (probe.refused, probe.request.lost());
-        self.leave_flight(id, refused.is_some());
-        if refused == Some(Refusal::Host) {
+        self.leave_flight(id, refused);
+        if refused {
             self.counts.unsent += 1;
             return self.give_up(id, Verdict::Unsent, sink);
         }
-        let cause = match (refused, cause) {
-            (Some(_), LossCause::Timeout) => LossCause::Unreachable,
-            _ => cause,
-        };
         self.counts.lost_connection += u64::from(cause == LossCause::Connection);
         self.counts.overrun += u64::from(cause == LossCause::Overrun);
         *self.lost_count(direction) += 1;

@@ -80,6 +80,13 @@ impl DatagramSession {
         Ok((id, heard))
     }
 
+    /// Which probe an error report quotes.
+    fn match_quote(&self, quoted: &[u8]) -> Option<ProbeId> {
+        let newest = self.account.next_id().0.checked_sub(1)?;
+        let id = self.prober.quoted(quoted)?.resolve(ProbeId(newest))?;
+        (id.0 <= newest).then_some(id)
+    }
+
     /// Sends what is due.
     fn send(&mut self, cx: &mut Cx<'_>) {
         while let Some(slot) = self.schedule.take(cx.now(), self.account.in_flight()) {
@@ -143,13 +150,16 @@ impl Machine for DatagramSession {
             self.started = Some(cx.env.clock.stamp());
             self.schedule.begin(cx.now());
         }
+        // A refused probe makes room for the next, which may be refused while it is sent: that one waits for the wake.
+        let is_report = matches!(input, Input::Unreachable(..));
         let sink = &mut *self.sink;
         match input {
             Input::Datagram(rx) => self.hear(cx, &rx),
             Input::Departed(tag, at) => self.account.departed(ProbeId(tag.0), at, sink),
-            Input::Unreachable(report) => {
+            Input::Unreachable(report, quoted) => {
                 let id = report.tag.map(|tag| ProbeId(tag.0));
-                self.account.refused(cx.now(), &report, id, sink);
+                let id = id.or_else(|| self.match_quote(quoted));
+                self.account.refused(cx.now(), &report, id, &mut *self.sink);
             }
             Input::LinkChanged(link, up) if self.options.concerns(link) => {
                 sink.record(Event::LinkChanged {
@@ -167,7 +177,9 @@ impl Machine for DatagramSession {
             return self.end(cx, Ended::Deadline);
         }
         self.account.advance(cx.now(), &mut *self.sink);
-        self.send(cx);
+        if !is_report {
+            self.send(cx);
+        }
         let is_done = self.is_decided() && self.departure_awaited().is_none_or(|until| until <= cx.now());
         if is_done && !self.ended {
             self.end(cx, Ended::Complete);

@@ -49,7 +49,8 @@ pub enum Event {
     /// intervals (at least 100 ms, at most 3 s) after the answer; at the end for those still in flight. Every probe is settled
     /// once; only one settled as lost is settled a second time, if its answer comes after all.
     Settled(Exchange),
-    /// The network, or this host, says that a probe does not get through. The session goes on.
+    /// The network, or this host, says that a probe does not get through. The session goes on. Where the network
+    /// says it and the probe is known, its [`Event::Exchange`] as lost comes next.
     Unreachable {
         /// Which session.
         session: u32,

@@ -104,7 +104,7 @@ pub enum Direction {
 pub enum LossCause {
     /// No answer within `lost_after`.
     Timeout,
-    /// The network said that it does not get through, and no answer came.
+    /// The network said that it does not get through. Known at once where the report tells which probe it was.
     Unreachable,
     /// The connection that carried it broke.
     Connection,

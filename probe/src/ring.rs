@@ -10,8 +10,8 @@ pub(crate) struct Probe {
     pub(crate) exchange: Exchange,
     /// What is known of the request at the responder.
     pub(crate) request: Request,
-    /// Somebody said that it does not get through.
-    pub(crate) refused: Option<Refusal>,
+    /// This host refused to send it.
+    pub(crate) refused: bool,
     /// How many steps of the clock there had been when it left.
     pub(crate) steps: u64,
     /// All that will be known has been told.
@@ -27,15 +27,6 @@ pub(crate) enum Request {
     Missing,
     /// It arrived.
     Arrived,
-}
-
-/// Who said that a probe does not get through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// This host: it never left.
-    Host,
-    /// A router or the far host.
-    Network,
 }
 
 /// The newest probes, in memory that is taken once. Probe `n` takes the place of probe `n - capacity`.

@@ -300,7 +300,7 @@ impl Machine for StreamSession {
         match input {
             Input::Stream(id, input) => self.stream(cx, id, input),
             Input::Departed(tag, at) => self.account.departed(ProbeId(tag.0), at, sink),
-            Input::Unreachable(report) => self.account.refused(cx.now(), &report, None, sink),
+            Input::Unreachable(report, _) => self.account.refused(cx.now(), &report, None, sink),
             Input::LinkChanged(link, up) if self.options.concerns(link) => {
                 sink.record(Event::LinkChanged {
                     session: self.options.id,

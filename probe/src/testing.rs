@@ -76,6 +76,10 @@ impl Prober for Script {
     fn recognise(&mut self, _: &Datagram<'_>) -> Result<Heard, Reason> {
         *self.heard.lock().unwrap()
     }
+    fn quoted(&self, payload: &[u8]) -> Option<Heard> {
+        let number = payload.first_chunk()?;
+        Some(Heard::plain(u64::from_be_bytes(*number), 64))
+    }
 }
 
 /// Two bytes ask, two answer: the low byte of the number and a full stop.

@@ -284,7 +284,7 @@ impl World {
                 Input::Stream(conn_id(conn, side), StreamInput::Closed(*why))
             }
             Pending::Departed(tag, at) => Input::Departed(*tag, *at),
-            Pending::Unreachable(unreachable) => Input::Unreachable(unreachable.clone()),
+            Pending::Unreachable(unreachable, quote) => Input::Unreachable(unreachable.clone(), quote),
             Pending::LinkChanged(link, up) => Input::LinkChanged(*link, *up),
             Pending::Report => Input::Report,
             Pending::Stop => Input::Stop,
@@ -337,7 +337,7 @@ impl World {
                     reporter: None,
                     error: UnreachableError(error),
                 };
-                let pending = Pending::Unreachable(unreachable);
+                let pending = Pending::Unreachable(unreachable, vec![]);
                 self.schedule(at, Event::Inbox { machine, pending });
             }
         }

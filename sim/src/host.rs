@@ -160,7 +160,7 @@ pub(crate) enum Pending {
         why: CloseReason,
     },
     Departed(TxTag, Stamp),
-    Unreachable(Unreachable),
+    Unreachable(Unreachable, Vec<u8>),
     LinkChanged(LinkId, bool),
     Report,
     Stop,

@@ -12,6 +12,9 @@ use halloo_base::{LinkId, Marks, Path, Unreachable, UnreachableError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+/// An error report over IPv4 has 576 bytes at most, 56 of them headers (RFC 1812 section 4.3.2.3).
+const MOST_QUOTED: usize = 576 - 56;
+
 pub(crate) struct NodeState {
     pub(crate) name: String,
     pub(crate) place: Place,
@@ -242,10 +245,17 @@ impl World {
             },
             _ => return,
         };
+        let quote = packet.payload();
+        let quote = quote[..quote.len().min(MOST_QUOTED)].to_vec();
         if let About::Datagram(sender) = about
             && self.machines[sender.machine].host == node
         {
-            return self.unreachable(about, packet.destination, None, error);
+            // A host answers itself as it answers others; but of what it did not send it keeps nothing.
+            let (reporter, quote) = match error {
+                errno::CONNREFUSED => (Some(packet.destination.ip()), quote),
+                _ => (None, vec![]),
+            };
+            return self.unreachable(about, packet.destination, reporter, error, quote);
         }
         let source = match &self.nodes[node].place {
             Place::Host(_) => packet.destination.ip(),
@@ -259,6 +269,7 @@ impl World {
             source: packet.source,
             destination: packet.destination,
             about,
+            quote,
         };
         let to = SocketAddr::new(packet.source.ip(), 0);
         let from = SocketAddr::new(source, 0);
@@ -273,8 +284,15 @@ impl World {
         }
     }
 
-    /// Tells a machine what the error queue of its socket tells it: not the link, and not which datagram.
-    fn unreachable(&mut self, about: About, remote: SocketAddr, reporter: Option<IpAddr>, error: i32) {
+    /// Tells a machine what the error queue of its socket tells it: not the link, and of the datagram what is quoted.
+    fn unreachable(
+        &mut self,
+        about: About,
+        remote: SocketAddr,
+        reporter: Option<IpAddr>,
+        error: i32,
+        quote: Vec<u8>,
+    ) {
         match about {
             About::Datagram(sender) => {
                 let unreachable = Unreachable {
@@ -287,7 +305,7 @@ impl World {
                     reporter,
                     error: UnreachableError(error),
                 };
-                self.enqueue(sender.machine, Pending::Unreachable(unreachable));
+                self.enqueue(sender.machine, Pending::Unreachable(unreachable, quote));
             }
             About::Segment { conn, side } => self.connect_failed(conn, side, error),
         }
@@ -408,11 +426,12 @@ impl World {
                 error,
                 about,
                 destination,
+                quote,
                 ..
             } => {
                 self.trace
                     .end(packet.record, now, Fate::Delivered, Some(Node(node)));
-                self.unreachable(about, destination, Some(packet.source.ip()), error);
+                self.unreachable(about, destination, Some(packet.source.ip()), error, quote);
             }
         }
     }

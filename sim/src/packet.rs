@@ -28,6 +28,8 @@ pub(crate) enum Body {
         source: SocketAddr,
         destination: SocketAddr,
         about: About,
+        /// The beginning of the packet's payload.
+        quote: Vec<u8>,
     },
 }
 
@@ -72,7 +74,7 @@ impl Packet {
             Body::Datagram { payload, .. } => 8 + payload.len(),
             // Twelve bytes of options: every TCP of today sends its timestamps.
             Body::Segment(segment) => 32 + segment.payload().len(),
-            Body::Error { .. } => 36,
+            Body::Error { quote, .. } => 36 + quote.len(),
         }
     }
 

@@ -301,18 +301,37 @@ pub(crate) struct ErrorNews {
 pub(crate) enum ErrorKind {
     /// The send with this count (OPT_ID) left at this instant, nanoseconds of CLOCK_REALTIME.
     Departure { key: u32, stamp: u64 },
-    /// It will not get through: an error number, and who said so.
-    Unreachable { errno: i32, reporter: Option<IpAddr> },
+    /// It will not get through: an error number, who said so, and what they quote of it.
+    Unreachable {
+        errno: i32,
+        reporter: Option<IpAddr>,
+        quote: Quote,
+    },
+}
+
+/// The beginning of a payload that did not get through; whoever sent it knows it by that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Quote {
+    bytes: [u8; Quote::MOST],
+    len: usize,
+}
+
+impl Quote {
+    const MOST: usize = 128;
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }
 
 /// Reads one message from the error queue, or `None` when it is empty.
 pub(crate) fn receive_errors(fd: impl AsFd) -> io::Result<Option<ErrorNews>> {
-    let mut payload = [0u8; 256];
+    let mut bytes = [0; Quote::MOST];
     let mut name = RawAddress::empty();
     let mut space = ControlSpace::empty();
-    let (header, _) = receive_message(
+    let (header, len) = receive_message(
         fd,
-        &mut payload,
+        &mut bytes,
         Some(&mut name),
         &mut space,
         libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
@@ -330,6 +349,7 @@ pub(crate) fn receive_errors(fd: impl AsFd) -> io::Result<Option<ErrorNews>> {
         _ => ErrorKind::Unreachable {
             errno: error.errno as i32,
             reporter: error.reporter,
+            quote: Quote { bytes, len },
         },
     };
     Ok(Some(ErrorNews { kind, remote }))

@@ -312,6 +312,7 @@ impl Worker {
             self.read_errors(port, error_flagged);
         }
         let owner = self.ports[port].owner;
+        self.drain(owner);
         for _ in 0..BUDGET {
             let Ok((count, more)) = self.courier.receive.receive(&self.ports[port].socket) else {
                 return;
@@ -342,7 +343,8 @@ impl Worker {
         }
     }
 
-    /// Empties a port's error queue: departure stamps, and reports that something did not get through.
+    /// Empties a port's error queue: departure stamps, and reports that something did not get through. What the
+    /// machine wants done about them is left in the outbox.
     fn read_errors(&mut self, port: usize, flagged: bool) {
         let mut read_any = false;
         // Without a flag there is nothing to find but the departures that are awaited.
@@ -363,7 +365,11 @@ impl Worker {
                         self.machines.handle(owner, now, Input::Departed(tag, stamp));
                     }
                 }
-                ErrorKind::Unreachable { errno, reporter } => {
+                ErrorKind::Unreachable {
+                    errno,
+                    reporter,
+                    quote,
+                } => {
                     let local = port.socket.local_addr();
                     let remote = news.remote.unwrap_or(local);
                     let path = Path {
@@ -378,17 +384,14 @@ impl Worker {
                         reporter,
                         error,
                     };
-                    self.machines.handle(owner, now, Input::Unreachable(report));
+                    self.machines
+                        .handle(owner, now, Input::Unreachable(report, quote.bytes()));
                 }
             }
         }
         if flagged && !read_any {
             // An error without a message would keep the socket ready for ever.
             let _ = self.ports[port].socket.take_error();
-        }
-        let owner = self.ports[port].owner;
-        if !self.machines.outbox.is_empty() {
-            self.drain(owner);
         }
     }
 
@@ -403,7 +406,8 @@ impl Worker {
                 reporter: None,
                 error,
             };
-            self.machines.handle(machine, now, Input::Unreachable(report));
+            self.machines
+                .handle(machine, now, Input::Unreachable(report, &[]));
         }
     }
 }

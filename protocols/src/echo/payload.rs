@@ -60,11 +60,16 @@ impl Payload {
 
     /// Which probe `bytes` belong to, if they are a payload of this session. The whole is compared.
     pub(super) fn read(&self, bytes: &[u8]) -> Option<Heard> {
+        (bytes.len() == self.size()).then(|| self.read_start(bytes))?
+    }
+
+    /// The same of the beginning of a payload, which must hold the number.
+    pub(super) fn read_start(&self, bytes: &[u8]) -> Option<Heard> {
         let (head, tail) = bytes.split_at_checked(self.number)?;
         let mut number = [0; NUMBER];
         number[NUMBER - self.number..].copy_from_slice(head);
         let number = u64::from_be_bytes(number);
-        let ours = number <= self.low() && tail == self.from(self.number);
+        let ours = number <= self.low() && self.from(self.number).starts_with(tail);
         ours.then(|| Heard::plain((number ^ self.mask) & self.low(), self.bits()))
     }
 }

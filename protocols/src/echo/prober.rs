@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::payload::Payload;
-use super::wire::{BASE, NotProbe, Probe, TAG, WIDE, WINDOW};
+use super::wire::{BASE, NotProbe, Probe, TAG, WIDE, WINDOW, quoted_request};
 use crate::ProberOptions;
 use halloo_base::{Datagram, Env, FollowUp, Heard, Nanos, ProbeId, Prober, Reason, Reflection, Seen};
 use std::net::{IpAddr, SocketAddr};
@@ -153,6 +153,17 @@ impl Prober for UdpProber {
             Form::Plain if rx.payload.len() != self.payload.size() => Err(Reason::Foreign),
             Form::Plain => self.payload.read(rx.payload).ok_or(Reason::Malformed),
             Form::Impossible => Err(Reason::Foreign),
+        }
+    }
+
+    fn quoted(&self, payload: &[u8]) -> Option<Heard> {
+        match self.form {
+            Form::Structured { .. } => {
+                let (token, seq) = quoted_request(payload)?;
+                (token == self.token).then(|| Heard::plain(u64::from(seq), 32))
+            }
+            Form::Plain => self.payload.read_start(payload),
+            Form::Impossible => None,
         }
     }
 }

@@ -18,6 +18,8 @@ pub const TAG: usize = 16;
 /// How many requests, the newest included, the window of a wide reply covers.
 pub const WINDOW: u8 = 96;
 
+/// So much of a probe tells whose it is and which.
+const NUMBERED: usize = 20;
 const VERSION_AT: usize = 4;
 const FLAGS_AT: usize = 5;
 const REPLY: u8 = 0x80;
@@ -131,6 +133,18 @@ pub fn has_magic(datagram: &[u8]) -> bool {
 /// Whether a datagram is an answer of halloo's, in any version: the place of the R flag is fixed for all.
 pub fn is_reply(datagram: &[u8]) -> bool {
     has_magic(datagram) && datagram.get(FLAGS_AT).is_some_and(|flags| flags & REPLY != 0)
+}
+
+/// The token and the number of a request of this version, of which no more than the beginning is there.
+pub fn quoted_request(start: &[u8]) -> Option<(u64, u32)> {
+    let head: &[u8; NUMBERED] = start.first_chunk()?;
+    let is_request = has_magic(head) && head[VERSION_AT] == VERSION && !is_reply(head);
+    is_request.then(|| {
+        (
+            u64::from_be_bytes(take(head, 8)),
+            u32::from_be_bytes(take(head, 16)),
+        )
+    })
 }
 
 impl Probe {

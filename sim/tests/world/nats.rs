@@ -227,6 +227,7 @@ fn errors_find_their_way_back_through_a_nat() {
         reports[0].1.path.remote,
         "198.51.100.1:9".parse().expect("an address")
     );
+    assert_eq!(world.machine(ask).quotes(), [b"refused"]);
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn what_is_too_long_for_a_wire_is_reported_to_its_sender() {
         None,
         "this host's own link is too small"
     );
+    assert_eq!(ask.quotes(), [b""]);
 }
 
 #[test]
@@ -299,6 +300,19 @@ fn an_address_that_nobody_has_is_reported_by_the_cloud() {
     let (at, report) = ask.unreachables()[0];
     assert_eq!(report.error.to_string(), "No route to host");
     assert_eq!(at - ask.started.expect("it was started"), Nanos::from(ms(3)));
+}
+
+#[test]
+fn a_host_refuses_itself_as_it_refuses_others() {
+    let (mut world, a, _, _) = pair(1, Quality::perfect());
+    let ask = world.add(a, Scribe::silent().send(ms(1), "127.0.0.1:9", &[7; 600]));
+    world.udp(ask, "0.0.0.0:0");
+    world.run_until(secs(1));
+    let ask = world.machine(ask);
+    let report = ask.unreachables()[0].1;
+    assert_eq!(report.error.to_string(), "Connection refused");
+    assert_eq!(report.reporter, "127.0.0.1".parse().ok());
+    assert_eq!(ask.quotes(), [[7; 520]], "as much as a report has room for");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) enum Told {
     Finished(ConnId),
     Closed(ConnId, CloseReason),
     Departed(TxTag, Stamp),
-    Unreachable(Unreachable),
+    Unreachable(Unreachable, Vec<u8>),
     Link(LinkId, bool),
     Report,
     Stop,
@@ -134,11 +134,22 @@ impl Scribe {
     pub(crate) fn unreachables(&self) -> Vec<(Mono, &Unreachable)> {
         let mut reports = Vec::new();
         for (now, told) in &self.notes {
-            if let Told::Unreachable(unreachable) = told {
+            if let Told::Unreachable(unreachable, _) = told {
                 reports.push((*now, unreachable));
             }
         }
         reports
+    }
+
+    /// What those reports quote of the datagrams.
+    pub(crate) fn quotes(&self) -> Vec<&[u8]> {
+        let mut quotes = Vec::new();
+        for (_, told) in &self.notes {
+            if let Told::Unreachable(_, quote) = told {
+                quotes.push(quote.as_slice());
+            }
+        }
+        quotes
     }
 
     /// All stream bytes received, joined, and in how many pieces they came.
@@ -230,7 +241,7 @@ impl Machine for Scribe {
             }
             Input::Stream(id, StreamInput::Closed(why)) => Told::Closed(id, why),
             Input::Departed(tag, at) => Told::Departed(tag, at),
-            Input::Unreachable(unreachable) => Told::Unreachable(unreachable),
+            Input::Unreachable(unreachable, quote) => Told::Unreachable(unreachable, quote.to_vec()),
             Input::LinkChanged(link, up) => Told::Link(link, up),
             Input::Report => Told::Report,
             Input::Stop => Told::Stop,

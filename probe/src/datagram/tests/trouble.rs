@@ -4,21 +4,42 @@ use super::*;
 use crate::testing::WALL;
 use halloo_base::Wall;
 
-fn refusal(tag: u64, reporter: Option<&str>) -> Input<'static> {
-    Input::Unreachable(Unreachable {
+/// This host refuses to send a probe.
+fn refusal(tag: u64) -> Input<'static> {
+    let report = Unreachable {
         path: path(),
         tag: Some(TxTag(tag)),
-        reporter: reporter.map(|ip| ip.parse().unwrap()),
+        reporter: None,
         error: UnreachableError(113),
-    })
+    };
+    Input::Unreachable(report, &[])
+}
+
+/// A router reports what it quotes.
+fn report(quoted: &[u8]) -> Input<'_> {
+    let report = Unreachable {
+        path: path(),
+        tag: None,
+        reporter: Some("192.0.2.254".parse().unwrap()),
+        error: UnreachableError(113),
+    };
+    Input::Unreachable(report, quoted)
+}
+
+fn reported(bench: &Bench<DatagramSession>) -> Vec<Option<u64>> {
+    let told = |event| match event {
+        Event::Unreachable { seq, .. } => Some(seq.map(|seq| seq.0)),
+        _ => None,
+    };
+    bench.events().into_iter().filter_map(told).collect()
 }
 
 #[test]
 fn unreachable_is_told_and_counted_and_the_session_goes_on() {
     let mut bench = start(options(10));
-    bench.give(refusal(0, Some("192.0.2.254")));
+    bench.give(report(&0u64.to_be_bytes()));
     bench.run_to(11);
-    bench.give(refusal(1, None));
+    bench.give(refusal(1));
     bench.run_to(65);
     assert_eq!(bench.sent.len(), 7, "it keeps trying");
     let verdicts: Vec<_> = bench.exchanges().iter().map(|e| e.verdict).collect();
@@ -29,31 +50,73 @@ fn unreachable_is_told_and_counted_and_the_session_goes_on() {
     let summary = bench.summary();
     assert_eq!(summary.unreachable, [(UnreachableError(113), 2)]);
     assert_eq!((summary.counts.unsent, summary.counts.lost()), (1, 2));
-    let told = |event: &Event| matches!(event, Event::Unreachable { seq: Some(_), .. });
-    assert_eq!(bench.events().iter().filter(|event| told(event)).count(), 2);
+    assert_eq!(reported(&bench), [Some(0), Some(1)]);
+}
+
+#[test]
+fn what_the_network_refused_is_lost_at_once() {
+    let mut bench = start(options(10));
+    bench.run_to(11);
+    bench.give(report(&1u64.to_be_bytes()));
+    let told: Vec<_> = bench.exchanges().iter().map(|e| (e.seq.0, e.verdict)).collect();
+    assert_eq!(told, [(1, lost(Direction::Unknown, LossCause::Unreachable))]);
+    assert_eq!(bench.settled(), bench.exchanges());
+    let counts = bench.summary().counts;
+    assert_eq!((counts.lost_unknown, counts.in_flight), (1, 1));
+    bench.give(report(&1u64.to_be_bytes()));
+    assert_eq!(bench.summary().counts.lost_unknown, 1, "told twice, lost once");
+}
+
+#[test]
+fn a_report_that_quotes_nothing_of_ours_loses_nothing() {
+    let mut bench = start(options(10));
+    for quoted in [&[][..], &[0; 4], &7u64.to_be_bytes(), &u64::MAX.to_be_bytes()] {
+        bench.give(report(quoted));
+    }
+    assert_eq!(reported(&bench), [None; 4]);
+    let summary = bench.summary();
+    assert_eq!((summary.counts.in_flight, summary.counts.lost()), (1, 0));
+    assert_eq!(summary.unreachable, [(UnreachableError(113), 4)]);
+}
+
+#[test]
+fn a_flood_that_is_refused_goes_on_at_its_next_wake() {
+    let mut bench = start(SessionOptions {
+        outstanding: 1,
+        ..options(0)
+    });
+    bench.give(report(&0u64.to_be_bytes()));
+    assert_eq!(bench.sent.len(), 1, "a driver may be in the midst of sending");
+    bench.give(Input::Wake);
+    assert_eq!(bench.sent.len(), 2);
 }
 
 #[test]
 fn nobody_waits_at_the_end_for_what_cannot_be_reached() {
     let mut bench = start(counted(1));
-    bench.give(refusal(0, Some("192.0.2.254")));
+    bench.give(report(&0u64.to_be_bytes()));
     assert!(bench.machine.finished());
     assert_eq!(bench.summary().counts.lost(), 1);
     assert!(!bench.summary().all_answered());
+    let mut bench = start(counted(1));
+    bench.give(refusal(0));
+    assert!(bench.machine.finished());
+    assert_eq!(bench.summary().counts.unsent, 1);
 }
 
 #[test]
 fn an_answer_is_better_news_than_a_refusal() {
     let mut bench = start(counted(2));
-    bench.give(refusal(0, Some("192.0.2.254")));
+    bench.give(report(&0u64.to_be_bytes()));
     bench.hear_after(1, 0);
     bench.hear_after(11, 1);
     bench.run_to(40);
     let summary = bench.summary();
     assert_eq!(
-        (summary.ended, summary.counts.answered),
-        (Some(Ended::Complete), 2)
+        (summary.ended, summary.counts.answered, summary.counts.lost()),
+        (Some(Ended::Complete), 2, 0)
     );
+    assert_eq!(summary.counts.late, 0, "it came in time");
     assert!(
         !summary.all_answered(),
         "but somebody said that it was out of reach"

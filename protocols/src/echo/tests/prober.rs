@@ -338,3 +338,38 @@ fn a_session_becomes_known_to_the_host_after_one_exchange() {
     assert_eq!(trust(0), Trust::Stranger);
     assert_eq!(trust(1), Trust::Validated);
 }
+
+#[test]
+fn a_quoted_request_is_known_by_its_beginning() {
+    for (size, least) in [(112, 20), (64, 20), (63, 8), (8, 8), (3, 3)] {
+        let mut prober = prober(size);
+        let asked = ask(&mut prober, 5, size).expect("possible");
+        for end in [least, size] {
+            let heard = prober.quoted(&asked[..end]).expect("enough of it");
+            assert_eq!(heard.resolve(ProbeId(9)), Some(ProbeId(5)), "{end} of {size}");
+            assert_eq!(heard.reflection, None);
+        }
+        assert_eq!(prober.quoted(&asked[..least - 1]), None, "{size}");
+        assert_eq!(prober.quoted(&[]), None);
+    }
+}
+
+#[test]
+fn a_quote_of_anything_but_an_own_request_is_nothing() {
+    let (mut host, mut structured) = (Host::open(), prober(64));
+    let asked = ask(&mut structured, 5, 64).expect("possible");
+    let answer = host.hear(&datagram(HOME, 250_000, &asked));
+    assert_eq!(structured.quoted(&answer.bytes), None, "an answer");
+    for at in [0, 4, 8] {
+        let mut other = asked.clone();
+        other[at] ^= 1;
+        assert_eq!(structured.quoted(&other), None, "octet {at}");
+    }
+    assert_eq!(
+        prober(16).quoted(&[0; 16]),
+        None,
+        "another session's plain payload"
+    );
+    let nameless = prober(0).quoted(&[]).expect("it might be ours");
+    assert_eq!(nameless.resolve(ProbeId(3)), None, "but which?");
+}
