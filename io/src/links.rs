@@ -1,6 +1,7 @@
 //! Which links are up, told by the kernel as it changes (rtnetlink(7), RTMGRP_LINK).
 
 use halloo_base::LinkId;
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
@@ -10,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const HEADER: usize = 16;
 const LINK_MESSAGE: usize = 16;
+const ANY_FAMILY: u8 = libc::AF_UNSPEC as u8;
 /// Multicast groups as in linux/rtnetlink.h.
 const RTMGRP_LINK: u32 = 1;
 
@@ -40,12 +42,29 @@ impl LinkMonitor {
     /// Takes in what the kernel said, and tells every change of a link that was known before.
     pub(crate) fn read(&mut self, mut changed: impl FnMut(LinkId, bool)) {
         let mut buffer = [0u8; 16_384];
-        while let Ok(len @ 1..) = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
-            for (link, up) in messages(&buffer[..len]) {
-                if self.up.insert(link, up).is_some_and(|before| before != up) {
-                    changed(link, up);
+        loop {
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(len @ 1..) => messages(&buffer[..len]).for_each(|news| self.note(news, &mut changed)),
+                // News were lost because too many came at once: ask for everything again.
+                Err(Errno::ENOBUFS) => {
+                    let _ = send(self.socket.as_raw_fd(), &dump_request(), MsgFlags::empty());
                 }
+                _ => return,
             }
+        }
+    }
+
+    fn note(&mut self, news: News, changed: &mut impl FnMut(LinkId, bool)) {
+        let before = match news {
+            News::Is(link, up) => self.up.insert(link, up),
+            News::Gone(link) => self.up.remove(&link),
+        };
+        let (link, up) = match news {
+            News::Is(link, up) => (link, up),
+            News::Gone(link) => (link, false),
+        };
+        if before.is_some_and(|before| before != up) {
+            changed(link, up);
         }
     }
 }
@@ -65,8 +84,17 @@ fn dump_request() -> [u8; HEADER + LINK_MESSAGE] {
     request
 }
 
-/// The links that a batch of netlink messages speaks of, and whether each can carry traffic.
-fn messages(mut rest: &[u8]) -> impl Iterator<Item = (LinkId, bool)> {
+/// What a message says of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// It is there, and can carry traffic or not.
+    Is(LinkId, bool),
+    /// It is no more.
+    Gone(LinkId),
+}
+
+/// The links that a batch of netlink messages speaks of.
+fn messages(mut rest: &[u8]) -> impl Iterator<Item = News> {
     std::iter::from_fn(move || {
         loop {
             let len = u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?) as usize;
@@ -78,9 +106,12 @@ fn messages(mut rest: &[u8]) -> impl Iterator<Item = (LinkId, bool)> {
                 continue;
             };
             let running = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
-            match kind {
-                libc::RTM_NEWLINK => return Some((LinkId(link), flags & running == running)),
-                libc::RTM_DELLINK => return Some((LinkId(link), false)),
+            // A bridge sends messages of its own family about its ports: leaving the bridge is not leaving the host.
+            match (kind, message.first()) {
+                (libc::RTM_NEWLINK, Some(&ANY_FAMILY)) => {
+                    return Some(News::Is(LinkId(link), flags & running == running));
+                }
+                (libc::RTM_DELLINK, Some(&ANY_FAMILY)) => return Some(News::Gone(LinkId(link))),
                 _ => {}
             }
         }
@@ -99,6 +130,28 @@ mod tests {
         bytes
     }
 
+    fn of_family(family: u8, mut message: Vec<u8>) -> Vec<u8> {
+        message[HEADER] = family;
+        message
+    }
+
+    #[test]
+    fn changes_are_told_once_and_only_of_known_links() {
+        let mut monitor = LinkMonitor::new().expect("a netlink socket");
+        let mut told = vec![];
+        let link = LinkId(4_000_000);
+        for news in [
+            News::Is(link, true),
+            News::Is(link, true),
+            News::Gone(link),
+            News::Gone(link),
+        ] {
+            monitor.note(news, &mut |link, up| told.push((link, up)));
+        }
+        assert_eq!(told, [(link, false)]);
+        assert!(!monitor.up.contains_key(&link), "what is gone takes no memory");
+    }
+
     #[test]
     fn links_are_up_down_or_gone() {
         let running = libc::IFF_UP | libc::IFF_RUNNING;
@@ -107,10 +160,18 @@ mod tests {
             message(libc::RTM_NEWADDR, 9, running),
             message(libc::RTM_NEWLINK, 4, libc::IFF_UP),
             message(libc::RTM_DELLINK, 5, running),
+            of_family(libc::AF_BRIDGE as u8, message(libc::RTM_DELLINK, 6, running)),
         ]
         .concat();
         let told: Vec<_> = messages(&batch).collect();
-        assert_eq!(told, [(LinkId(3), true), (LinkId(4), false), (LinkId(5), false)]);
+        assert_eq!(
+            told,
+            [
+                News::Is(LinkId(3), true),
+                News::Is(LinkId(4), false),
+                News::Gone(LinkId(5))
+            ]
+        );
     }
 
     #[test]

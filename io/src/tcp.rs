@@ -146,10 +146,11 @@ pub(crate) fn connect(options: &StreamOptions, path: Path) -> io::Result<Socket>
     socket.set_tcp_nodelay(true)?;
     bind_device(&socket, options.device.as_deref())?;
     set_header_fields(&socket, options, path.remote.is_ipv4())?;
-    if let Some(source) = options.source.or_else(|| specific(path.local.ip())) {
+    let source = options.source.unwrap_or(path.local.ip());
+    if !source.is_unspecified() || path.local.port() != 0 {
         // Without this a port would be taken at bind, for all destinations alike.
         let _ = set_int(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
-        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.bind(&SocketAddr::new(source, path.local.port()).into())?;
     }
     match socket.connect(&path.remote.into()) {
         Ok(()) => {}
@@ -200,10 +201,6 @@ fn set_header_fields(socket: &Socket, options: &StreamOptions, v4: bool) -> io::
         set_int(socket, level, discover, always)?;
     }
     Ok(())
-}
-
-fn specific(ip: IpAddr) -> Option<IpAddr> {
-    (!ip.is_unspecified()).then_some(ip)
 }
 
 /// An IP address out of the kernel, IPv4 in IPv6 form unwrapped; the zone of a link-local address is kept.

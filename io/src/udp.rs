@@ -1,10 +1,11 @@
 //! UDP sockets with everything switched on that a prober or responder wants to know about a datagram.
 
-use crate::sys::{set_int, set_timestamping, timestamping};
+use crate::sys::{Departure, SendBatch, SendItem, set_int, set_timestamping, timestamping};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// How a UDP socket is made.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct UdpSocket {
     local: SocketAddr,
     device: Option<String>,
     segment: bool,
+    v6_only: bool,
+    names_departures: bool,
 }
 
 impl UdpSocket {
@@ -106,6 +109,16 @@ impl UdpSocket {
     /// The device it is bound to.
     pub fn device(&self) -> Option<&str> {
         self.device.as_deref()
+    }
+
+    /// Whether departure stamps come back with numbers of our choice.
+    pub(crate) fn names_departures(&self) -> bool {
+        self.names_departures
+    }
+
+    /// Whether it can receive or send a datagram whose local end is `local`.
+    pub(crate) fn covers(&self, local: SocketAddr) -> bool {
+        covers(self.local, self.v6_only, local)
     }
 
     pub(crate) fn segments(&self) -> bool {
@@ -187,8 +200,38 @@ impl UdpSocket {
             local,
             device: options.device.clone(),
             segment: options.segment,
+            v6_only: !v4,
+            names_departures: kernel_names_departures(),
         })
     }
+}
+
+/// Whether this kernel takes a number for a departure stamp (SCM_TS_OPT_ID, Linux 6.13): tried once, on a socket
+/// that sends to itself. A kernel that does not know the message says EINVAL before it looks at anything else.
+fn kernel_names_departures() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| try_named_departure().unwrap_or(false))
+}
+
+fn try_named_departure() -> io::Result<bool> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    set_timestamping(&socket, departure_flags())?;
+    let item = SendItem {
+        remote: socket.local_addr()?,
+        source: None,
+        link: 0,
+        tos: None,
+        departure: Departure::Named(0),
+        segment: None,
+    };
+    let mut batch = SendBatch::new();
+    let mut round = batch.round(false);
+    round.message(&item);
+    let mut known = true;
+    round.send(&socket, |_, result| {
+        known = result.err().and_then(|error| error.raw_os_error()) != Some(libc::EINVAL);
+    });
+    Ok(known)
 }
 
 /// Arrival stamps of everything, departure stamps of those messages that ask for one.
@@ -229,11 +272,10 @@ fn set_flag(socket: &Socket, level: i32, name: i32, on: bool) -> io::Result<()> 
     }
 }
 
-/// Whether a datagram for `local` can be received or sent by a socket bound to `bound`.
-pub(crate) fn covers(bound: SocketAddr, local: SocketAddr) -> bool {
+fn covers(bound: SocketAddr, v6_only: bool, local: SocketAddr) -> bool {
     let family = match (bound.ip(), local.ip()) {
         (IpAddr::V4(_), IpAddr::V6(_)) => false,
-        (IpAddr::V6(ip), IpAddr::V4(_)) => ip.is_unspecified(),
+        (IpAddr::V6(ip), IpAddr::V4(_)) => ip.is_unspecified() && !v6_only,
         (bound, local) => bound.is_unspecified() || local.is_unspecified() || bound == local,
     };
     family && (local.port() == 0 || bound.port() == local.port())
@@ -260,8 +302,15 @@ mod tests {
                 bound.parse().expect("an address"),
                 local.parse().expect("an address"),
             );
-            assert_eq!(covers(bound, local), expected, "{bound} {local}");
+            assert_eq!(covers(bound, false, local), expected, "{bound} {local}");
         }
+    }
+
+    #[test]
+    fn an_ipv6_only_socket_leaves_ipv4_to_others() {
+        let (bound, v4, v6) = ("[::]:7", "192.0.2.1:7", "[2001:db8::1]:7");
+        let parse = |text: &str| text.parse().expect("an address");
+        assert!(!covers(parse(bound), true, parse(v4)) && covers(parse(bound), true, parse(v6)));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! The driver with real sockets on loopback, and machines small enough to see through.
 
 use halloo_base::{
-    CloseReason, ConnId, Cx, Deadline, Input, LinkId, Machine, Nanos, Path, StampSource, StreamInput,
+    CloseReason, ConnId, Cx, Deadline, Input, LinkId, Machine, Mono, Nanos, Path, StampSource, StreamInput,
     Transmit, TxTag, UnreachableError,
 };
 use halloo_io::{ListenOptions, StreamOptions, TcpListener, UdpOptions, UdpSocket, Worker, WorkerOptions};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn loopback(family: &str) -> SocketAddr {
     family.parse().expect("an address")
@@ -337,4 +342,135 @@ fn a_connection_that_nobody_takes_is_told_with_its_reason() {
         ),
         "{saw:?}"
     );
+}
+
+#[test]
+fn an_end_that_comes_with_the_last_bytes_is_heard() {
+    let host = Host::start(loopback("127.0.0.1:0"), false);
+    // Opened first and written to together, so that most of them wait for the worker with both in hand.
+    let streams: Vec<TcpStream> = (0..64)
+        .map(|_| TcpStream::connect(host.tcp).expect("the host listens"))
+        .collect();
+    for mut stream in &streams {
+        stream.write_all(b"the last words").expect("room in the buffer");
+        stream.shutdown(Shutdown::Write).expect("it is connected");
+    }
+    for mut stream in streams {
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a time above zero");
+        let mut answer = vec![];
+        stream.read_to_end(&mut answer).expect("the host ends it too");
+        assert_eq!(answer, b"the last words");
+    }
+}
+
+#[test]
+fn more_than_the_worker_reads_in_one_turn_comes_back_whole() {
+    let host = Host::start(loopback("127.0.0.1:0"), false);
+    let stream = TcpStream::connect(host.tcp).expect("the host listens");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time above zero");
+    let sent: Vec<u8> = (0..16 << 20).map(|place: u32| (place / 977) as u8).collect();
+    let mut answer = vec![];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (&stream).write_all(&sent).expect("the host reads on");
+            stream.shutdown(Shutdown::Write).expect("it is connected");
+        });
+        (&stream).read_to_end(&mut answer).expect("the host ends it too");
+    });
+    assert!(answer == sent, "{} of {} bytes", answer.len(), sent.len());
+}
+
+#[test]
+fn an_error_about_one_peer_does_not_cost_another_its_datagram() {
+    let host = Host::start(loopback("127.0.0.1:0"), false);
+    let client = loopback("127.0.0.1:0");
+    let closed = UdpSocket::bind(&UdpOptions {
+        local: client,
+        ..UdpOptions::default()
+    })
+    .expect("a socket");
+    let (nobody, somebody) = (closed.local_addr(), host.udp);
+    drop(closed);
+    let seen = ask(client, 4, move |cx| {
+        for (number, remote) in [nobody, somebody].into_iter().enumerate() {
+            let how = Transmit {
+                tag: Some(TxTag(number as u64)),
+                ..Transmit::to(path(client, remote))
+            };
+            cx.out.datagram(how, b"anyone?");
+        }
+    });
+    let seen: Vec<Saw> = seen.into_iter().collect();
+    let answered = |saw: &Saw| matches!(saw, Saw::Datagram { path, .. } if path.remote == somebody);
+    assert!(seen.iter().any(answered), "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|saw| !matches!(saw, Saw::Departed(_, StampSource::User))),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn each_family_is_answered_by_its_own_socket_on_one_port() {
+    let mut worker = Worker::new(WorkerOptions::default()).expect("a worker");
+    let machine = worker.add(Box::new(Echo));
+    let bind = |local: SocketAddr| {
+        UdpSocket::bind(&UdpOptions {
+            local,
+            v6_only: true,
+            ..UdpOptions::default()
+        })
+    };
+    let v6 = bind(loopback("[::]:0")).expect("a socket");
+    let port = v6.local_addr().port();
+    let v4 = bind(SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), port)).expect("the other family");
+    worker.udp(v6, machine).expect("watched");
+    worker.udp(v4, machine).expect("watched");
+    let remote = worker.remote();
+    let thread = thread::spawn(move || worker.run());
+    for client in ["127.0.0.1:0", "[::1]:0"].map(loopback) {
+        let target = SocketAddr::new(client.ip(), port);
+        let seen = ask(client, 1, move |cx| {
+            cx.out.datagram(Transmit::to(path(client, target)), b"hello");
+        });
+        assert!(matches!(seen.recv(), Ok(Saw::Datagram { .. })), "{client}");
+    }
+    remote.stop();
+    thread.join().expect("no panic").expect("it ran to its end");
+}
+
+/// Wants to be woken at once, and moves its deadline by so many nanoseconds each time.
+struct Restless {
+    step: u64,
+    wakes: u64,
+}
+
+impl Machine for Restless {
+    fn handle(&mut self, _: &mut Cx<'_>, _: Input<'_>) {
+        self.wakes += 1;
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        Some(Deadline::new(Mono(self.wakes * self.step), "nothing at all"))
+    }
+
+    fn finished(&self) -> bool {
+        self.wakes > 300_000
+    }
+}
+
+#[test]
+fn a_deadline_that_never_moves_is_named_and_one_that_moves_is_served() {
+    let run = |step| {
+        let mut worker = Worker::new(WorkerOptions::default()).expect("a worker");
+        worker.add(Box::new(Restless { step, wakes: 0 }));
+        worker.run()
+    };
+    let error = run(0).expect_err("it would never end");
+    assert!(error.to_string().contains("nothing at all"), "{error}");
+    run(1).expect("busy is not mad");
 }

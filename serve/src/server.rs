@@ -125,6 +125,10 @@ impl Machine for Server {
         match input {
             Input::Datagram(rx) => self.datagram(cx, &rx),
             Input::Departed(tag, at) => self.responder.departed(tag, at),
+            // It was counted as answered when it was written; nobody but the host says that it did not leave.
+            Input::Unreachable(report, _) if report.reporter.is_none() => {
+                self.counters.silent(Reason::SendFailed);
+            }
             Input::Stop => self.stopped = true,
             _ => {}
         }

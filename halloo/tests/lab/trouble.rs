@@ -219,3 +219,32 @@ fn a_busy_machine_delays_but_hides_nothing() {
         "{summary:#}"
     );
 }
+
+#[test]
+fn two_ends_with_more_to_send_than_fits_between_them_do_not_wait_for_each_other() {
+    let Some((_lab, link)) = pair("big exchanges, small buffers") else {
+        return;
+    };
+    for host in [link.a().host(), link.b().host()] {
+        host.sysctl("net.ipv4.tcp_rmem", "4096 16384 131072");
+        host.sysctl("net.ipv4.tcp_wmem", "4096 16384 131072");
+    }
+    let _server = serve(link.b().host(), &[]);
+    let target = format!("tcp://{}:7777", link.b().v4());
+    let args = ["-s", "1048576", "-c", "5", "-i", "0.05", "-W", "5", &target];
+    let (code, said) = pinged(link.a().host(), &args);
+    assert_eq!((code, said.count("answered")), (0, 5), "{:#}", said.summary());
+}
+
+#[test]
+fn each_family_is_answered_where_both_are_listened_on_by_name() {
+    let Some((_lab, link)) = pair("two listeners on one port") else {
+        return;
+    };
+    let args = ["--udp", "[::]:7777", "--udp", "0.0.0.0:7777", "--tcp", "7777"];
+    let _server = serve(link.b().host(), &args);
+    for target in [link.b().v4().to_string(), link.b().v6().to_string()] {
+        let (code, _) = pinged(link.a().host(), &["-c", "3", "-i", "0.01", "-W", "1", &target]);
+        assert_eq!(code, 0, "{target}");
+    }
+}

@@ -11,6 +11,9 @@ use std::ptr;
 
 /// The longest payload a UDP datagram can have, and so the longest the kernel merges.
 const SLOT: usize = 65_536;
+/// From one slot to the next: a few cache lines more, because slots a power of two apart would all fight for the
+/// same few places in the cache.
+const STRIDE: usize = SLOT + 3 * 64;
 
 /// A received datagram, or several of the same size that the kernel merged.
 #[derive(Debug)]
@@ -34,17 +37,18 @@ pub(crate) struct ReceiveBatch {
     controls: Box<[ControlSpace]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// How many of the headers the kernel may have written to since they were prepared.
+    written: usize,
     want: usize,
 }
 
-// SAFETY: the raw pointers inside `vectors` and `headers` point into this value's own boxes and are
-// rewritten before each use; nothing else refers to them.
+// SAFETY: the raw pointers inside `vectors` and `headers` point into this value's own boxes, which stay where
+// they are when the value moves; nothing else refers to them.
 unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
     /// Beyond this a batch gains nothing and spoils the cache.
     pub(crate) const MOST: usize = 64;
-    const LEAST: usize = 8;
 
     pub(crate) fn new() -> ReceiveBatch {
         let empty = libc::iovec {
@@ -54,35 +58,24 @@ impl ReceiveBatch {
         // SAFETY: mmsghdr is plain integers and pointers, for which zero is a value.
         let header: libc::mmsghdr = unsafe { mem::zeroed() };
         ReceiveBatch {
-            payload: vec![0; SLOT * ReceiveBatch::MOST].into_boxed_slice(),
+            payload: vec![0; STRIDE * ReceiveBatch::MOST].into_boxed_slice(),
             names: vec![RawAddress::empty(); ReceiveBatch::MOST].into_boxed_slice(),
             controls: vec![ControlSpace::empty(); ReceiveBatch::MOST].into_boxed_slice(),
             vectors: vec![empty; ReceiveBatch::MOST].into_boxed_slice(),
             headers: vec![header; ReceiveBatch::MOST].into_boxed_slice(),
-            want: ReceiveBatch::LEAST,
+            written: ReceiveBatch::MOST,
+            want: 1,
         }
     }
 
     /// Receives what is there, without waiting. Returns how many arrived and whether more may wait.
     ///
-    /// The batch grows while it comes back full and shrinks when it does not, so that a single datagram does
-    /// not pay for preparing 64.
+    /// The batch doubles while it comes back full and shrinks to what came when it does not. A single datagram,
+    /// where every microsecond shows in the round trip, is received and answered before anything looks for a
+    /// second one.
     pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<(usize, bool)> {
         let want = self.want;
-        for slot in 0..want {
-            self.vectors[slot] = libc::iovec {
-                iov_base: (&raw mut self.payload[slot * SLOT]).cast(),
-                iov_len: SLOT,
-            };
-            let header = &mut self.headers[slot].msg_hdr;
-            header.msg_name = (&raw mut self.names[slot]).cast();
-            header.msg_namelen = RawAddress::LEN;
-            header.msg_iov = &raw mut self.vectors[slot];
-            header.msg_iovlen = 1;
-            header.msg_control = (&raw mut self.controls[slot].0).cast();
-            header.msg_controllen = mem::size_of::<ControlSpace>() as _;
-            header.msg_flags = 0;
-        }
+        self.prepare();
         // SAFETY: each of the first `want` headers points to a name, an iovec and control space that live in
         // boxes of `self` and are not touched until the call returns; lengths are those of the pointees.
         let count = unsafe {
@@ -94,14 +87,34 @@ impl ReceiveBatch {
                 ptr::null_mut(),
             )
         };
-        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        let full = count == want;
-        self.want = if full {
+        let received = usize::try_from(count).map_err(|_| io::Error::last_os_error());
+        // Where the kernel stopped it may have begun with one more.
+        self.written = (*received.as_ref().unwrap_or(&0) + 1).min(want);
+        let count = received?;
+        self.want = if count == want {
             (want * 2).min(ReceiveBatch::MOST)
         } else {
-            ReceiveBatch::LEAST.max(count)
+            count.max(1)
         };
-        Ok((count, full))
+        Ok((count, count == want && want > 1))
+    }
+
+    /// Points the headers that the kernel wrote to at their parts again.
+    fn prepare(&mut self) {
+        for slot in 0..mem::take(&mut self.written) {
+            self.vectors[slot] = libc::iovec {
+                iov_base: (&raw mut self.payload[slot * STRIDE]).cast(),
+                iov_len: SLOT,
+            };
+            let header = &mut self.headers[slot].msg_hdr;
+            header.msg_name = (&raw mut self.names[slot]).cast();
+            header.msg_namelen = RawAddress::LEN;
+            header.msg_iov = &raw mut self.vectors[slot];
+            header.msg_iovlen = 1;
+            header.msg_control = (&raw mut self.controls[slot].0).cast();
+            header.msg_controllen = mem::size_of::<ControlSpace>() as _;
+            header.msg_flags = 0;
+        }
     }
 
     /// The datagram in `slot` of the last receive, unless its source address is of an unknown kind.
@@ -118,7 +131,7 @@ impl ReceiveBatch {
             ttl: control.ttl,
             stamp: control.stamp,
             segment: control.segment,
-            payload: &self.payload[slot * SLOT..slot * SLOT + len],
+            payload: &self.payload[slot * STRIDE..slot * STRIDE + len],
         })
     }
 }
@@ -135,9 +148,20 @@ pub(crate) struct SendItem {
     pub(crate) source: Option<IpAddr>,
     pub(crate) link: u32,
     pub(crate) tos: Option<u8>,
-    pub(crate) stamp: bool,
+    pub(crate) departure: Departure,
     /// Cut the payload into datagrams of this size.
     pub(crate) segment: Option<u16>,
+}
+
+/// Whether the kernel is to tell when a message left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// No.
+    Unstamped,
+    /// Yes, with the number that the kernel counts.
+    Counted,
+    /// Yes, with this number.
+    Named(u32),
 }
 
 /// Memory for sending many messages at once, each gathered from many pieces.
@@ -210,8 +234,10 @@ impl<'p> SendRound<'_, 'p> {
         if let Some(tos) = item.tos {
             control.tos(tos, item.remote.is_ipv6());
         }
-        if item.stamp {
-            control.departure_stamp();
+        match item.departure {
+            Departure::Unstamped => {}
+            Departure::Counted => control.departure_stamp(None),
+            Departure::Named(key) => control.departure_stamp(Some(key)),
         }
         if let Some(size) = item.segment {
             control.segment(size);
@@ -338,7 +364,8 @@ pub(crate) fn receive_errors(fd: impl AsFd) -> io::Result<Option<ErrorNews>> {
     )?;
     let control = read_control(&space, &header);
     let remote = name.to_socket(header.msg_namelen);
-    let Some(error) = control.error else {
+    // What this host itself refused to send was told by the send.
+    let Some(error) = control.error.filter(|error| error.origin != SO_EE_ORIGIN_LOCAL) else {
         return Ok(None);
     };
     let kind = match (i32::from(error.origin), control.stamp) {
@@ -355,6 +382,7 @@ pub(crate) fn receive_errors(fd: impl AsFd) -> io::Result<Option<ErrorNews>> {
     Ok(Some(ErrorNews { kind, remote }))
 }
 
+const SO_EE_ORIGIN_LOCAL: u8 = 1;
 const SO_EE_ORIGIN_TIMESTAMPING: i32 = 4;
 
 /// Receives from a stream, with the kernel's arrival stamp of the last byte where it took one.
@@ -403,7 +431,7 @@ pub(crate) fn send_stamped(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     };
     let mut space = ControlSpace::empty();
     let mut control = ControlWriter::new(&mut space);
-    control.departure_stamp();
+    control.departure_stamp(None);
     let control_len = control.len();
     // SAFETY: msghdr is plain integers and pointers, for which zero is a value.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };

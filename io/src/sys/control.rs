@@ -15,6 +15,8 @@ impl ControlSpace {
     }
 }
 
+/// asm-generic/socket.h, since Linux 6.13.
+const SCM_TS_OPT_ID: i32 = 81;
 const HEADER: usize = mem::size_of::<libc::cmsghdr>();
 
 const fn aligned(len: usize) -> usize {
@@ -24,12 +26,19 @@ const fn aligned(len: usize) -> usize {
 /// Writes messages one behind the other.
 pub(super) struct ControlWriter<'a> {
     space: &'a mut ControlSpace,
+    /// Where the next message begins.
     used: usize,
+    /// Where the last one ends, without the padding behind it.
+    end: usize,
 }
 
 impl<'a> ControlWriter<'a> {
     pub(super) fn new(space: &'a mut ControlSpace) -> ControlWriter<'a> {
-        ControlWriter { space, used: 0 }
+        ControlWriter {
+            space,
+            used: 0,
+            end: 0,
+        }
     }
 
     /// Appends one message. Bytes of the kernel's cmsghdr layout: length, level, type, then data.
@@ -45,6 +54,7 @@ impl<'a> ControlWriter<'a> {
         room[fields..fields + 4].copy_from_slice(&level.to_ne_bytes());
         room[fields + 4..fields + 8].copy_from_slice(&kind.to_ne_bytes());
         room[aligned(HEADER)..aligned(HEADER) + data.len()].copy_from_slice(data);
+        self.end = self.used + aligned(HEADER) + data.len();
         self.used = end;
     }
 
@@ -80,13 +90,17 @@ impl<'a> ControlWriter<'a> {
         }
     }
 
-    /// Asks for a software departure stamp of this message.
-    pub(super) fn departure_stamp(&mut self) {
+    /// Asks for a software departure stamp of this message, to be told with this number; without one the kernel
+    /// counts by itself.
+    pub(super) fn departure_stamp(&mut self, key: Option<u32>) {
         self.push(
             libc::SOL_SOCKET,
             libc::SO_TIMESTAMPING,
             &libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes(),
         );
+        if let Some(key) = key {
+            self.push(libc::SOL_SOCKET, SCM_TS_OPT_ID, &key.to_ne_bytes());
+        }
     }
 
     /// Tells the kernel to cut the payload into datagrams of `size` bytes (udp(7) UDP_SEGMENT).
@@ -94,8 +108,10 @@ impl<'a> ControlWriter<'a> {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
+    /// Bytes written. The padding behind the last message does not count: up to 36 bytes the kernel copies to
+    /// its stack, beyond that to memory that it must find first, and a source address is just so long.
     pub(super) fn len(&self) -> usize {
-        self.used
+        self.end
     }
 }
 

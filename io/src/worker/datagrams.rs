@@ -1,8 +1,8 @@
 //! UDP in the driver: batches in, batches out, departure stamps and errors from the error queue.
 
 use super::{MachineId, Machines, Worker};
-use crate::sys::{Arrival, ErrorKind, ReceiveBatch, SendBatch, SendItem, receive_errors};
-use crate::udp::{UdpSocket, covers};
+use crate::sys::{Arrival, Departure, ErrorKind, ReceiveBatch, SendBatch, SendItem, receive_errors};
+use crate::udp::UdpSocket;
 use halloo_base::{
     Datagram, Input, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
     UnreachableError,
@@ -24,8 +24,8 @@ pub(super) struct UdpPort {
     socket: UdpSocket,
     owner: MachineId,
     departures: Departures,
-    /// Whether the kernel and the device cut big sends into datagrams (UDP_SEGMENT).
-    segments: bool,
+    /// The largest datagram that the kernel and the device cut out of a bigger send (UDP_SEGMENT); 0 for none.
+    largest_segment: usize,
     /// The device that the socket is bound to, by the index that it had first: pulled out and plugged in
     /// again it gets another one, and is the same link all the same.
     link: Option<LinkId>,
@@ -33,7 +33,7 @@ pub(super) struct UdpPort {
 
 impl UdpPort {
     pub(super) fn new(socket: UdpSocket, owner: MachineId) -> UdpPort {
-        let segments = socket.segments();
+        let largest_segment = if socket.segments() { LARGEST_SEGMENT } else { 0 };
         let link = socket
             .device()
             .and_then(|name| if_nametoindex(name).ok())
@@ -43,33 +43,71 @@ impl UdpPort {
             socket,
             owner,
             departures: Departures::default(),
-            segments,
+            largest_segment,
         }
     }
 
     /// How a datagram is to leave by this port. A bound device needs no pin, and its index may have changed.
-    fn item(&self, how: &Transmit, segment: Option<u16>) -> SendItem {
+    ///
+    /// IPv4 is pinned by its source address only: told an interface without a route to the peer, the kernel takes
+    /// the peer for a neighbour there, and the datagram waits for an ARP answer that never comes. Where the way back
+    /// is not the way out, source rules choose the link. IPv6 falls back by itself.
+    ///
+    /// Returns the number that its departure stamp will have, too.
+    fn item(&mut self, how: &Transmit, segment: Option<u16>) -> (SendItem, Option<u32>) {
         let source = how.path.local.ip();
-        SendItem {
+        let pinned = self.link.is_some() || how.path.remote.is_ipv4();
+        let key = how.tag.map(|tag| self.departures.expect(tag));
+        let item = SendItem {
             remote: how.path.remote,
             source: (!source.is_unspecified()).then_some(source),
-            link: if self.link.is_some() { 0 } else { how.path.link.0 },
+            link: if pinned { 0 } else { how.path.link.0 },
             tos: how.tos,
-            stamp: how.tag.is_some(),
+            departure: match key {
+                None => Departure::Unstamped,
+                Some(key) if self.socket.names_departures() => Departure::Named(key),
+                Some(_) => Departure::Counted,
+            },
             segment,
+        };
+        (item, key)
+    }
+
+    /// A stamped send failed. Where the kernel counts, nobody knows whether it counted this one: begin anew.
+    fn departure_failed(&mut self, key: u32) {
+        self.departures.forget(key);
+        if !self.socket.names_departures() && self.socket.restart_departures().is_ok() {
+            self.departures.restart();
         }
     }
 
+    /// The kernel would not cut datagrams of `size` bytes. Not to be asked again and again.
+    fn refused_segments(&mut self, errno: i32, size: usize) {
+        self.largest_segment = match errno {
+            // The link's MTU is below what most links have.
+            libc::EMSGSIZE | libc::EINVAL => self.largest_segment.min(size - 1),
+            // The device computes no checksums, so it cannot cut either.
+            libc::EIO | libc::EOPNOTSUPP => 0,
+            _ => return,
+        };
+    }
+
     fn may_send(&self, machine: MachineId, how: &Transmit) -> bool {
-        self.owner == machine && covers(self.socket.local_addr(), how.path.local)
+        // Two sockets may have the same address on different devices.
+        let link = self
+            .link
+            .is_none_or(|link| [LinkId::default(), link].contains(&how.path.link));
+        self.owner == machine && link && self.socket.covers(how.path.local)
     }
 }
 
-/// Which tag belongs to which departure: the kernel numbers stamped sends from 0.
+/// Which tag belongs to which departure, by the number that the stamp comes back with.
 #[derive(Default)]
 struct Departures {
+    /// The number of the next stamped send.
     next: u32,
-    waiting: u32,
+    /// One more than the newest number that came back. What was sent before that and is still out will not come.
+    heard: u32,
     ring: Vec<Option<(u32, TxTag)>>,
 }
 
@@ -77,28 +115,40 @@ impl Departures {
     /// Stamps come within microseconds on a working link; what is older than this is given up.
     const ROOM: usize = 4_096;
 
-    fn expect(&mut self, tag: TxTag) {
+    /// Takes a number for a send.
+    fn expect(&mut self, tag: TxTag) -> u32 {
         if self.ring.is_empty() {
             self.ring.resize(Departures::ROOM, None);
         }
-        let slot = &mut self.ring[self.next as usize % Departures::ROOM];
-        if slot.replace((self.next, tag)).is_none() {
-            self.waiting += 1;
-        }
-        self.next = self.next.wrapping_add(1);
+        let key = self.next;
+        self.ring[key as usize % Departures::ROOM] = Some((key, tag));
+        self.next = key.wrapping_add(1);
+        key
     }
 
     fn take(&mut self, key: u32) -> Option<TxTag> {
         let slot = self.ring.get_mut(key as usize % Departures::ROOM)?;
         let (_, tag) = slot.take_if(|(expected, _)| *expected == key)?;
-        self.waiting -= 1;
+        self.heard = key.wrapping_add(1);
         Some(tag)
+    }
+
+    /// The send with this number did not take place.
+    fn forget(&mut self, key: u32) {
+        self.ring[key as usize % Departures::ROOM] = None;
+        if self.next == key.wrapping_add(1) {
+            self.next = key;
+        }
+    }
+
+    fn are_awaited(&self) -> bool {
+        self.next != self.heard
     }
 
     fn restart(&mut self) {
         self.ring.fill(None);
         self.next = 0;
-        self.waiting = 0;
+        self.heard = 0;
     }
 }
 
@@ -128,6 +178,8 @@ struct Letter {
 struct Message {
     first: usize,
     count: usize,
+    /// The number of its departure stamp.
+    key: Option<u32>,
 }
 
 impl Courier {
@@ -202,7 +254,7 @@ impl Courier {
         while next < letters.end {
             let (how, bytes) = letter(next);
             let mut count = 1;
-            if port.segments && how.tag.is_none() && (1..=LARGEST_SEGMENT).contains(&bytes.len()) {
+            if how.tag.is_none() && (1..=port.largest_segment).contains(&bytes.len()) {
                 let most = MOST_SEGMENTS
                     .min(MOST_SEGMENTED_BYTES / bytes.len())
                     .min(letters.end - next);
@@ -213,29 +265,37 @@ impl Courier {
                     count += 1;
                 }
             }
-            round.message(&port.item(&how, (count > 1).then_some(bytes.len() as u16)));
+            let (item, key) = port.item(&how, (count > 1).then_some(bytes.len() as u16));
+            round.message(&item);
             for at in next..next + count {
                 round.piece(letter(at).1);
             }
-            self.messages.push(Message { first: next, count });
+            self.messages.push(Message {
+                first: next,
+                count,
+                key,
+            });
             next += count;
         }
         let mut refused = vec![];
         round.send(&port.socket, |slot, result| {
-            let message = self.messages[slot];
-            match (result, letter(message.first).0.tag) {
-                (Ok(()), Some(tag)) => port.departures.expect(tag),
-                (Ok(()), None) => {}
-                (Err(error), _) => refused.push((message, error.raw_os_error().unwrap_or(libc::EIO))),
+            if let Err(error) = result {
+                refused.push((self.messages[slot], error.raw_os_error().unwrap_or(libc::EIO)));
             }
         });
+        let mut patient = true;
         for (message, errno) in refused {
-            if message.count > 1 && matches!(errno, libc::EIO | libc::EOPNOTSUPP) {
-                // The device computes no checksums, so it cannot cut either: never ask it again.
-                port.segments = false;
+            if let Some(key) = message.key {
+                port.departure_failed(key);
+            }
+            if message.count > 1 {
+                port.refused_segments(errno, letter(message.first).1.len());
             }
             for at in message.first..message.first + message.count {
                 let (how, bytes) = letter(at);
+                if matches!(errno, libc::EAGAIN | libc::ENOBUFS) && std::mem::take(&mut patient) {
+                    wait_writable(&port.socket);
+                }
                 if let Err(errno) = send_again(&mut self.send, port, &how, bytes, message.count > 1, errno) {
                     self.failures.push((how, errno));
                 }
@@ -244,7 +304,7 @@ impl Courier {
     }
 }
 
-/// Sends one datagram that was refused with `errno` in the way that may still work.
+/// Sends one datagram that was refused with `errno`, first as it was, then in the way that may still work.
 fn send_again(
     batch: &mut SendBatch,
     port: &mut UdpPort,
@@ -253,22 +313,40 @@ fn send_again(
     was_segment: bool,
     errno: i32,
 ) -> Result<(), i32> {
-    let mut item = port.item(how, None);
+    // The error may be that of an earlier datagram, even to another peer: the kernel tells it to whoever calls next,
+    // and only once. These two are always about the datagram itself.
+    if !was_segment && matches!(errno, libc::EMSGSIZE | libc::EPERM) {
+        return Err(errno);
+    }
+    let Err(errno) = send_one(batch, port, how, true, bytes) else {
+        return Ok(());
+    };
     match errno {
-        libc::EAGAIN | libc::ENOBUFS => wait_writable(&port.socket),
-        libc::ENODEV | libc::ENXIO if port.socket.device().is_some() => {
+        libc::ENODEV | libc::ENXIO | libc::ENETUNREACH if port.socket.device().is_some() => {
             port.socket.rebind_device().map_err(|_| errno)?;
+            send_one(batch, port, how, true, bytes)
         }
         // The way back may leave by another link than the request came by.
-        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENODEV | libc::EINVAL if item.link != 0 => {
-            item.link = 0;
+        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENODEV | libc::EINVAL
+            if how.path.link != LinkId(0) =>
+        {
+            send_one(batch, port, how, false, bytes)
         }
-        _ if was_segment => {}
-        _ => return Err(errno),
+        _ => Err(errno),
     }
-    // Whether the refused send took a number is not told: start counting anew.
-    if how.tag.is_some() && port.socket.restart_departures().is_ok() {
-        port.departures.restart();
+}
+
+/// Sends one datagram; unless `pinned`, by whatever link routing chooses.
+fn send_one(
+    batch: &mut SendBatch,
+    port: &mut UdpPort,
+    how: &Transmit,
+    pinned: bool,
+    bytes: &[u8],
+) -> Result<(), i32> {
+    let (mut item, key) = port.item(how, None);
+    if !pinned {
+        item.link = 0;
     }
     let mut round = batch.round(port.socket.is_v6());
     round.message(&item);
@@ -277,8 +355,8 @@ fn send_again(
     round.send(&port.socket, |_, result| {
         outcome = result.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
     });
-    if let (Ok(()), Some(tag)) = (outcome, how.tag) {
-        port.departures.expect(tag);
+    if let (Err(_), Some(key)) = (outcome, key) {
+        port.departure_failed(key);
     }
     outcome
 }
@@ -308,14 +386,14 @@ fn path_key(path: &Path) -> u64 {
 impl Worker {
     /// Hands what waits on a port to its machine, at most a few batches.
     pub(super) fn receive(&mut self, port: usize, error_flagged: bool) {
-        if error_flagged || self.ports[port].departures.waiting > 0 {
+        if error_flagged || self.ports[port].departures.are_awaited() {
             self.read_errors(port, error_flagged);
         }
         let owner = self.ports[port].owner;
         self.drain(owner);
         for _ in 0..BUDGET {
             let Ok((count, more)) = self.courier.receive.receive(&self.ports[port].socket) else {
-                return;
+                break;
             };
             let now = halloo_base::Clock::stamp(&crate::SystemClock);
             let bound = self.ports[port].socket.local_addr();
@@ -327,17 +405,23 @@ impl Worker {
                 }
             }
             self.machines.stamps.remember(now);
+            self.flood.hear(count, now.mono);
             self.drain(owner);
             if !more {
-                return;
+                break;
             }
+        }
+        // On most links the stamps of what was just sent are there already.
+        if self.ports[port].departures.are_awaited() {
+            self.read_errors(port, false);
+            self.drain(owner);
         }
     }
 
     /// Reads departure stamps that may have come with the last send.
     pub(super) fn read_departures(&mut self, machine: MachineId) {
         for port in 0..self.ports.len() {
-            if self.ports[port].owner == machine && self.ports[port].departures.waiting > 0 {
+            if self.ports[port].owner == machine && self.ports[port].departures.are_awaited() {
                 self.read_errors(port, false);
             }
         }
@@ -348,7 +432,7 @@ impl Worker {
     fn read_errors(&mut self, port: usize, flagged: bool) {
         let mut read_any = false;
         // Without a flag there is nothing to find but the departures that are awaited.
-        while flagged || self.ports[port].departures.waiting > 0 {
+        while flagged || self.ports[port].departures.are_awaited() {
             let news = match receive_errors(&self.ports[port].socket) {
                 Ok(Some(news)) => news,
                 Ok(None) => continue,

@@ -1,7 +1,8 @@
 //! TCP in the driver: accepting, connecting, reading, writing, and knowing when to stop reading.
 //!
-//! Back-pressure: while bytes for a peer wait here, nothing more is read from it, so what waits stays below
-//! what one read can cause. A machine that writes more than [`MOST_WAITING`] unasked loses the connection.
+//! Back-pressure: while bytes wait for a peer that connected to us, nothing more is read from it, so what waits for it
+//! stays below what one read can cause; all of them together may hold [`MOST_HELD`]. A machine that writes more than
+//! [`MOST_WAITING`] unasked loses the connection.
 
 use super::{MachineId, Source, Worker};
 use crate::sys::{ErrorKind, receive_errors, receive_stamped, send_stamped};
@@ -14,11 +15,16 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// One read takes at most this much.
 const READ: usize = 256 * 1024;
+/// Reads from one connection before the others get their turn.
+const READS: usize = 4;
 /// The most that may wait for a peer that does not read.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
+/// The most that may wait for all such peers together.
+const MOST_HELD: usize = 64 * 1024 * 1024;
 /// Connections accepted before everything else gets its turn.
 const ACCEPT_BUDGET: usize = 1_024;
 
@@ -31,6 +37,8 @@ pub(super) struct Streams {
     /// Connections that a machine opened, by the number it chose.
     opened: HashMap<(MachineId, ConnId), u32>,
     buffer: Box<[u8]>,
+    /// Bytes that wait for peers, all connections together.
+    held: usize,
     /// Closed to have one descriptor left when the process has used up its share.
     reserve: Option<OwnedFd>,
 }
@@ -94,6 +102,7 @@ impl Streams {
             free: vec![],
             opened: HashMap::new(),
             buffer: vec![0; READ].into_boxed_slice(),
+            held: 0,
             reserve: spare_descriptor(),
         }
     }
@@ -112,6 +121,15 @@ impl Streams {
 
     fn get(&mut self, slot: u32) -> Option<&mut Conn> {
         self.slots.get_mut(slot as usize)?.conn.as_deref_mut()
+    }
+
+    /// The connection that had this slot when it had this generation, if it is still there.
+    fn current(&mut self, slot: u32, generation: u32) -> Option<&mut Conn> {
+        let slot = self
+            .slots
+            .get_mut(slot as usize)
+            .filter(|slot| slot.generation == generation)?;
+        slot.conn.as_deref_mut()
     }
 
     /// The slot of a connection by its id, if it is still there.
@@ -159,6 +177,7 @@ impl Streams {
     fn remove(&mut self, slot: u32) -> Option<Box<Conn>> {
         let conn = self.slots.get_mut(slot as usize)?.conn.take()?;
         self.opened.remove(&(conn.owner, conn.id));
+        self.held -= conn.waiting.len();
         self.free.push(slot);
         Some(conn)
     }
@@ -169,10 +188,19 @@ impl Conn {
         let mut wanted = EventFlags::empty();
         if self.connecting || !self.waiting.is_empty() {
             wanted |= EventFlags::OUT;
-        } else if !self.peer_finished {
-            wanted |= EventFlags::IN;
+        }
+        if self.reads() {
+            // Told once for each arrival (EPOLLET): nothing has to be looked at again that was read already.
+            wanted |= EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
         }
         wanted
+    }
+
+    /// Whether what the peer sends is to be read now. Only who was connected to waits for a peer that does not
+    /// read: if both ends did, and both had more to send than fits between them, neither would ever read again.
+    fn reads(&self) -> bool {
+        let held_back = self.id.is_accepted() && !self.waiting.is_empty();
+        !self.connecting && !self.peer_finished && !held_back
     }
 
     /// Sends what the socket takes now; the rest waits.
@@ -208,7 +236,7 @@ impl Conn {
 
     /// Half-closes when that is due.
     fn finish_if_due(&mut self) {
-        if self.finishing && !self.finished && self.waiting.is_empty() {
+        if self.finishing && !self.finished && !self.connecting && self.waiting.is_empty() {
             self.finished = true;
             // Fails only when the connection is gone, which the next event tells.
             let _ = self.socket.shutdown(Shutdown::Write);
@@ -219,6 +247,9 @@ impl Conn {
 impl Worker {
     /// Accepts what waits at a listener.
     pub(super) fn accept(&mut self, listener: usize) {
+        if self.streams.reserve.is_none() {
+            self.streams.reserve = spare_descriptor();
+        }
         for _ in 0..ACCEPT_BUDGET {
             let (socket, owner) = (
                 &self.streams.listeners[listener].0,
@@ -273,10 +304,15 @@ impl Worker {
         let Some(conn) = self.streams.get(slot).filter(|conn| !conn.finishing) else {
             return;
         };
-        if conn.waiting.len() + bytes.len() > MOST_WAITING {
+        let before = conn.waiting.len();
+        if before + bytes.len() > MOST_WAITING {
             return self.close(slot, CloseReason::Overflow);
         }
-        match conn.send(bytes, tag) {
+        let result = conn.send(bytes, tag);
+        let more = conn.waiting.len() - before;
+        self.streams.held += more;
+        match result {
+            Ok(()) if more > 0 && self.streams.held > MOST_HELD => self.close(slot, CloseReason::Overflow),
             Ok(()) => self.settle(slot),
             Err(error) => self.close(slot, CloseReason::Broken(errno(&error))),
         }
@@ -292,18 +328,19 @@ impl Worker {
     }
 
     pub(super) fn abort(&mut self, owner: MachineId, id: ConnId) {
-        if let Some(slot) = self.streams.find(owner, id) {
-            self.streams.remove(slot);
+        let gone = self
+            .streams
+            .find(owner, id)
+            .and_then(|slot| self.streams.remove(slot));
+        if let Some(conn) = gone {
+            // Closed without this, what waits in the kernel would still be sent, for minutes.
+            let _ = conn.socket.set_linger(Some(Duration::ZERO));
         }
     }
 
     pub(super) fn stream_event(&mut self, slot: u32, generation: u32, flags: EventFlags) {
         // The connection may have gone, and another come, since the kernel wrote this event.
-        let current = self.streams.slots.get(slot as usize).map(|slot| slot.generation);
-        if current != Some(generation) {
-            return;
-        }
-        let Some(conn) = self.streams.get(slot) else {
+        let Some(conn) = self.streams.current(slot, generation) else {
             return;
         };
         if conn.connecting {
@@ -312,20 +349,34 @@ impl Worker {
         if flags.contains(EventFlags::ERR) {
             self.read_stream_errors(slot);
         }
-        let Some(conn) = self.streams.get(slot) else {
+        if flags.contains(EventFlags::OUT) {
+            self.flush(slot, generation);
+        }
+        // What was told just now may have ended the connection, and another may have its place.
+        let Some(conn) = self.streams.current(slot, generation) else {
             return;
         };
-        if flags.contains(EventFlags::OUT) {
-            if let Err(error) = conn.flush() {
-                return self.close(slot, CloseReason::Broken(errno(&error)));
-            }
-            return self.settle(slot);
-        }
-        if conn.wanted().contains(EventFlags::IN) && flags.intersects(EventFlags::IN | EventFlags::HUP) {
-            self.read_stream(slot);
+        if conn.reads() && flags.intersects(EventFlags::IN | EventFlags::HUP) {
+            let ends = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
+            self.read_stream(slot, ends);
         } else if flags.contains(EventFlags::HUP) {
             // Both directions are shut and nothing is left to read.
             self.close(slot, CloseReason::Done);
+        }
+    }
+
+    /// Sends what waits on a connection, as far as the socket takes it.
+    fn flush(&mut self, slot: u32, generation: u32) {
+        let Some(conn) = self.streams.current(slot, generation) else {
+            return;
+        };
+        let before = conn.waiting.len();
+        let result = conn.flush();
+        let sent = before - conn.waiting.len();
+        self.streams.held -= sent;
+        match result {
+            Ok(()) => self.settle(slot),
+            Err(error) => self.close(slot, CloseReason::Broken(errno(&error))),
         }
     }
 
@@ -351,18 +402,40 @@ impl Worker {
             conn.path.local = plain(&local);
         }
         let (owner, id, path) = (conn.owner, conn.id, conn.path);
-        if let Err(error) = conn.flush() {
-            return self.close(slot, CloseReason::Broken(errno(&error)));
+        let generation = self.streams.slots[slot as usize].generation;
+        self.flush(slot, generation);
+        if self.streams.current(slot, generation).is_none() {
+            return;
         }
-        self.settle(slot);
         let at = crate::SystemClock.stamp();
         self.tell(owner, Input::Stream(id, StreamInput::Opened { path, at }));
     }
 
-    fn read_stream(&mut self, slot: u32) {
+    /// Reads what there is, as long as the machine keeps up; `ends` if the peer's end is behind it.
+    fn read_stream(&mut self, slot: u32, ends: bool) {
+        let id = self.streams.get(slot).map(|conn| conn.id);
+        for _ in 0..READS {
+            // A read that did not fill the buffer has emptied the socket.
+            if self.read_once(slot) < READ && !ends {
+                return;
+            }
+            let reads_on = |conn: &mut Conn| Some(conn.id) == id && conn.wanted().contains(EventFlags::IN);
+            if !self.streams.get(slot).is_some_and(reads_on) {
+                return;
+            }
+        }
+        // There is more, and the others wait: have it told again.
+        if let Err(error) = self.watch(slot) {
+            self.close(slot, CloseReason::Broken(errno(&error)));
+        }
+    }
+
+    /// Returns how many bytes there were.
+    fn read_once(&mut self, slot: u32) -> usize {
         let mut buffer = std::mem::take(&mut self.streams.buffer);
         let Some(conn) = self.streams.get(slot) else {
-            return self.streams.buffer = buffer;
+            self.streams.buffer = buffer;
+            return 0;
         };
         let (owner, id) = (conn.owner, conn.id);
         let received = match conn.departures {
@@ -371,6 +444,7 @@ impl Worker {
                 .map(|(len, _)| (len, None))
                 .map_err(io::Error::from),
         };
+        let len = received.as_ref().map_or(0, |&(len, _)| len);
         match received {
             Ok((0, _)) => {
                 conn.peer_finished = true;
@@ -396,6 +470,7 @@ impl Worker {
             Err(error) => self.close(slot, CloseReason::Broken(errno(&error))),
         }
         self.streams.buffer = buffer;
+        len
     }
 
     /// Departure stamps, or the error that ended the connection.
