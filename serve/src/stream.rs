@@ -230,7 +230,7 @@ impl StreamServer {
         Some((oldest.id, oldest.active + self.idle_timeout))
     }
 
-    /// Ends every connection in order: what was answered still goes out.
+    /// Ends every connection: what the kernel has taken of the answers still goes out.
     fn stop(&mut self, cx: &mut Cx<'_>) {
         while let Some(oldest) = self.connections.oldest() {
             let (id, open) = (oldest.id, oldest.responder.is_some());

@@ -205,7 +205,7 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
         count: plan.count,
         deadline: plan.deadline,
         lost_after: plan.lost_after,
-        outstanding: plan.window,
+        outstanding: window(about, plan),
         tos: plan.tos,
         ..SessionOptions::new(about.id, path)
     }
@@ -239,5 +239,15 @@ fn any_like(remote: SocketAddr) -> IpAddr {
     match remote {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// How many probes a flood has in flight: over a stream no more than fit between two hosts, the rest would only wait
+/// at this one.
+fn window(about: &About, plan: &Plan) -> u32 {
+    const STREAM_BYTES: u32 = 2 << 20;
+    match about.target.protocol.transport {
+        Transport::Tcp => plan.window.min((STREAM_BYTES / plan.size.max(1)).max(1)),
+        _ => plan.window,
     }
 }
