@@ -65,9 +65,9 @@ pub enum Next {
 
 /// Answers on one connection. One value per connection.
 pub trait StreamResponder: Send {
-    /// Takes received bytes and appends the answer to `tx`. Returns how many bytes of `rx` were used (the
+    /// Takes received bytes, the last of which arrived at `at`, and appends the answer to `tx`. Returns how many bytes of `rx` were used (the
     /// rest is handed over again with what follows it) and what is to happen next.
-    fn respond(&mut self, env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next);
+    fn respond(&mut self, env: &mut Env<'_>, at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next);
 }
 
 /// Asks on one connection, over and over.

@@ -64,7 +64,8 @@ fn echoed(prober: &mut TcpProber, count: u64) -> Vec<u8> {
         for id in 0..count {
             prober.request(env, ProbeId(id), &mut sent);
         }
-        let (used, _) = TcpEcho.respond(env, &sent, &mut back);
+        let at = env.clock.stamp();
+        let (used, _) = TcpEcho.respond(env, at, &sent, &mut back);
         assert_eq!((used, &back), (sent.len(), &sent));
         back
     })

@@ -1,6 +1,6 @@
 //! The memory of requests that have not wholly arrived, and of answers in the making.
 
-use halloo_base::{Env, Next, Reason, StreamResponder};
+use halloo_base::{Env, Next, Reason, Stamp, StreamResponder};
 
 /// Emptied buffers that are kept for the next connection that needs one.
 const SPARE_BUFFERS: usize = 64;
@@ -32,19 +32,20 @@ impl Buffers {
         &mut self,
         responder: &mut dyn StreamResponder,
         env: &mut Env<'_>,
+        at: Stamp,
         pending: &mut Vec<u8>,
         bytes: &[u8],
     ) -> (&[u8], Next, Result<(), Reason>) {
         self.tx.clear();
         if pending.is_empty() {
-            let (used, next) = answer_all(responder, env, bytes, &mut self.tx);
+            let (used, next) = answer_all(responder, env, at, bytes, &mut self.tx);
             let kept = keep(self.limit, &mut self.spare, pending, &bytes[used..]);
             return (&self.tx, next, kept);
         }
         self.joined.clear();
         self.joined.extend_from_slice(pending);
         self.joined.extend_from_slice(bytes);
-        let (used, next) = answer_all(responder, env, &self.joined, &mut self.tx);
+        let (used, next) = answer_all(responder, env, at, &self.joined, &mut self.tx);
         let kept = keep(self.limit, &mut self.spare, pending, &self.joined[used..]);
         (&self.tx, next, kept)
     }
@@ -64,12 +65,13 @@ impl Buffers {
 fn answer_all(
     responder: &mut dyn StreamResponder,
     env: &mut Env<'_>,
+    at: Stamp,
     rx: &[u8],
     tx: &mut Vec<u8>,
 ) -> (usize, Next) {
     let mut used = 0;
     loop {
-        let (more, next) = responder.respond(env, &rx[used..], tx);
+        let (more, next) = responder.respond(env, at, &rx[used..], tx);
         used = used.saturating_add(more).min(rx.len());
         if more == 0 || next == Next::Close || used == rx.len() {
             return (used, next);

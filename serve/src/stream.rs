@@ -14,13 +14,14 @@ use crate::guards::AddressGuard;
 use crate::options::within;
 use crate::{AccessList, Broadcast, OptionsError, Secret};
 use halloo_base::{
-    ConnId, Counters, Cx, Deadline, Input, Machine, Mono, Next, Path, Reason, StreamInput, StreamResponder,
+    ConnId, Counters, Cx, Deadline, Input, Machine, Mono, Next, Path, Reason, Stamp, StreamInput,
+    StreamResponder,
 };
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes the responder of a new connection.
-pub type MakeResponder = Box<dyn FnMut() -> Box<dyn StreamResponder> + Send>;
+/// Makes the responder of a new connection between the two ends of this path.
+pub type MakeResponder = Box<dyn FnMut(&Path) -> Box<dyn StreamResponder> + Send>;
 
 /// The rules of a stream server. The default is fit for the open Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl StreamServer {
     fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: &StreamInput<'_>) {
         match input {
             StreamInput::Opened { path, .. } if id.is_accepted() => self.opened(cx, id, path),
-            StreamInput::Data { bytes, .. } => self.data(cx, id, bytes),
+            StreamInput::Data { bytes, at } => self.data(cx, id, bytes, *at),
             StreamInput::Finished => self.finished_by_peer(cx, id),
             StreamInput::Closed(_) => self.forget(id),
             _ => {}
@@ -140,7 +141,7 @@ impl StreamServer {
                 self.counters.reply(0);
                 self.connections.insert(Connection {
                     id,
-                    responder: Some((self.make)()),
+                    responder: Some((self.make)(path)),
                     pending: Vec::new(),
                     source,
                     active: cx.now(),
@@ -158,7 +159,7 @@ impl StreamServer {
         self.caps.admit(remote, self.connections.len())
     }
 
-    fn data(&mut self, cx: &mut Cx<'_>, id: ConnId, bytes: &[u8]) {
+    fn data(&mut self, cx: &mut Cx<'_>, id: ConnId, bytes: &[u8], at: Stamp) {
         // What was read together with the input that made us drop the connection may still come.
         let Some(slot) = self.connections.find(id) else {
             return;
@@ -171,7 +172,7 @@ impl StreamServer {
         };
         let (tx, next, kept) =
             self.buffers
-                .answer(&mut **responder, &mut cx.env, &mut connection.pending, bytes);
+                .answer(&mut **responder, &mut cx.env, at, &mut connection.pending, bytes);
         if !tx.is_empty() {
             self.counters.wrote(tx.len());
             cx.out.write(id, None, tx);

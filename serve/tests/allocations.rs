@@ -56,7 +56,7 @@ impl Responder for Echo {
 
 /// Answers in records of eight bytes.
 impl StreamResponder for Echo {
-    fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
+    fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
         let whole = rx.len() / 8 * 8;
         tx.extend_from_slice(&rx[..whole]);
         (whole, Next::Continue)
@@ -174,7 +174,7 @@ fn a_datagram_allocates_nothing_whoever_sends_it() {
 fn an_exchange_on_a_stream_allocates_nothing() {
     let options = StreamServerOptions::new(Secret::new([3; 16]));
     let counters = Arc::new(Counters::default());
-    let make = Box::new(|| Box::new(Echo) as Box<dyn StreamResponder>);
+    let make = Box::new(|_: &Path| Box::new(Echo) as Box<dyn StreamResponder>);
     let mut server = StreamServer::new(options, make, counters.clone()).expect("options in range");
     let mut driver = Driver::new();
     let ids = (0..100).map(|n| ConnId(ConnId::ACCEPTED | n));

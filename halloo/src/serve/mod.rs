@@ -146,7 +146,7 @@ impl EchoHost {
             let mut options = config.stream_options(Secret::new(crate::random()?));
             options.broadcasts = broadcasts;
             let counters = host.count(&echo::TCP);
-            let server = StreamServer::new(options, Box::new(|| Box::new(TcpEcho)), counters)?;
+            let server = StreamServer::new(options, Box::new(|_| Box::new(TcpEcho)), counters)?;
             let mut worker = worker(false)?;
             let machine = worker.add(Box::new(server));
             for listener in listeners.tcp {

@@ -2,14 +2,14 @@
 
 use super::payload::Payload;
 use crate::ProberOptions;
-use halloo_base::{Env, Next, ProbeId, Progress, StreamProber, StreamResponder};
+use halloo_base::{Env, Next, ProbeId, Progress, Stamp, StreamProber, StreamResponder};
 
 /// Sends every byte back.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpEcho;
 
 impl StreamResponder for TcpEcho {
-    fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
+    fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
         tx.extend_from_slice(rx);
         (rx.len(), Next::Continue)
     }

@@ -14,14 +14,14 @@ struct Echo;
 struct Line;
 
 impl StreamResponder for Echo {
-    fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
+    fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
         tx.extend_from_slice(rx);
         (rx.len(), Next::Continue)
     }
 }
 
 impl StreamResponder for Line {
-    fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
+    fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
         let Some(end) = rx.iter().position(|&byte| byte == b'\n') else {
             return (0, Next::Continue);
         };
@@ -47,7 +47,7 @@ fn server<R: StreamResponder + 'static>(
     mut make: impl FnMut() -> R + Send + 'static,
 ) -> (StreamServer, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
-    let make: MakeResponder = Box::new(move || Box::new(make()));
+    let make: MakeResponder = Box::new(move |_| Box::new(make()));
     let server = StreamServer::new(options, make, counters.clone()).expect("options in range");
     (server, counters)
 }
@@ -460,7 +460,7 @@ fn connections_that_nobody_accepted_are_none_of_its_business() {
 fn a_responder_that_claims_more_than_it_was_given_gets_no_further() {
     struct Liar;
     impl StreamResponder for Liar {
-        fn respond(&mut self, _env: &mut Env<'_>, rx: &[u8], _tx: &mut Vec<u8>) -> (usize, Next) {
+        fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], _tx: &mut Vec<u8>) -> (usize, Next) {
             (if rx.len() > 1 { 1 } else { usize::MAX }, Next::Continue)
         }
     }

@@ -167,7 +167,7 @@ pub(crate) fn udp_server(world: &mut World, host: Node, counters: &Arc<Counters>
 
 pub(crate) fn tcp_server(world: &mut World, host: Node, counters: &Arc<Counters>) -> Handle<StreamServer> {
     let options = StreamServerOptions::new(Secret::new([7; 16]));
-    let server = StreamServer::new(options, Box::new(|| Box::new(TcpEcho)), Arc::clone(counters));
+    let server = StreamServer::new(options, Box::new(|_| Box::new(TcpEcho)), Arc::clone(counters));
     let server = world.add(host, server.expect("the defaults are right"));
     world.listen(server, "[::]:7777");
     server

@@ -21,8 +21,9 @@ fn echoed(prober: &mut TcpProber, count: u64) -> Vec<u8> {
         for id in 0..count {
             prober.request(env, ProbeId(id), &mut sent);
         }
+        let at = env.clock.stamp();
         assert_eq!(
-            TcpEcho.respond(env, &sent, &mut back),
+            TcpEcho.respond(env, at, &sent, &mut back),
             (sent.len(), Next::Continue)
         );
         back
@@ -65,9 +66,10 @@ fn bits(size: usize) -> u32 {
 #[test]
 fn the_echo_sends_every_byte_behind_what_already_waits() {
     with_env(5, |env| {
+        let at = env.clock.stamp();
         let mut tx = b"waiting ".to_vec();
-        assert_eq!(TcpEcho.respond(env, b"bytes", &mut tx), (5, Next::Continue));
-        assert_eq!(TcpEcho.respond(env, b"", &mut tx), (0, Next::Continue));
+        assert_eq!(TcpEcho.respond(env, at, b"bytes", &mut tx), (5, Next::Continue));
+        assert_eq!(TcpEcho.respond(env, at, b"", &mut tx), (0, Next::Continue));
         assert_eq!(tx, b"waiting bytes");
     });
 }
