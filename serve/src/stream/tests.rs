@@ -517,7 +517,7 @@ fn every_option_is_checked_by_its_name() {
             connections: 0,
             ..options()
         },
-        Box::new(|| Box::new(Echo)),
+        Box::new(|_| Box::new(Echo)),
         Arc::default(),
     );
     assert!(made.is_err());
