@@ -93,10 +93,6 @@ impl Contender {
         let own = std::env::current_exe()?.display().to_string();
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
         Ok(match (self, wire) {
-            (Contender::Halloo, _) if halloo().is_err() => words(format!("{own} stand halloo {ip}:{PORT}")),
-            (Contender::HallooBusy, _) if halloo().is_err() => {
-                words(format!("{own} stand halloo-busy {ip}:{PORT}"))
-            }
             (Contender::Halloo, _) => words(format!("{} serve", halloo()?.display())),
             (Contender::HallooBusy, _) => words(format!("{} serve --busy-poll", halloo()?.display())),
             (Contender::Plain, _) => words(format!("{own} stand plain {ip}:{PORT}")),
@@ -132,14 +128,29 @@ impl Contender {
     }
 }
 
-/// The binary beside this one: cargo builds both for the same profile.
+/// Builds the binary that is measured, so that it is the one of this tree.
+pub(crate) fn build() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "halloo",
+            "--manifest-path",
+        ])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "halloo does not build");
+    Ok(())
+}
+
+/// The binary beside this one: both are built for the release profile.
 fn halloo() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("halloo");
-    ensure!(
-        path.exists(),
-        "no {}: cargo build --release -p halloo",
-        path.display()
-    );
+    ensure!(path.exists(), "no {}: run this with --release", path.display());
     Ok(path)
 }
 

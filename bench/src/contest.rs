@@ -2,7 +2,7 @@
 
 use crate::EchoArguments;
 use crate::arena::{Arena, Rank};
-use crate::contender::{Contender, Wire};
+use crate::contender::{self, Contender, Wire};
 use crate::machine;
 use crate::report::{Against, Metric, Report, Target, Unit, Wanted, quantile};
 use crate::tcp::Connections;
@@ -150,6 +150,7 @@ pub(crate) fn run(arguments: &EchoArguments) -> Result<()> {
     // Both sides hold 10,000 connections; servers inherit it.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("cannot raise the number of open files")?;
+    contender::build()?;
     let mut contest = Contest {
         arena: Arena::new()?,
         report: Report {

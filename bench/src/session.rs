@@ -65,7 +65,7 @@ pub(crate) fn run(source: IpAddr, target: SocketAddr, interval: Duration, count:
 
 fn settled(events: &Receiver<Event>) -> Trips {
     let mut trips = Trips::default();
-    for event in events.iter() {
+    for event in events {
         let Event::Settled(exchange) = event else { continue };
         match exchange.host {
             Some(host) => trips.host.push(host.0.max(0) as u64),

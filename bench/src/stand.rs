@@ -15,16 +15,12 @@ pub(crate) enum Stand {
     Plain,
     /// tokio over TCP, one thread.
     Tokio,
-    Halloo,
-    HallooBusy,
 }
 
 /// Serves until it is killed.
 pub(crate) fn run(kind: Stand, at: SocketAddr) -> Result<()> {
     match kind {
         Stand::Plain => plain(at),
-        Stand::Halloo => halloo(at, false),
-        Stand::HallooBusy => halloo(at, true),
         Stand::Tokio => tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()?
@@ -69,41 +65,4 @@ async fn tokio_echo(at: SocketAddr) -> Result<()> {
             }
         });
     }
-}
-
-/// `halloo serve` until its command line exists.
-fn halloo(at: SocketAddr, busy_poll: bool) -> Result<()> {
-    use halloo_base::Counters;
-    use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket, Worker, WorkerOptions};
-    use halloo_protocols::echo::{TcpEcho, UdpEcho, UdpEchoOptions};
-    use halloo_serve::{Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
-    use std::sync::Arc;
-    let mut worker = Worker::new(WorkerOptions { busy_poll, seed: 1 })?;
-    let udp = worker.add(Box::new(Server::new(
-        ServerOptions::new(Secret::new([3; 16])),
-        Box::new(UdpEcho::new(UdpEchoOptions::default(), [3; 32])),
-        Arc::new(Counters::default()),
-    )?));
-    let tcp = worker.add(Box::new(StreamServer::new(
-        StreamServerOptions::new(Secret::new([3; 16])),
-        Box::new(|| Box::new(TcpEcho)),
-        Arc::new(Counters::default()),
-    )?));
-    let any = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), at.port());
-    worker.udp(
-        UdpSocket::bind(&UdpOptions {
-            local: any,
-            receive_buffer: Some(RECEIVE_BUFFER),
-            ..UdpOptions::default()
-        })?,
-        udp,
-    )?;
-    worker.listen(
-        TcpListener::bind(&ListenOptions {
-            local: any,
-            ..ListenOptions::default()
-        })?,
-        tcp,
-    )?;
-    Ok(worker.run()?)
 }

@@ -175,6 +175,8 @@ fn connect(target: SocketAddr) -> Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    // Closed by a reset: what one contender leaves behind must not be in the way of the next.
+    socket.set_linger(Some(Duration::ZERO))?;
     match socket.connect(&target.into()) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => {}
