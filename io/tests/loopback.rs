@@ -372,6 +372,9 @@ fn more_than_the_worker_reads_in_one_turn_comes_back_whole() {
     stream
         .set_read_timeout(Some(PATIENCE))
         .expect("a time above zero");
+    stream
+        .set_write_timeout(Some(PATIENCE))
+        .expect("a time above zero");
     let sent: Vec<u8> = (0..16 << 20).map(|place: u32| (place / 977) as u8).collect();
     let mut answer = vec![];
     thread::scope(|scope| {
