@@ -40,7 +40,7 @@ fn four_links_at_a_kilohertz() {
     let before = (resident_kib(&server), resident_kib(&asking));
     std::thread::sleep(Duration::from_secs(seconds) * 8 / 10);
     let after = (resident_kib(&server), resident_kib(&asking));
-    println!("resident KiB, server and client: {before:?} at one tenth, {after:?} at nine tenths");
+    eprintln!("resident KiB, server and client: {before:?} at one tenth, {after:?} at nine tenths");
     assert!(
         after.0 <= before.0 + 512 && after.1 <= before.1 + 512,
         "{before:?} grew to {after:?}"
@@ -56,7 +56,7 @@ fn four_links_at_a_kilohertz() {
     for summary in &summaries {
         assert_accounted(summary);
         let n = |name| count(summary, name);
-        println!(
+        eprintln!(
             "sent {} missed {} answered {} late {}",
             n("sent"),
             n("slots_missed"),
