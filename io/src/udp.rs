@@ -111,6 +111,11 @@ impl UdpSocket {
         self.device.as_deref()
     }
 
+    /// Lets calls that do not ask otherwise wait inside. All others here say MSG_DONTWAIT.
+    pub(crate) fn may_wait(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(false)
+    }
+
     /// Whether departure stamps come back with numbers of our choice.
     pub(crate) fn names_departures(&self) -> bool {
         self.names_departures

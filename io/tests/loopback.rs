@@ -477,3 +477,31 @@ fn a_deadline_that_never_moves_is_named_and_one_that_moves_is_served() {
     assert!(error.to_string().contains("nothing at all"), "{error}");
     run(1).expect("busy is not mad");
 }
+
+#[test]
+fn a_worker_that_waits_inside_its_only_socket_answers_and_stops() {
+    let options = WorkerOptions {
+        answers_only: true,
+        ..WorkerOptions::default()
+    };
+    let mut worker = Worker::new(options).expect("a worker");
+    let machine = worker.add(Box::new(Echo));
+    let local = loopback("127.0.0.1:0");
+    let socket = UdpSocket::bind(&UdpOptions {
+        local,
+        ..UdpOptions::default()
+    })
+    .expect("a socket");
+    let target = socket.local_addr();
+    worker.udp(socket, machine).expect("watched");
+    let remote = worker.remote();
+    let thread = thread::spawn(move || worker.run());
+    for _ in 0..3 {
+        let seen = ask(local, 1, move |cx| {
+            cx.out.datagram(Transmit::to(path(local, target)), b"hello");
+        });
+        assert!(matches!(seen.recv(), Ok(Saw::Datagram { .. })));
+    }
+    remote.stop();
+    thread.join().expect("no panic").expect("it ran to its end");
+}

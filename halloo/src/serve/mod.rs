@@ -209,7 +209,7 @@ impl EchoHost {
 fn worker(busy_poll: bool) -> Result<Worker> {
     let options = WorkerOptions {
         busy_poll,
-        gather: true,
+        answers_only: true,
         seed: crate::random_u64()?,
     };
     Worker::new(options).context("cannot set up the driver")

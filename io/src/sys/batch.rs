@@ -30,6 +30,15 @@ pub(crate) struct Arrival<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+/// How long to wait for a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all.
+    None,
+    /// Until there is one, or the socket is shut. The socket must be a blocking one.
+    UntilOne,
+}
+
 /// Memory for receiving up to [`ReceiveBatch::MOST`] datagrams at once.
 pub(crate) struct ReceiveBatch {
     payload: Box<[u8]>,
@@ -68,12 +77,16 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives what is there, without waiting. Returns how many arrived and whether more may wait.
+    /// Receives what is there. Returns how many arrived and whether more may wait.
     ///
     /// The batch doubles while it comes back full and shrinks to what came when it does not. A single datagram,
     /// where every microsecond shows in the round trip, is received and answered before anything looks for a
     /// second one.
-    pub(crate) fn receive(&mut self, fd: impl AsFd) -> io::Result<(usize, bool)> {
+    pub(crate) fn receive(&mut self, fd: impl AsFd, patience: Patience) -> io::Result<(usize, bool)> {
+        let flags = match patience {
+            Patience::None => libc::MSG_DONTWAIT,
+            Patience::UntilOne => libc::MSG_WAITFORONE,
+        };
         let want = self.want;
         self.prepare();
         // SAFETY: each of the first `want` headers points to a name, an iovec and control space that live in
@@ -83,7 +96,7 @@ impl ReceiveBatch {
                 fd.as_fd().as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 want as u32,
-                libc::MSG_DONTWAIT,
+                flags,
                 ptr::null_mut(),
             )
         };

@@ -11,6 +11,8 @@ mod batch;
 mod control;
 mod options;
 
-pub(crate) use batch::{Arrival, Departure, ErrorKind, ReceiveBatch, SendBatch, SendItem, receive_errors};
+pub(crate) use batch::{
+    Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
+};
 pub(crate) use batch::{receive_stamped, send_stamped};
 pub(crate) use options::{set_int, set_timestamping, timestamping};

@@ -1,7 +1,9 @@
 //! UDP in the driver: batches in, batches out, departure stamps and errors from the error queue.
 
 use super::{MachineId, Machines, Worker};
-use crate::sys::{Arrival, Departure, ErrorKind, ReceiveBatch, SendBatch, SendItem, receive_errors};
+use crate::sys::{
+    Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
+};
 use crate::udp::UdpSocket;
 use halloo_base::{
     Datagram, Input, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
@@ -9,7 +11,9 @@ use halloo_base::{
 };
 use nix::net::if_::if_nametoindex;
 use rustix::event::{PollFd, PollFlags, poll};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Batches read from one socket before the others get their turn.
 const BUDGET: usize = 4;
@@ -45,6 +49,12 @@ impl UdpPort {
             departures: Departures::default(),
             largest_segment,
         }
+    }
+
+    /// Another descriptor of the same socket. From here on receiving may wait inside it.
+    pub(super) fn copy_of_socket(&self) -> io::Result<OwnedFd> {
+        self.socket.may_wait()?;
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// How a datagram is to leave by this port. A bound device needs no pin, and its index may have changed.
@@ -389,32 +399,46 @@ impl Worker {
         if error_flagged || self.ports[port].departures.are_awaited() {
             self.read_errors(port, error_flagged);
         }
-        let owner = self.ports[port].owner;
-        self.drain(owner);
+        self.drain(self.ports[port].owner);
         for _ in 0..BUDGET {
-            let Ok((count, more)) = self.courier.receive.receive(&self.ports[port].socket) else {
-                break;
-            };
-            let now = halloo_base::Clock::stamp(&crate::SystemClock);
-            let bound = self.ports[port].socket.local_addr();
-            let link = self.ports[port].link;
-            for slot in 0..count {
-                if let Some(mut arrival) = self.courier.receive.arrival(slot) {
-                    arrival.link = link.map_or(arrival.link, |link| link.0);
-                    self.machines.hear(owner, &arrival, bound, now);
-                }
-            }
-            self.machines.stamps.remember(now);
-            self.flood.hear(count, now.mono);
-            self.drain(owner);
-            if !more {
-                break;
+            match self.receive_batch(port, Patience::None) {
+                Ok(more) if more => {}
+                _ => break,
             }
         }
-        // On most links the stamps of what was just sent are there already.
+        self.read_fresh_departures(port);
+    }
+
+    /// Waits inside the only socket until a datagram comes, and hands it to its machine.
+    pub(super) fn wait_inside(&mut self) {
+        // An error is that of an earlier answer, told once; there is nobody to tell.
+        let _ = self.receive_batch(0, Patience::UntilOne);
+        self.read_fresh_departures(0);
+    }
+
+    /// Hands one batch to its machine. Returns whether more may wait.
+    fn receive_batch(&mut self, port: usize, patience: Patience) -> io::Result<bool> {
+        let owner = self.ports[port].owner;
+        let (count, more) = self.courier.receive.receive(&self.ports[port].socket, patience)?;
+        let now = halloo_base::Clock::stamp(&crate::SystemClock);
+        let bound = self.ports[port].socket.local_addr();
+        let link = self.ports[port].link;
+        for slot in 0..count {
+            if let Some(mut arrival) = self.courier.receive.arrival(slot) {
+                arrival.link = link.map_or(arrival.link, |link| link.0);
+                self.machines.hear(owner, &arrival, bound, now);
+            }
+        }
+        self.machines.stamps.remember(now);
+        self.drain(owner);
+        Ok(more)
+    }
+
+    /// On most links the stamps of what was just sent are there already.
+    fn read_fresh_departures(&mut self, port: usize) {
         if self.ports[port].departures.are_awaited() {
             self.read_errors(port, false);
-            self.drain(owner);
+            self.drain(self.ports[port].owner);
         }
     }
 

@@ -1,7 +1,6 @@
 //! The driver: one thread, its sockets, and the machines that they belong to.
 
 mod datagrams;
-mod flood;
 mod streams;
 
 use crate::SystemClock;
@@ -10,15 +9,14 @@ use crate::links::LinkMonitor;
 use crate::tcp::{StreamOptions, TcpListener};
 use crate::udp::UdpSocket;
 use datagrams::{Courier, UdpPort};
-use flood::{Flood, REST};
 use halloo_base::{Clock, Cx, Deadline, Env, Input, Machine, Outbox, Output, Rng, Stamp};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use streams::Streams;
 
@@ -38,9 +36,9 @@ const RESTLESS: u32 = 100_000;
 pub struct WorkerOptions {
     /// Never sleep: ask the UDP sockets again and again. Burns a core for the shortest round trip.
     pub busy_poll: bool,
-    /// Under a flood of datagrams, let them gather for up to 50 us and take them in one go: fewer wake-ups for a
-    /// responder, but no place for a prober, whose own round trips would grow.
-    pub gather: bool,
+    /// This worker only answers: it may wait inside its only socket, which saves each answer a system call. A report
+    /// that is asked for then comes with the next datagram.
+    pub answers_only: bool,
     /// Seed of the machines' randomness.
     pub seed: u64,
 }
@@ -57,7 +55,6 @@ pub struct Worker {
     machines: Machines,
     ports: Vec<UdpPort>,
     courier: Courier,
-    flood: Flood,
     streams: Streams,
     links: Option<LinkMonitor>,
 }
@@ -81,6 +78,8 @@ struct Shared {
     stop: AtomicBool,
     report: AtomicBool,
     bell: OwnedFd,
+    /// The socket that the worker waits inside, where it has no other: shut to wake it.
+    only_socket: OnceLock<OwnedFd>,
 }
 
 /// Reaches a running worker from another thread.
@@ -116,6 +115,7 @@ impl Worker {
                 stop: AtomicBool::new(false),
                 report: AtomicBool::new(false),
                 bell,
+                only_socket: OnceLock::new(),
             }),
             machines: Machines {
                 slots: vec![],
@@ -126,7 +126,6 @@ impl Worker {
             },
             ports: vec![],
             courier: Courier::new(),
-            flood: Flood::default(),
             streams: Streams::new(),
             links: None,
         })
@@ -195,6 +194,15 @@ impl Worker {
         // Timers are otherwise rounded up by 50 us.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let mut events: Vec<Event> = Vec::with_capacity(256);
+        if self.options.answers_only
+            && self.ports.len() == 1
+            && self.streams.are_none()
+            && self.links.is_none()
+        {
+            let copy = self.ports[0].copy_of_socket()?;
+            // Set before the first look at `stop`, so that a stop finds either the look or the socket.
+            let _ = self.shared.only_socket.set(copy);
+        }
         let mut restless = 0;
         for machine in 0..self.machines.slots.len() {
             self.tell(MachineId(machine), Input::Wake);
@@ -259,11 +267,11 @@ impl Worker {
             }
             return self.poll(events, Some(Duration::ZERO));
         }
-        let rested = SystemClock::mono() + REST + SPIN;
-        if self.options.gather && self.flood.is_on() && deadline.is_none_or(|deadline| deadline.at > rested) {
-            std::thread::sleep(REST);
-        }
         let Some(deadline) = deadline else {
+            if self.shared.only_socket.get().is_some() {
+                self.wait_inside();
+                return Ok(());
+            }
             return self.poll(events, None);
         };
         let left = deadline.at.since(SystemClock::mono());
@@ -416,6 +424,10 @@ impl Remote {
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.ring();
+        if let Some(socket) = self.shared.only_socket.get() {
+            // Says "not connected", and wakes who waits inside all the same.
+            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
+        }
     }
 
     /// Tells every machine to report.

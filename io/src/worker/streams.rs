@@ -107,6 +107,11 @@ impl Streams {
         }
     }
 
+    /// Whether nothing listens and nobody may connect.
+    pub(super) fn are_none(&self) -> bool {
+        self.listeners.is_empty() && self.options.is_empty()
+    }
+
     pub(super) fn next_listener(&self) -> u32 {
         self.listeners.len() as u32
     }
