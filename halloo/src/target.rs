@@ -71,6 +71,11 @@ pub enum TargetError {
 }
 
 impl Target {
+    /// Whether both ask the same.
+    pub(crate) fn is(&self, other: &Target) -> bool {
+        (self.protocol.scheme, &self.host, self.port) == (other.protocol.scheme, &other.host, other.port)
+    }
+
     /// Understands what the user wrote.
     ///
     /// # Errors

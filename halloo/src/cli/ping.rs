@@ -27,12 +27,13 @@ pub struct PingArgs {
     )]
     pub targets: Vec<Target>,
 
-    /// Payload bytes of each probe
+    /// Payload bytes of each probe [default: 64, with --key-file 80]
     ///
     /// UDP takes 0 to 65507 (65527 over IPv6), TCP 1 to 1048576. A halloo echo host tells its own
-    /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them.
-    #[arg(short, long, value_name = "BYTES", default_value_t = 64)]
-    pub size: u32,
+    /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them: 64
+    /// bytes, and 80 with a key. Its view of an IPv6 address takes 48 more.
+    #[arg(short, long, value_name = "BYTES")]
+    pub size: Option<u32>,
 
     /// Time between probes, in seconds or with a unit (0.2, 200ms); 0 asks as fast as answers come
     #[arg(
@@ -138,7 +139,8 @@ EXAMPLES:
       $ halloo ping -I eth0 -I wwan0 --log-dir logs udp://echo.example.net
 
   Every exchange for another program
-      $ halloo ping -c 100 -i 10ms --json udp://[2001:db8::7]:7777 | jq .wire_ns
+      $ halloo ping -c 100 -i 10ms --json udp://[2001:db8::7]:7777 \
+        | jq 'select(.type == \"exchange\") | .wire_ns'
 
 EXIT STATUS:
   0  every probe was answered

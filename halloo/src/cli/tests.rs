@@ -65,7 +65,7 @@ fn ping(words: &[&str]) -> PingArgs {
 #[test]
 fn ping_has_the_defaults_of_the_seed() {
     let args = ping(&["x"]);
-    assert_eq!((args.size, args.count), (64, 0));
+    assert_eq!((args.size, args.count), (None, 0));
     assert_eq!(args.interval, Interval::Every(std::time::Duration::from_secs(1)));
     assert_eq!(args.timeout, std::time::Duration::from_secs(5));
 }

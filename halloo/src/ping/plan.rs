@@ -7,9 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use halloo_base::Transport;
 use halloo_probe::SessionOptions;
 use halloo_protocols::by_scheme;
-use halloo_protocols::echo::Key;
+use halloo_protocols::echo::{Key, wire};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Bytes of a probe that an echo host answers with its stamps.
+const SIZE: u32 = wire::BASE as u32;
+/// The same with a signature; nothing smaller can be signed.
+const SIGNED_SIZE: u32 = (wire::BASE + wire::TAG) as u32;
 
 /// One run of probes: what to ask, how, and where to tell.
 pub(crate) struct Plan {
@@ -46,6 +51,8 @@ impl Plan {
     /// # Errors
     /// What is wrong with it, naming the option.
     pub(crate) fn ping(args: &PingArgs) -> Result<Plan> {
+        let key = args.key_file.as_deref().map(key::read).transpose()?;
+        let default_size = if key.is_some() { SIGNED_SIZE } else { SIZE };
         let plan = Plan {
             targets: args.targets.clone(),
             links: args.links.clone(),
@@ -54,7 +61,7 @@ impl Plan {
                 (_, true) => Family::V6,
                 _ => Family::Any,
             },
-            size: args.size,
+            size: args.size.unwrap_or(default_size),
             interval: args.interval,
             count: args.count,
             lost_after: args.timeout,
@@ -63,7 +70,7 @@ impl Plan {
             ttl: args.ttl,
             dont_fragment: args.df,
             window: args.window,
-            key: args.key_file.as_deref().map(key::read).transpose()?,
+            key,
             log_dir: args.log_dir.clone(),
             csv_wide: args.csv_wide.clone(),
             command: command_line(),
@@ -94,7 +101,7 @@ impl Plan {
             targets,
             links: vec![],
             family: Family::Any,
-            size: 64,
+            size: SIZE,
             interval: Interval::Every(Duration::from_secs(1)),
             count: 0,
             lost_after: Duration::from_secs(5),
@@ -124,12 +131,16 @@ impl Plan {
     }
 
     fn checked(self) -> Result<Plan> {
-        for target in &self.targets {
-            self.check_size(target)?;
+        for (index, target) in self.targets.iter().enumerate() {
             ensure!(
                 self.key.is_none() || target.protocol.transport == Transport::Udp,
                 "--key-file: {} cannot be signed, only UDP probes can ({target})",
                 target.protocol.name
+            );
+            self.check_size(target)?;
+            ensure!(
+                !self.targets[..index].iter().any(|other| other.is(target)),
+                "{target} is given twice"
             );
         }
         for link in &self.links {
@@ -167,6 +178,11 @@ impl Plan {
             }
             _ => (SessionOptions::LONGEST_V6, "into a datagram"),
         };
+        ensure!(
+            self.key.is_none() || self.size >= SIGNED_SIZE,
+            "--size {}: signed probes need at least {SIGNED_SIZE} bytes",
+            self.size
+        );
         if self.size as usize > longest {
             bail!(
                 "--size {}: at most {longest} bytes fit {over} ({target})",
@@ -256,13 +272,31 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), b"sixteen bytes...").expect("it can be written");
         let name = file.path().display();
-        assert!(plan(&format!("--key-file {name} udp://h")).is_ok());
-        let error = plan(&format!("--key-file {name} tcp://h:1"))
-            .err()
-            .map(|error| error.to_string());
+        let error = |words: &str| {
+            let plan = plan(&format!("--key-file {name} {words}"));
+            plan.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let size = |words: &str| plan(&format!("{words} udp://h")).map(|plan| plan.size).ok();
         assert_eq!(
-            error.as_deref(),
-            Some("--key-file: TCP echo cannot be signed, only UDP probes can (tcp://h:1)")
+            error("tcp://h:1"),
+            "--key-file: TCP echo cannot be signed, only UDP probes can (tcp://h:1)"
         );
+        assert_eq!(
+            error("-s 79 udp://h"),
+            "--size 79: signed probes need at least 80 bytes"
+        );
+        assert_eq!(size(&format!("--key-file {name}")), Some(80));
+        assert_eq!(size(&format!("--key-file {name} -s 81")), Some(81));
+        assert_eq!(size(""), Some(64));
+    }
+
+    #[test]
+    fn a_target_is_asked_once() {
+        let error = |words| plan(words).err().map(|error| error.to_string());
+        assert_eq!(
+            error("h udp://h:7777").as_deref(),
+            Some("udp://h:7777 is given twice")
+        );
+        assert_eq!(error("udp://h udp://h:7 tcp://h:7"), None);
     }
 }

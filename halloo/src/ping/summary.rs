@@ -394,7 +394,11 @@ fn notes(about: &About, summary: &Summary) -> Vec<String> {
     let udp = about.target.protocol.transport == Transport::Udp;
     if summary.unused.bad_auth > 0 && !answered {
         notes.push("the echo host does not have the same key".to_owned());
-    } else if udp && !answered && summary.counts.sent > 0 && summary.unreachable.is_empty() {
+    } else if udp
+        && !answered
+        && summary.counts.sent > summary.counts.unsent
+        && summary.unreachable.is_empty()
+    {
         notes.push(
             "nothing came back: is an echo host there, and does a firewall let UDP through?".to_owned(),
         );

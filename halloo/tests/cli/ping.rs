@@ -368,20 +368,7 @@ fn only_the_same_key_is_answered() {
     );
     let mut host = Host::with(&["--udp", "127.0.0.1:0", "--key-file", &right], 1);
     let url = host.url("udp", false);
-    let ping = |key: &str| {
-        halloo(&[
-            "ping",
-            "-c",
-            "1",
-            "-s",
-            "100",
-            "-W",
-            "100ms",
-            "--key-file",
-            key,
-            &url,
-        ])
-    };
+    let ping = |key: &str| halloo(&["ping", "-c", "1", "-W", "100ms", "--key-file", key, &url]);
     assert_eq!(ping(&right).status.code(), Some(0));
     assert_eq!(ping(&wrong).status.code(), Some(1));
     host.signal(Signal::SIGUSR1);
