@@ -197,12 +197,17 @@ impl DemoReport {
             "{:>8}  TCP carries no stamps of the echo host, so its wire times include it",
             ""
         ))?;
-        let (lost, sent) = outcome
+        let (lost, answered, sent) = outcome
             .sessions
             .iter()
             .filter_map(|(_, last)| last.as_ref())
-            .fold((0, 0), |(lost, sent), last| {
-                (lost + last.counts.lost(), sent + last.counts.sent)
+            .map(|last| last.counts)
+            .fold((0, 0, 0), |(lost, answered, sent), counts| {
+                (
+                    lost + counts.lost(),
+                    answered + counts.answered,
+                    sent + counts.sent,
+                )
             });
         self.screen.line("")?;
         match outcome.all_answered() {
@@ -213,7 +218,7 @@ impl DemoReport {
                 BAD,
                 format_args!(
                     "{lost} of {sent} probes were not answered ({}%).",
-                    percent(lost, sent)
+                    percent(lost, lost + answered)
                 ),
             ))?,
         }

@@ -74,9 +74,12 @@ impl Screen {
             return Ok(());
         }
         self.clear_live()?;
-        // A line that wrapped would take two rows, and be taken away by half.
+        // A line that wrapped would take two rows, and be taken away by half. Terminals that do not know the
+        // sequence, or are made narrower meanwhile, get lines that fit.
         self.control(NO_WRAP)?;
+        let width = width();
         for line in lines {
+            let line = cut(line, width.unwrap_or(usize::MAX));
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()?;
@@ -115,6 +118,25 @@ impl Screen {
     }
 }
 
+/// Columns of the terminal, if it tells them.
+fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// The first `width` characters that are seen, and every style sequence.
+fn cut(line: &str, width: usize) -> String {
+    let (mut shown, mut in_sequence) = (0, false);
+    let mut keep = |c: char| {
+        in_sequence |= c == '\x1b';
+        let kept = in_sequence || shown < width;
+        shown += usize::from(!in_sequence);
+        in_sequence &= c != 'm';
+        kept
+    };
+    line.chars().filter(|&c| keep(c)).collect()
+}
+
 #[cfg(test)]
 impl Screen {
     /// A pipe whose text a test reads.
@@ -131,5 +153,20 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Styled(style, text) = self;
         write!(f, "{style}{text}{style:#}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_where_the_terminal_ends_and_keeps_its_styles() {
+        assert_eq!(cut("12345", 5), "12345");
+        assert_eq!(cut("123456", 5), "12345");
+        assert_eq!(cut("µ±µ±µ±", 5), "µ±µ±µ");
+        let styled = format!("a{}b", Styled(BAD, "lost"));
+        let expected = format!("a{}", Styled(BAD, "lo"));
+        assert_eq!(cut(&styled, 3), expected);
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct About {
     pub(crate) lost_after: Duration,
     /// Probes to send; 0 without end.
     pub(crate) count: u64,
+    /// Whether probes carry the proof of a key.
+    pub(crate) signed: bool,
     /// What tells it from the other sessions of this run; empty if it is the only one.
     pub(crate) label: String,
 }
@@ -192,6 +194,7 @@ pub(super) fn abouts(
             spacing: plan.spacing(),
             lost_after: plan.lost_after,
             count: plan.count,
+            signed: plan.key.is_some(),
             label: String::new(),
         })
     };
@@ -220,8 +223,20 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
         ttl: plan.ttl,
         dont_fragment: plan.dont_fragment,
         prober: true,
+        receive_buffer: receive_buffer(plan),
         ..UdpOptions::default()
     })
+}
+
+/// Room for every answer of a flood at once, so that none is lost behind the network. At a pace they do not pile up.
+fn receive_buffer(plan: &Plan) -> Option<usize> {
+    const LEAST: usize = 1 << 20;
+    const MOST: usize = 256 << 20;
+    /// What the kernel keeps beside the payload of a short datagram.
+    const OVERHEAD: usize = 768;
+    // The kernel rounds what a datagram takes up, at worst to more than twice its length.
+    let bytes = plan.window as usize * (plan.size as usize + OVERHEAD) * 5 / 2;
+    plan.is_flood().then_some(bytes.clamp(LEAST, MOST))
 }
 
 fn cannot_use(about: &About) -> String {

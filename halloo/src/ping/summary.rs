@@ -5,6 +5,7 @@ use crate::format::{counted, local_time, millis, percent};
 use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
 use halloo_base::{Nanos, Transport};
 use halloo_probe::{Counts, Ended, OneWay, Statistic, Summary};
+use halloo_protocols::echo::wire;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ const COLUMN: usize = 9;
 /// Width of what stands before the columns.
 const HEAD: usize = 10;
 
+/// Samples of which one in a hundred, or in a thousand, is more than the longest.
+const ENOUGH_P99: u64 = 100;
+const ENOUGH_P999: u64 = 1000;
+
 /// Parts per billion of drift below which a fit says nothing.
 const DRIFT: i64 = 50;
 /// Before this it says nothing about clocks at all.
@@ -20,12 +25,9 @@ const DRIFT_AFTER: Duration = Duration::from_secs(10);
 
 /// The whole summary, line by line.
 pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
-    let title = match about.label.is_empty() {
-        true => about.target.to_string(),
-        false => match &about.link {
-            Some(link) => format!("{} from {link}", about.target),
-            None => about.target.to_string(),
-        },
+    let title = match &about.link {
+        Some(link) => format!("{} from {link}", about.target),
+        None => about.target.to_string(),
     };
     let mut lines = vec![
         String::new(),
@@ -40,8 +42,11 @@ pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
             millis(host.max),
             millis(host.mdev)
         ));
-        lines.push(String::new());
-        lines.extend(table(summary));
+        // Of one sample the lines above say it all.
+        if host.count > 1 {
+            lines.push(String::new());
+            lines.extend(table(summary));
+        }
     }
     let facts = facts(about, summary);
     if !facts.is_empty() {
@@ -61,10 +66,10 @@ pub(crate) fn running_line(about: &About, summary: &Summary) -> String {
     };
     let seconds = summary.elapsed.as_secs_f64();
     let mut line = format!(
-        "{label}{}/{} packets, {}% loss",
+        "{label}{}/{} packets, {} loss",
         counts.answered,
-        counts.sent - counts.in_flight,
-        percent(counts.lost(), counts.sent)
+        settled(counts),
+        loss_share(counts)
     );
     // Writing to a String cannot fail.
     if let Some(host) = summary.host {
@@ -113,31 +118,63 @@ pub(crate) fn table(summary: &Summary) -> Vec<String> {
 
 fn table_row(name: &str, row: &Statistic) -> String {
     let mut line = format!("{name:<HEAD$}");
+    // With fewer samples they are but the longest once more.
+    let tail = |span: Nanos, enough| (row.count >= enough).then_some(span);
     for span in [
-        row.min, row.mean, row.p50, row.p90, row.p99, row.p999, row.max, row.mdev,
+        Some(row.min),
+        Some(row.mean),
+        Some(row.p50),
+        Some(row.p90),
+        tail(row.p99, ENOUGH_P99),
+        tail(row.p999, ENOUGH_P999),
+        Some(row.max),
+        Some(row.mdev),
     ] {
-        let _ = write!(line, "{:>COLUMN$}", span.to_string());
+        let cell = span.map_or_else(|| "-".to_owned(), |span| span.to_string());
+        let _ = write!(line, "{cell:>COLUMN$}");
     }
     line
 }
 
+/// Probes that are answered or lost.
+fn settled(counts: &Counts) -> u64 {
+    counts.answered + counts.lost()
+}
+
+/// Lost ones among the settled: `10%`, or `-` where none is settled.
+fn loss_share(counts: &Counts) -> String {
+    match settled(counts) {
+        0 => "-".to_owned(),
+        settled => format!("{}%", percent(counts.lost(), settled)),
+    }
+}
+
 fn counts_line(summary: &Summary) -> String {
     let counts = &summary.counts;
-    let mut line = format!(
-        "{} packets transmitted, {} received",
-        counts.sent, counts.answered
-    );
-    for (n, name) in [
-        (counts.duplicates, "duplicates"),
-        (counts.late, "late"),
-        (counts.reordered, "reordered"),
-    ] {
-        if n > 0 {
-            let _ = write!(line, ", +{n} {name}");
-        }
+    let mut line = format!("{} packets transmitted", counts.sent - counts.unsent);
+    // Writing to a String cannot fail.
+    if counts.unsent > 0 {
+        let _ = write!(line, " ({} due)", counts.sent);
     }
-    let style = if counts.lost() > 0 { BAD } else { GOOD };
-    let loss = format!("{}% packet loss", percent(counts.lost(), counts.sent));
+    let _ = write!(line, ", {} received", counts.answered);
+    let of_these: Vec<_> = [(counts.late, "late"), (counts.reordered, "reordered")]
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, name)| format!("{n} {name}"))
+        .collect();
+    if !of_these.is_empty() {
+        let _ = write!(line, " ({})", of_these.join(", "));
+    }
+    if counts.duplicates > 0 {
+        let _ = write!(line, ", +{}", counted(counts.duplicates, "duplicate"));
+    }
+    let (style, loss) = match (settled(counts), counts.lost()) {
+        (0, _) if counts.in_flight > 0 => (ODD, "no answer yet".to_owned()),
+        (_, lost) => (
+            if lost > 0 { BAD } else { GOOD },
+            format!("{} packet loss", loss_share(counts)),
+        ),
+    };
     let _ = write!(
         line,
         ", {}, time {}ms",
@@ -168,7 +205,7 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
         fact("clocks", clocks(one_way, summary.elapsed));
     }
     fact("connect", connect(about, summary));
-    fact("seen as", seen(summary));
+    fact("seen as", seen(about, summary));
     fact("budget", budget(summary));
     fact("stamps", stamps(about, summary));
     fact("odd", odd(summary));
@@ -206,9 +243,21 @@ fn loss(counts: &Counts) -> String {
         part(counts.lost_unknown, "on one of the two");
     }
     part(counts.unsent, "not sent");
-    part(counts.lost_connection, "with the connection");
-    part(counts.overrun, "given up early");
-    parts.join(", ")
+    // These are among those above.
+    let mut causes = vec![];
+    for (n, name) in [
+        (counts.lost_connection, "with the connection"),
+        (counts.overrun, "given up early"),
+    ] {
+        if n > 0 {
+            causes.push(format!("{n} {name}"));
+        }
+    }
+    match (parts.join(", "), causes.join(", ")) {
+        (parts, causes) if parts.is_empty() => causes,
+        (parts, causes) if causes.is_empty() => parts,
+        (parts, causes) => format!("{parts}; of these {causes}"),
+    }
 }
 
 fn clocks(one_way: &OneWay, elapsed: Duration) -> String {
@@ -261,14 +310,18 @@ fn connect(about: &About, summary: &Summary) -> String {
     parts.join(", ")
 }
 
-fn seen(summary: &Summary) -> String {
+fn seen(about: &About, summary: &Summary) -> String {
     let observed = &summary.observed;
     let Some(seen) = observed.seen else {
         return String::new();
     };
     // A short reply has no room for an IPv6 address, and tells the port alone.
     let mut text = match seen.addr.ip().is_unspecified() {
-        true => format!("port {}", seen.addr.port()),
+        true => format!(
+            "port {} (the address needs -s {})",
+            seen.addr.port(),
+            wire::WIDE + if about.signed { wire::TAG } else { 0 }
+        ),
         false => seen.addr.to_string(),
     };
     if let Some(ttl) = seen.ttl {
@@ -288,7 +341,7 @@ fn seen(summary: &Summary) -> String {
     text
 }
 
-/// Where the measurement's own error comes from: median and worst of a thousand.
+/// Where the measurement's own error comes from: median and worst of a thousand, or of all where they are fewer.
 fn budget(summary: &Summary) -> String {
     let budget = &summary.budget;
     let parts = [
@@ -297,16 +350,22 @@ fn budget(summary: &Summary) -> String {
         ("receive", budget.receive_delay),
         ("residence", budget.residence),
     ];
-    let told = parts
+    let told: Vec<_> = parts
         .iter()
-        .filter_map(|(name, part)| part.map(|part| (name, part)));
-    let texts: Vec<_> = told
-        .map(|(name, part)| format!("{name} {}/{}", part.p50, part.p999))
+        .filter_map(|(name, part)| part.map(|part| (name, part)))
         .collect();
-    if texts.is_empty() {
-        String::new()
-    } else {
-        format!("p50/p99.9 of {}", texts.join(", "))
+    let enough = told.iter().all(|(_, part)| part.count >= ENOUGH_P999);
+    let texts: Vec<_> = told
+        .iter()
+        .map(|(name, part)| {
+            let worst = if enough { part.p999 } else { part.max };
+            format!("{name} {}/{worst}", part.p50)
+        })
+        .collect();
+    match (texts.is_empty(), enough) {
+        (true, _) => String::new(),
+        (_, true) => format!("p50/p99.9 of {}", texts.join(", ")),
+        (_, false) => format!("p50/max of {}", texts.join(", ")),
     }
 }
 
@@ -339,33 +398,39 @@ fn stamps(about: &About, summary: &Summary) -> String {
         (0, _) => "; a plain echo: its own time is in the wire round trip",
         _ => "; some answers are plain echoes",
     };
-    format!("{}{echo}", parts.join(", "))
+    let answers = summary.counts.answered;
+    let wire = match summary.wire {
+        Some(wire) if wire.count < answers => format!("; wire from {} of {answers} answers", wire.count),
+        _ => String::new(),
+    };
+    format!("{}{echo}{wire}", parts.join(", "))
 }
 
 /// Counters that should be zero and are not.
 fn odd(summary: &Summary) -> String {
     let (counts, unused) = (&summary.counts, &summary.unused);
     let table = [
-        (counts.duplicates_forward, "duplicated on the way there"),
-        (counts.duplicates_backward, "duplicated on the way back"),
-        (counts.reordered_forward, "reordered on the way there"),
-        (counts.reordered_backward, "reordered on the way back"),
-        (counts.slots_missed, "slots missed by this host"),
-        (counts.wire_negative, "wire times below zero"),
-        (counts.wire_spoilt, "wire times spoilt by a clock step"),
-        (unused.foreign, "answers to nothing asked"),
-        (unused.wrong_path, "answers by another path"),
-        (unused.malformed, "malformed answers"),
-        (unused.bad_auth, "answers without proof of the key"),
-        (unused.truncated, "answers cut short"),
-        (unused.stale, "answers too old to be matched"),
-        (unused.other, "answers refused"),
+        (counts.duplicates_forward, "", "duplicated on the way there"),
+        (counts.duplicates_backward, "", "duplicated on the way back"),
+        (counts.reordered_forward, "", "reordered on the way there"),
+        (counts.reordered_backward, "", "reordered on the way back"),
+        (counts.slots_missed, "slot", "missed by this host"),
+        (counts.wire_negative, "wire time", "below zero"),
+        (counts.wire_spoilt, "wire time", "spoilt by a clock step"),
+        (unused.foreign, "answer", "to nothing asked"),
+        (unused.wrong_path, "answer", "by another path"),
+        (unused.malformed, "malformed answer", ""),
+        (unused.bad_auth, "answer", "without proof of the key"),
+        (unused.truncated, "answer", "cut short"),
+        (unused.stale, "answer", "too old to be matched"),
+        (unused.other, "answer", "refused"),
     ];
-    let mut parts: Vec<_> = table
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, name)| format!("{n} {name}"))
-        .collect();
+    let words = |&(n, noun, what): &(u64, &str, &str)| match (noun, what) {
+        ("", what) => format!("{n} {what}"),
+        (noun, "") => counted(n, noun),
+        (noun, what) => format!("{} {what}", counted(n, noun)),
+    };
+    let mut parts: Vec<_> = table.iter().filter(|(n, ..)| *n > 0).map(words).collect();
     if counts.clock_steps > 0 {
         let by = Nanos(counts.clock_stepped_by.0);
         parts.push(format!(

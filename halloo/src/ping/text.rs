@@ -226,7 +226,11 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::ConnectFailed(error)) => refused(about, error),
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
-        Break::ConnectTimeout => format!("no connection to {} within {:?}", about.remote, about.lost_after),
+        Break::ConnectTimeout => format!(
+            "no connection to {} within {}",
+            about.remote,
+            waited(about.lost_after)
+        ),
         Break::Finished => "the peer closed the connection".into(),
         Break::Foreign(what) => format!("the peer is no echo host: {what}"),
         _ => "the connection is gone".into(),
@@ -283,7 +287,7 @@ fn loss(about: &About, exchange: &Exchange, cause: LossCause) -> Option<String> 
         LossCause::Timeout => format!(
             "no answer for {} within {}",
             seq(exchange),
-            seconds(about.lost_after)
+            waited(about.lost_after)
         ),
         LossCause::Overrun => format!(
             "gave up waiting for {}: too many probes are under way",
@@ -299,8 +303,13 @@ fn seq(exchange: &Exchange) -> String {
     format!("seq={}", exchange.seq.0 + 1)
 }
 
-fn seconds(span: Duration) -> String {
-    format!("{} s", span.as_secs_f64())
+/// How long somebody waited, as an option would say it: `500 ms`, `5 s`.
+fn waited(span: Duration) -> String {
+    if span < Duration::from_secs(1) {
+        format!("{} ms", span.as_micros() as f64 / 1e3)
+    } else {
+        format!("{} s", span.as_secs_f64())
+    }
 }
 
 /// An address with its port, without the scope number that only this host understands.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ping::sample;
 use halloo_base::{Nanos, ProbeId, StampSource};
-use halloo_probe::{Direction, Residence};
+use halloo_probe::{Counts, Direction, Residence};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn an_answer_reads_like_ping_with_the_wire_beside_it() {
 fn a_loss_is_told_once() {
     assert_eq!(
         line(Event::Exchange(lost(LossCause::Timeout))),
-        "no answer for seq=3 within 0.5 s\n"
+        "no answer for seq=3 within 500 ms\n"
     );
     assert_eq!(line(Event::Settled(lost(LossCause::Timeout))), "");
     assert_eq!(
@@ -170,19 +170,19 @@ fn a_summary_has_the_lines_of_ping_the_table_and_the_facts() {
 rtt min/avg/max/mdev = 0.100/0.200/0.500/0.050 ms
 
                 min      avg      p50      p90      p99    p99.9      max     mdev
-wire        1.00 us  2.00 us  2.00 us  3.00 us  4.00 us  4.00 us  5.00 us   500 ns
-host         100 us   200 us   200 us   300 us   400 us   400 us   500 us  50.0 us
-intended     110 us   220 us   220 us   330 us   440 us   440 us   550 us  55.0 us
-ipdv         500 ns  1.00 us  1.00 us  1.50 us  2.00 us  2.00 us  2.50 us   250 ns
-forward      200 ns   400 ns   400 ns   600 ns   800 ns   800 ns  1.00 us   100 ns
-backward     300 ns   600 ns   600 ns   900 ns  1.20 us  1.20 us  1.50 us   150 ns
+wire        1.00 us  2.00 us  2.00 us  3.00 us        -        -  5.00 us   500 ns
+host         100 us   200 us   200 us   300 us        -        -   500 us  50.0 us
+intended     110 us   220 us   220 us   330 us        -        -   550 us  55.0 us
+ipdv         500 ns  1.00 us  1.00 us  1.50 us        -        -  2.50 us   250 ns
+forward      200 ns   400 ns   400 ns   600 ns        -        -  1.00 us   100 ns
+backward     300 ns   600 ns   600 ns   900 ns        -        -  1.50 us   150 ns
 
 loss      1 on the way there
 one-way   forward and backward are delays above each way's shortest
 clocks    differ by -1.50 us (± 500 ns)
 connect   lookup 1.500 ms
 seen as   192.0.2.1:40000, ttl 60, dscp 46
-budget    p50/p99.9 of slot 20 ns/40 ns, send 40 ns/80 ns, receive 60 ns/120 ns, residence 80 ns/160 ns
+budget    p50/max of slot 20 ns/50 ns, send 40 ns/100 ns, receive 60 ns/150 ns, residence 80 ns/200 ns
 stamps    T1 kernel, T2 kernel, T4 kernel; the echo host tells its own
 odd       3 answers to nothing asked
 error     Connection refused, 1 time";
@@ -243,4 +243,175 @@ fn a_running_line_fits_on_one_line() {
         summary::running_line(&sample::about(), &sample::summary()),
         "9/10 packets, 10% loss, min/avg/max/mdev = 0.100/0.200/0.500/0.050 ms"
     );
+}
+
+/// The summary with other counts.
+fn counted(counts: Counts) -> Summary {
+    Summary {
+        counts,
+        ..sample::summary()
+    }
+}
+
+fn block(about: &About, summary: &Summary) -> String {
+    let text = summary::block(about, summary).join("\n");
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn loss_is_a_share_of_the_probes_whose_fate_is_known() {
+    let table = [
+        (
+            Counts {
+                sent: 10,
+                answered: 4,
+                lost_unknown: 1,
+                in_flight: 5,
+                ..Counts::default()
+            },
+            "10 packets transmitted, 4 received, 20% packet loss, time 1801ms, 5 still under way\n",
+            "4/5 packets, 20% loss",
+        ),
+        (
+            Counts {
+                sent: 2,
+                in_flight: 2,
+                ..Counts::default()
+            },
+            "2 packets transmitted, 0 received, no answer yet, time 1801ms, 2 still under way\n",
+            "0/0 packets, - loss",
+        ),
+        (
+            Counts::default(),
+            "0 packets transmitted, 0 received, - packet loss, time 1801ms\n",
+            "0/0 packets, - loss",
+        ),
+        (
+            Counts {
+                sent: 2,
+                unsent: 2,
+                ..Counts::default()
+            },
+            "0 packets transmitted (2 due), 0 received, 100% packet loss, time 1801ms\n",
+            "0/2 packets, 100% loss",
+        ),
+        (
+            Counts {
+                sent: 24,
+                answered: 24,
+                late: 12,
+                reordered: 3,
+                duplicates: 1,
+                ..Counts::default()
+            },
+            "24 packets transmitted, 24 received (12 late, 3 reordered), +1 duplicate, 0% packet loss, time 1801ms\n",
+            "24/24 packets, 0% loss",
+        ),
+    ];
+    for (counts, line, running) in table {
+        let summary = counted(counts);
+        let text = block(&sample::about(), &summary);
+        assert!(text.contains(line), "{text}");
+        let text = summary::running_line(&sample::about(), &summary);
+        assert!(text.starts_with(running), "{text}");
+    }
+}
+
+#[test]
+fn a_loss_stands_once_with_its_cause_beside_it() {
+    let loss = |counts| {
+        let text = block(&sample::about(), &counted(counts));
+        text.lines()
+            .find(|line| line.starts_with("loss"))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let back = Counts {
+        lost_backward: 7,
+        overrun: 7,
+        ..Counts::default()
+    };
+    assert_eq!(
+        loss(back),
+        "loss      7 on the way back; of these 7 given up early"
+    );
+    let unknown = Counts {
+        lost_unknown: 7,
+        overrun: 7,
+        ..Counts::default()
+    };
+    assert_eq!(loss(unknown), "loss      7 given up early");
+}
+
+#[test]
+fn columns_without_enough_samples_are_empty_and_one_sample_makes_no_table() {
+    let tail = |count| {
+        let mut summary = sample::summary();
+        for row in [&mut summary.host, &mut summary.wire].into_iter().flatten() {
+            row.count = count;
+        }
+        let text = block(&sample::about(), &summary);
+        text.lines().find(|line| line.starts_with("host")).map(|line| {
+            line.split_whitespace()
+                .skip(9)
+                .take(4)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+    };
+    assert_eq!(tail(1), None);
+    assert_eq!(tail(99).as_deref(), Some("- - 500 us"));
+    assert_eq!(tail(100).as_deref(), Some("400 us - 500"));
+    assert_eq!(tail(1000).as_deref(), Some("400 us 400 us"));
+}
+
+#[test]
+fn it_is_said_from_how_many_answers_the_wire_times_are() {
+    let all = Counts {
+        sent: 20_000,
+        answered: 20_000,
+        ..Counts::default()
+    };
+    let text = block(&sample::about(), &counted(all));
+    assert!(text.contains("; wire from 9 of 20000 answers\n"), "{text}");
+}
+
+#[test]
+fn a_single_link_stands_in_the_title() {
+    let about = About {
+        link: Some(crate::cli::Link::Device("eth0".into())),
+        ..sample::about()
+    };
+    let text = block(&about, &sample::summary());
+    assert!(
+        text.starts_with("\n--- udp://echo.example.net:7 from eth0 statistics ---\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_address_that_had_no_room_is_told_how_to_be_had() {
+    let mut summary = sample::summary();
+    summary.observed.seen = summary.observed.seen.map(|seen| halloo_base::Seen {
+        addr: "[::]:40000".parse().expect("an address"),
+        ..seen
+    });
+    let text = block(&sample::about(), &summary);
+    assert!(
+        text.contains("port 40000 (the address needs -s 112), ttl"),
+        "{text}"
+    );
+    let signed = About {
+        signed: true,
+        ..sample::about()
+    };
+    assert!(block(&signed, &summary).contains("needs -s 128)"));
+}
+
+#[test]
+fn one_odd_thing_is_told_in_the_singular() {
+    let mut summary = sample::summary();
+    summary.unused.foreign = 1;
+    let text = block(&sample::about(), &summary);
+    assert!(text.contains("odd       1 answer to nothing asked\n"), "{text}");
 }
