@@ -68,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     Ok(if outcome.all_answered() {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(crate::UNREACHED)
+        ExitCode::from(crate::FAILED)
     })
 }
 

@@ -23,6 +23,7 @@ use cli::{Cli, Command, EchoClientArgs, PingArgs};
 use ping::{JsonReport, Plan, Report, TextReport, TextStyle};
 use screen::{BAD, Screen, Styled};
 use signals::Signals;
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -41,21 +42,22 @@ pub mod reads {
     }
 }
 
-/// A probe was lost, or the other side could not be reached.
-const UNREACHED: u8 = 1;
+/// A probe was lost, the other side could not be reached, or the result could not be written.
+const FAILED: u8 = 1;
 /// The command line or a configuration is wrong, or a listener could not start.
 const MISUSED: u8 = 2;
 
-/// Does what a command line asks for, and says how it went: 0 all well, 1 a probe was lost or the peer could not be
-/// reached, 2 wrong usage or configuration.
+/// Does what a command line asks for, and says how it went: 0 all well, 1 a probe was lost, the peer could not be
+/// reached or the output could not be written, 2 wrong usage or configuration.
 pub fn run(cli: &Cli) -> ExitCode {
     match dispatch(&cli.command) {
         Ok(code) => code,
         // Whoever read our output has enough: nothing to complain about.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            let code = if is_output(&error) { FAILED } else { MISUSED };
             complain(format_args!("{} {error:#}", Styled(BAD, "halloo:")));
-            ExitCode::from(MISUSED)
+            ExitCode::from(code)
         }
     }
 }
@@ -97,10 +99,10 @@ fn run_echo_client(args: &EchoClientArgs) -> Result<ExitCode> {
 fn finish(plan: &Plan, report: &mut dyn Report) -> Result<ExitCode> {
     let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
     let outcome = ping::run(plan, report, &signals)?;
-    Ok(if outcome.all_answered() {
+    Ok(if outcome.all_answered() && outcome.files_complete {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(UNREACHED)
+        ExitCode::from(FAILED)
     })
 }
 
@@ -122,8 +124,15 @@ fn random_u64() -> Result<u64> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref().is_some_and(broken))
+    has_cause(error, |cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Whether standard output took no more.
+fn is_output(error: &anyhow::Error) -> bool {
+    let is = <dyn Error + Send + Sync>::is::<screen::OutputError>;
+    has_cause(error, |cause| cause.get_ref().is_some_and(is))
+}
+
+fn has_cause(error: &anyhow::Error, is: impl Fn(&io::Error) -> bool) -> bool {
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(&is))
 }

@@ -1,6 +1,7 @@
 //! Manual pages and completion scripts, made from the command line's own definition.
 
 use crate::cli::{self, CompletionsArgs, ManArgs};
+use crate::screen::Stdout;
 use anyhow::{Context, Result};
 use clap_complete::generate;
 use clap_mangen::Man;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = vec![];
     generate(args.shell, &mut cli::command(), "halloo", &mut script);
-    io::stdout().write_all(&script)?;
+    print(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -23,11 +24,17 @@ pub(crate) fn pages(args: &ManArgs) -> Result<ExitCode> {
         None => {
             let mut page = vec![];
             Man::new(cli::command()).render(&mut page)?;
-            io::stdout().write_all(&page)?;
+            print(&page)?;
         }
         Some(dir) => write_pages(dir).with_context(|| format!("{}", dir.display()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &[u8]) -> io::Result<()> {
+    let mut out = Stdout::new();
+    out.write_all(text)?;
+    out.flush()
 }
 
 fn write_pages(dir: &Path) -> Result<()> {

@@ -16,6 +16,14 @@ pub(crate) const ODD: Style = AnsiColor::Yellow.on_default();
 /// What went wrong.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 
+/// Standard output took no more.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output: {0}")]
+pub(crate) struct OutputError(io::Error);
+
+/// Standard output, whose errors say that they are its own.
+pub(crate) struct Stdout(io::Stdout);
+
 /// Lines end at the terminal's edge instead of going on below (DECAWM).
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
@@ -36,8 +44,11 @@ impl Screen {
     pub(crate) fn stdout() -> Screen {
         let terminal = io::stdout().is_terminal();
         Screen {
-            out: Box::new(AutoStream::auto(io::stdout())),
-            control: terminal.then(|| Box::new(io::stdout()) as Box<dyn Write>),
+            out: Box::new(AutoStream::new(
+                Box::new(Stdout::new()) as Box<dyn Write>,
+                AutoStream::choice(&io::stdout()),
+            )),
+            control: terminal.then(|| Box::new(Stdout::new()) as Box<dyn Write>),
             live_rows: 0,
         }
     }
@@ -145,6 +156,32 @@ impl Screen {
             out: Box::new(out),
             control: None,
             live_rows: 0,
+        }
+    }
+}
+
+impl Stdout {
+    pub(crate) fn new() -> Stdout {
+        Stdout(io::stdout())
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(OutputError::of)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(OutputError::of)
+    }
+}
+
+impl OutputError {
+    fn of(error: io::Error) -> io::Error {
+        match error.kind() {
+            // Those who write in a loop know what to do.
+            io::ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, OutputError(error)),
         }
     }
 }

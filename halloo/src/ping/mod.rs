@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) sessions: Vec<(About, Option<Arc<Summary>>)>,
     /// Targets that could not be asked at all.
     pub(crate) unusable: usize,
+    /// Whether the files have everything that was to be in them.
+    pub(crate) files_complete: bool,
 }
 
 impl Outcome {
@@ -127,6 +129,7 @@ pub(crate) fn run(plan: &Plan, report: &mut dyn Report, signals: &Signals) -> Re
     Ok(Outcome {
         sessions: ended,
         unusable,
+        files_complete: files.complete,
     })
 }
 

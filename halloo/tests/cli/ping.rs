@@ -329,6 +329,46 @@ fn it_ends_quietly_when_nobody_reads_any_more() {
 }
 
 #[test]
+fn a_result_that_could_not_be_written_is_a_failure() {
+    let host = Host::start();
+    let url = host.url("udp", false);
+    let output = halloo(&["ping", "-c", "1", "--csv-wide", "/dev/full", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!stdout(&output).contains("written:"), "{}", stdout(&output));
+    let complaint = "/dev/full: No space left on device";
+    assert!(stderr(&output).contains(complaint), "{}", stderr(&output));
+    for args in [
+        vec!["ping", "-c", "1", &url],
+        vec!["ping", "--json", "-c", "1", &url],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = Command::new(HALLOO)
+            .args(&args)
+            .stdout(full.expect("the device of full disks"))
+            .output()
+            .expect("halloo runs");
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = "halloo: standard output: No space left on device";
+        assert!(stderr(&output).starts_with(complaint), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn ctrl_c_before_the_first_answer_says_that_it_is_still_awaited() {
+    let (silent, url) = silent_port();
+    let ping = Running::start(&["ping", &url]);
+    silent.recv(&mut [0; 64]).expect("a probe");
+    ping.signal(Signal::SIGINT);
+    let (text, code) = ping.finish();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("1 packets transmitted, 0 received, no answer yet, time ")
+            && text.contains("1 still under way"),
+        "{text}"
+    );
+}
+
+#[test]
 fn quiet_prints_the_beginning_and_the_end() {
     let host = Host::start();
     let output = halloo(&["ping", "-q", "-c", "3", "-i", "10ms", &host.url("tcp", false)]);

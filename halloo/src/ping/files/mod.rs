@@ -45,7 +45,7 @@ pub(crate) struct WriterOptions {
 
 /// The thread that writes.
 pub(crate) struct Writer {
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Vec<PathBuf>>>,
     problems: Receiver<String>,
     stop: Arc<AtomicBool>,
     paths: Vec<PathBuf>,
@@ -53,8 +53,10 @@ pub(crate) struct Writer {
 
 /// What was written.
 pub(crate) struct Written {
-    /// The files.
+    /// The files that are complete.
     pub(crate) paths: Vec<PathBuf>,
+    /// Whether all are.
+    pub(crate) complete: bool,
     /// What went wrong and was not told yet.
     pub(crate) problems: Vec<String>,
 }
@@ -144,21 +146,29 @@ impl Writer {
     pub(crate) fn finish(self) -> Written {
         self.stop.store(true, Ordering::Release);
         let mut problems = vec![];
-        if let Some(thread) = self.thread {
+        let paths = match self.thread.map(|thread| {
             thread.thread().unpark();
-            if thread.join().is_err() {
+            thread.join()
+        }) {
+            // No session began, so there is nothing but what the beginning wrote.
+            None => self.paths.clone(),
+            Some(Ok(paths)) => paths,
+            Some(Err(_)) => {
                 problems.push("the thread that writes files panicked".to_owned());
+                vec![]
             }
-        }
+        };
         problems.extend(self.problems.try_iter());
         Written {
-            paths: self.paths,
+            complete: paths.len() == self.paths.len(),
+            paths,
             problems,
         }
     }
 }
 
-fn write_all(inputs: &mut [Input], mut wide: Option<WideFile>, stop: &AtomicBool) {
+/// Until all sessions have ended; the files that are complete.
+fn write_all(inputs: &mut [Input], mut wide: Option<WideFile>, stop: &AtomicBool) -> Vec<PathBuf> {
     let mut flushed = Instant::now();
     loop {
         // Asked before the rings are emptied: what is in them then is all there will be.
@@ -185,7 +195,13 @@ fn write_all(inputs: &mut [Input], mut wide: Option<WideFile>, stop: &AtomicBool
             wide.iter_mut().for_each(WideFile::flush);
         }
         if last {
-            return;
+            let seeds = inputs.iter().filter_map(|input| input.seed.as_ref());
+            let outputs = seeds.flat_map(SeedFiles::outputs);
+            let outputs = outputs.chain(wide.iter().map(WideFile::output));
+            return outputs
+                .filter(|output| output.is_whole())
+                .map(|output| output.path.clone())
+                .collect();
         }
         thread::park_timeout(PAUSE);
     }
@@ -209,6 +225,11 @@ impl Output {
             file: Some(BufWriter::new(file)),
             problems: problems.clone(),
         }
+    }
+
+    /// Whether everything so far was written.
+    fn is_whole(&self) -> bool {
+        self.file.is_some()
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {

@@ -83,8 +83,13 @@ impl SeedFiles {
     }
 
     /// The log and the CSV file.
+    pub(super) fn outputs(&self) -> [&Output; 2] {
+        [&self.log, &self.timings]
+    }
+
+    /// Where they are.
     pub(super) fn paths(&self) -> [PathBuf; 2] {
-        [self.log.path.clone(), self.timings.path.clone()]
+        self.outputs().map(|output| output.path.clone())
     }
 
     pub(super) fn event(&mut self, about: &About, event: &Event) {

@@ -87,6 +87,10 @@ impl WideFile {
             .line(format_args!("{}", fields(about, exchange).join(",")));
     }
 
+    pub(super) fn output(&self) -> &Output {
+        &self.out
+    }
+
     pub(super) fn flush(&mut self) {
         self.out.flush();
     }
