@@ -111,6 +111,25 @@ impl Config {
         self.listeners(self.serve.tcp.as_ref())
     }
 
+    /// Whether there is somewhere to listen, and no listener takes what another one asks for.
+    ///
+    /// # Errors
+    /// In words that name the listeners.
+    pub(crate) fn check_listeners(&self) -> Result<(), ListenersError> {
+        let (udp, tcp) = (self.udp(), self.tcp());
+        if udp.is_empty() && tcp.is_empty() {
+            return Err(ListenersError::None);
+        }
+        for (list, all) in [("udp", udp), ("tcp", tcp)] {
+            for &wide in &all {
+                if let Some(&narrow) = all.iter().find(|&&narrow| covers(wide, narrow)) {
+                    return Err(ListenersError::Covered { list, wide, narrow });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn listeners(&self, list: Option<&Vec<schema::Listen>>) -> Vec<SocketAddr> {
         let any = |port| SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
         let mut all: Vec<SocketAddr> = match list {
@@ -122,6 +141,33 @@ impl Config {
         }
         all
     }
+}
+
+/// Why listeners cannot be had together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ListenersError {
+    /// Both lists are empty.
+    #[error("nothing to listen on: both serve.udp and serve.tcp are empty")]
+    None,
+    /// The kernel gives a port of one address to one socket, and a wildcard has it on all of them.
+    #[error("{list}: {wide} is every address, {narrow} among them; leave one of the two out")]
+    Covered {
+        /// `udp` or `tcp`.
+        list: &'static str,
+        /// The wildcard.
+        wide: SocketAddr,
+        /// What it has taken.
+        narrow: SocketAddr,
+    },
+}
+
+/// Whether `wide` is a wildcard that takes what `narrow` asks for. `[::]` takes IPv4 too, but leaves it to `0.0.0.0`.
+fn covers(wide: SocketAddr, narrow: SocketAddr) -> bool {
+    wide.port() == narrow.port()
+        && wide.port() != 0
+        && wide.ip().is_unspecified()
+        && !narrow.ip().is_unspecified()
+        && (wide.is_ipv6() || narrow.is_ipv4())
 }
 
 /// Whose rules an error is about.

@@ -54,11 +54,9 @@ impl Listeners {
         if !inherited.told.is_empty() {
             return Ok(inherited);
         }
+        config.check_listeners()?;
         let mut listeners = Listeners::default();
         let (udp, tcp) = (config.udp(), config.tcp());
-        if udp.is_empty() && tcp.is_empty() {
-            bail!("nothing to listen on: both serve.udp and serve.tcp are empty");
-        }
         for &address in &udp {
             let v6_only = has_v4_twin(address, &udp);
             let (socket, address) = or_v4(address, teller, |local| bind_udp(local, v6_only))
@@ -161,13 +159,10 @@ impl Origin {
     }
 }
 
-/// An IPv6 listener leaves IPv4 to its twin where both are asked for.
+/// `[::]` leaves IPv4 to `0.0.0.0` where both are asked for.
 fn has_v4_twin(address: SocketAddr, all: &[SocketAddr]) -> bool {
-    address.is_ipv6()
-        && address.port() != 0
-        && all
-            .iter()
-            .any(|other| other.is_ipv4() && other.port() == address.port())
+    let twin = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+    address.ip().is_unspecified() && address.is_ipv6() && address.port() != 0 && all.contains(&twin)
 }
 
 fn dual(address: SocketAddr, allowed: bool) -> bool {

@@ -179,6 +179,59 @@ fn a_wrong_file_is_told_with_its_place_by_serve_and_check_alike() {
 }
 
 #[test]
+fn check_refuses_what_serve_would_refuse() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("serve.toml");
+    let name = file.display().to_string();
+    let table = [
+        (
+            "udp = []\ntcp = []",
+            "nothing to listen on: both serve.udp and serve.tcp are empty",
+        ),
+        (
+            "udp = [\"7777\", \"127.0.0.1:7777\"]",
+            "udp: [::]:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
+        ),
+        (
+            "tcp = [\"0.0.0.0:7777\", \"127.0.0.1:7777\"]",
+            "tcp: 0.0.0.0:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
+        ),
+        (
+            "user = \"no-such-user\"",
+            "serve.user: this host has no user `no-such-user`",
+        ),
+        (
+            "key_file = \"/no/such/file\"",
+            "--key-file /no/such/file: No such file or directory",
+        ),
+    ];
+    for (text, complaint) in table {
+        fs::write(&file, format!("[serve]\n{text}\n")).expect("it can be written");
+        let output = halloo(&["check", &name]);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let said = stderr(&output);
+        assert!(
+            said.starts_with(&format!("halloo: {name}: {complaint}")),
+            "{said}"
+        );
+    }
+    fs::write(&file, "[serve]\nudp = [\"0.0.0.0:7777\", \"[::]:7777\"]\n").expect("it can be written");
+    assert_eq!(halloo(&["check", &name]).status.code(), Some(0));
+}
+
+#[test]
+fn a_wildcard_and_an_address_of_one_port_are_refused_together() {
+    for (wide, told) in [("7777", "[::]:7777"), ("0.0.0.0:7777", "0.0.0.0:7777")] {
+        let output = halloo(&["serve", "--udp", wide, "--udp", "127.0.0.1:7777"]);
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!(
+            "halloo: udp: {told} is every address, 127.0.0.1:7777 among them; leave one of the two out\n"
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[test]
 fn the_file_sets_the_limits() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("serve.toml");
