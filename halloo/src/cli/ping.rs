@@ -144,7 +144,7 @@ EXAMPLES:
 
 EXIT STATUS:
   0  every probe was answered
-  1  a probe was lost, or a target could not be reached
+  1  a probe was lost, a target could not be reached, or the result could not be written
   2  the command line is wrong";
 
 /// `halloo echo-client`.
