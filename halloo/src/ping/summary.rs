@@ -42,8 +42,7 @@ pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
             millis(host.max),
             millis(host.mdev)
         ));
-        // Of one sample the lines above say it all.
-        if host.count > 1 {
+        if has_table(summary) {
             lines.push(String::new());
             lines.extend(table(summary));
         }
@@ -86,6 +85,11 @@ pub(crate) fn running_line(about: &About, summary: &Summary) -> String {
         let _ = write!(line, ", {:.0}/s", counts.answered as f64 / seconds);
     }
     line
+}
+
+/// A table of one sample would say the same in each column.
+fn has_table(summary: &Summary) -> bool {
+    summary.host.is_some_and(|host| host.count > 1)
 }
 
 /// Round trips side by side: wire, host, intended, and their variation.
@@ -195,6 +199,9 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
             lines.push(format!("{}{text}", Styled(DIM, format_args!("{name:<HEAD$}"))));
         }
     };
+    if let (Some(wire), false) = (&summary.wire, has_table(summary)) {
+        fact("wire", wire.max.to_string());
+    }
     fact("ended", ended(summary));
     fact("loss", loss(&summary.counts));
     if let Some(one_way) = &summary.one_way {

@@ -360,6 +360,10 @@ fn columns_without_enough_samples_are_empty_and_one_sample_makes_no_table() {
         })
     };
     assert_eq!(tail(1), None);
+    let mut one = sample::summary();
+    one.host.iter_mut().for_each(|host| host.count = 1);
+    let text = block(&sample::about(), &one);
+    assert!(text.contains("\n\nwire      5.00 us\n"), "{text}");
     assert_eq!(tail(99).as_deref(), Some("- - 500 us"));
     assert_eq!(tail(100).as_deref(), Some("400 us - 500"));
     assert_eq!(tail(1000).as_deref(), Some("400 us 400 us"));
