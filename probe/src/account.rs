@@ -158,7 +158,7 @@ impl Account {
         id: Option<ProbeId>,
         sink: &mut dyn Sink,
     ) {
-        let seq = id.filter(|&id| self.ring.get(id).is_some());
+        let seq = id.filter(|&id| self.ring.get(id).is_some_and(Probe::is_open));
         sink.record(Event::Unreachable {
             session: self.session,
             at: now,
@@ -169,7 +169,7 @@ impl Account {
         });
         self.unreachable.count(report.error);
         let Some(id) = seq else { return };
-        let Some(probe) = self.ring.get_mut(id).filter(|probe| probe.is_open()) else {
+        let Some(probe) = self.ring.get_mut(id) else {
             return;
         };
         if report.reporter.is_some() {
@@ -287,7 +287,7 @@ impl Account {
             host: statistics.host.statistic(),
             intended: statistics.intended.statistic(),
             ipdv: statistics.ipdv.statistic(),
-            one_way: statistics.one_way.one_way(),
+            one_way: statistics.one_way(),
             connect: statistics.connect.statistic(),
             budget: statistics.budget(),
             sources: statistics.sources,
@@ -299,7 +299,7 @@ impl Account {
     /// Looks whether the wall clock was stepped since the last stamp.
     pub(crate) fn look_at_clock(&mut self, stamp: &Stamp, sink: &mut dyn Sink) {
         if let Some(step) = self.steps.observe(stamp) {
-            self.statistics.one_way.restart();
+            self.statistics.clock_stepped();
             sink.record(Event::ClockStepped {
                 session: self.session,
                 at: *stamp,

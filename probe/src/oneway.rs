@@ -7,6 +7,11 @@
 //! in sum (Moon, Skelly, Towsley, "Estimation and removal of clock skew from network delay measurements", INFOCOM
 //! 1999).
 //!
+//! A short window does not tell drift from noise. There the edge is level, unless the stamps rule that out: a request
+//! and an answer each leave room on one side only for where the other clock is, and a drift is proven once no level
+//! line goes between. By the same reasoning the offset comes with its bounds: all straight lines that cross no stamp
+//! of either direction are possible, and at the last exchange they lie between two values.
+//!
 //! Drift is straight only for a while, so samples are judged in windows: of at most five minutes, closed early once
 //! half a minute has given enough points. Memory is bounded: a window keeps every sample's part in its hull, and for
 //! the quantiles every `stride`-th point, the stride doubling when they become too many.
@@ -14,6 +19,11 @@
 use crate::Statistic;
 use crate::statistic::{Distribution, Precision};
 use halloo_base::{Mono, Nanos};
+use std::time::Duration;
+
+mod bounds;
+
+use bounds::{Bounds, Possible, STEEPEST};
 
 /// What can be said about the directions apart. No figure here claims that the clocks of both hosts agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +32,14 @@ pub struct OneWay {
     pub forward: OneWayDelay,
     /// From the responder to the prober (T4 - T3).
     pub backward: OneWayDelay,
-    /// The responder's wall clock minus ours at the last exchange, if the shortest delays of both directions are
-    /// alike. The truth lies within [`OneWay::error`] of it.
+    /// The responder's wall clock minus ours at the last exchange: the middle of what the stamps leave possible. It
+    /// is exact if the shortest delays of both directions are alike.
     pub offset: Nanos,
-    /// Half of the shortest round trip: how far `offset`, and any absolute one-way delay derived with it, may be off.
+    /// How far `offset`, and any absolute one-way delay derived with it, may be off: half of the sum of both
+    /// directions' shortest delays, and what is not known about the drift since those. Holds as far as the drift was
+    /// even over a few minutes.
     pub error: Nanos,
-    /// How fast the responder's clock gains on ours, in parts per billion.
+    /// How fast the responder's clock gains on ours, in parts per billion. Zero while too little is known to tell.
     pub skew_ppb: i64,
     /// How often the responder's clock was stepped.
     pub remote_steps: u64,
@@ -39,8 +51,8 @@ pub struct OneWayDelay {
     /// Delay above the direction's own minimum, after the clocks' drift is taken out: the queueing on that way.
     /// Independent of the clocks' offset; right as far as the drift was even over a few minutes.
     pub queueing: Statistic,
-    /// The shortest difference of the stamps of both hosts, in the window that `offset` is from. It is a delay only
-    /// as far as their clocks agree: subtract `offset` (forward) or add it (backward), and show it with
+    /// The shortest difference of the stamps of both hosts as it would have been at the last exchange, at most. It is
+    /// a delay only as far as their clocks agree: subtract `offset` (forward) or add it (backward), and show it with
     /// [`OneWay::error`].
     pub relative_min: Nanos,
 }
@@ -64,6 +76,7 @@ pub(crate) struct OneWayMeter {
     backward: Side,
     last: Option<Sample>,
     closed: Option<Clocks>,
+    samples: u64,
     remote_steps: u64,
 }
 
@@ -83,17 +96,13 @@ struct Window {
     samples: u64,
     stride: u64,
     time_sum: i128,
-    round_trip_min: Nanos,
 }
 
 /// What a window said about the two clocks.
 #[derive(Clone, Copy, Debug)]
 struct Clocks {
-    offset: Nanos,
-    error: Nanos,
+    bounds: Bounds,
     skew_ppb: i64,
-    forward_min: Nanos,
-    backward_min: Nanos,
 }
 
 /// Nanoseconds since the window began, and nanoseconds above the window's first difference.
@@ -125,6 +134,8 @@ const LONGEST: i64 = 300_000_000_000;
 const TELLING: u64 = 16;
 /// Two clocks, each slewed by at most 500 ppm (adjtimex(2)), part by at most one in so many.
 const FASTEST_DRIFT: i64 = 1_000;
+/// Over a shorter time than this the noise of the floor outweighs a drift that is not proven.
+const TELLING_SPAN: i64 = 5_000_000_000;
 const STEP_TOLERANCE: i64 = 50_000;
 /// Clocks farther apart than 73 years are taken as that far apart.
 const FARTHEST: i64 = i64::MAX / 4;
@@ -137,6 +148,7 @@ impl OneWayMeter {
             backward: Side::new(),
             last: None,
             closed: None,
+            samples: 0,
             remote_steps: 0,
         }
     }
@@ -149,6 +161,7 @@ impl OneWayMeter {
             self.restart();
         }
         self.last = Some(sample);
+        self.samples += 1;
         let window = self.window.get_or_insert_with(|| {
             self.forward.begin(sample.forward);
             self.backward.begin(sample.backward);
@@ -175,22 +188,25 @@ impl OneWayMeter {
         self.closed = None;
     }
 
-    /// What is known so far, or nothing without samples.
+    /// What is known so far; nothing while there are so few samples that it would be noise.
     pub(crate) fn one_way(&self) -> Option<OneWay> {
+        if self.samples < TELLING {
+            return None;
+        }
         let mut copy = self.clone();
-        let clocks = copy.close().or(self.closed)?;
+        let Clocks { bounds, skew_ppb } = copy.close().or(self.closed)?;
         Some(OneWay {
             forward: OneWayDelay {
                 queueing: copy.forward.queueing.statistic()?,
-                relative_min: clocks.forward_min,
+                relative_min: Nanos(bounds.high),
             },
             backward: OneWayDelay {
                 queueing: copy.backward.queueing.statistic()?,
-                relative_min: clocks.backward_min,
+                relative_min: Nanos(bounds.low.saturating_neg()),
             },
-            offset: clocks.offset,
-            error: clocks.error,
-            skew_ppb: clocks.skew_ppb,
+            offset: bounds.middle(),
+            error: bounds.reach(),
+            skew_ppb,
             remote_steps: self.remote_steps,
         })
     }
@@ -198,21 +214,43 @@ impl OneWayMeter {
     /// Judges the window's points by its line, and keeps what it says about the clocks.
     fn close(&mut self) -> Option<Clocks> {
         let window = self.window.take()?;
+        let bounds = self.bounds(&window)?;
         let mean = i64::try_from(window.time_sum / i128::from(window.samples)).unwrap_or(window.latest);
-        let forward = self.forward.close(mean, window.stride);
-        let backward = self.backward.close(mean, window.stride);
-        if window.samples >= TELLING || self.closed.is_none() {
-            let there = self.forward.base.saturating_add(forward.at(window.latest));
-            let back = self.backward.base.saturating_add(backward.at(window.latest));
-            self.closed = Some(Clocks {
-                offset: Nanos(midpoint(there, back)),
-                error: Nanos((window.round_trip_min.0 + 1) / 2),
-                skew_ppb: (forward.ppb() - backward.ppb()) / 2,
-                forward_min: Nanos(there),
-                backward_min: Nanos(back),
-            });
-        }
+        let is_telling = window.samples >= TELLING;
+        let is_sloped = is_telling && (window.latest >= TELLING_SPAN || bounds.prove_drift());
+        let forward = self.forward.close(mean, window.stride, is_sloped);
+        let backward = self.backward.close(mean, window.stride, is_sloped);
+        let skew_ppb = (forward.ppb() - backward.ppb()) / 2;
+        self.closed = Some(match self.closed {
+            None => Clocks { bounds, skew_ppb },
+            Some(before) => Clocks {
+                bounds: bounds.or_narrower(before.bounds.carried_to(bounds.at)),
+                skew_ppb: if is_telling { skew_ppb } else { before.skew_ppb },
+            },
+        });
         self.closed
+    }
+
+    /// Where the responder's clock may be at the end of the window.
+    fn bounds(&self, window: &Window) -> Option<Bounds> {
+        let at = window.begin + Duration::from_nanos(window.latest.unsigned_abs());
+        let (forward, backward) = (&self.forward, &self.backward);
+        let room = forward.base.saturating_add(backward.base);
+        let possible = Possible {
+            above: &forward.hull.corners,
+            below: &backward.hull.corners,
+            room,
+            now: window.latest,
+        };
+        let last = self.last?;
+        let by_last = Bounds {
+            at,
+            low: -last.backward.0,
+            high: last.forward.0,
+            slowest: -STEEPEST,
+            fastest: STEEPEST,
+        };
+        Some(possible.bounds(at, forward.base).unwrap_or(by_last))
     }
 }
 
@@ -255,7 +293,6 @@ impl Window {
             samples: 0,
             stride: 1,
             time_sum: 0,
-            round_trip_min: sample.round_trip(),
         }
     }
 
@@ -265,7 +302,6 @@ impl Window {
         self.latest = self.latest.max((sample.at - self.begin).0);
         self.samples += 1;
         self.time_sum += i128::from(self.latest);
-        self.round_trip_min = self.round_trip_min.min(sample.round_trip());
         self.latest
     }
 }
@@ -306,8 +342,12 @@ impl Side {
         });
     }
 
-    fn close(&mut self, mean: i64, weight: u64) -> Line {
-        let line = self.hull.floor(mean);
+    fn close(&mut self, mean: i64, weight: u64, is_sloped: bool) -> Line {
+        let line = if is_sloped {
+            self.hull.floor(mean)
+        } else {
+            self.hull.lowest()
+        };
         for point in self.points.drain(..) {
             self.queueing.record_n(Nanos(point.d - line.at(point.t)), weight);
         }
@@ -352,6 +392,12 @@ impl Hull {
         if let Some(place) = shallowest {
             self.corners.remove(place);
         }
+    }
+
+    /// The level line below all points.
+    fn lowest(&self) -> Line {
+        let lowest = self.corners.iter().min_by_key(|corner| corner.d);
+        Line::level(lowest.copied().unwrap_or(Point { t: 0, d: 0 }))
     }
 
     /// The line below all points that is nearest to them in sum, no steeper than clocks can drift.

@@ -2,7 +2,7 @@
 
 use crate::oneway::{OneWayMeter, Sample};
 use crate::statistic::{Distribution, Precision};
-use crate::{Budget, Exchange, Sources, Statistic};
+use crate::{Budget, Exchange, OneWay, Sources, Statistic};
 use halloo_base::{Nanos, Stamp, StampSource};
 
 /// What is measured, each quantity where it becomes known.
@@ -16,7 +16,10 @@ pub(crate) struct Statistics {
     pub(crate) intended: Distribution,
     pub(crate) ipdv: Distribution,
     pub(crate) connect: Distribution,
-    pub(crate) one_way: OneWayMeter,
+    /// By exact residences.
+    one_way: OneWayMeter,
+    /// By the responder's guess, which ends before its answer leaves: backward delays too long by the rest.
+    one_way_guessed: OneWayMeter,
     pub(crate) sources: Sources,
     slot_error: Distribution,
     send_delay: Distribution,
@@ -39,6 +42,7 @@ impl Statistics {
             ipdv: coarse(),
             connect: coarse(),
             one_way: OneWayMeter::new(),
+            one_way_guessed: OneWayMeter::new(),
             sources: Sources::default(),
             slot_error: coarse(),
             send_delay: coarse(),
@@ -88,7 +92,13 @@ impl Statistics {
             self.residence_exact += u64::from(residence.exact);
         }
         if comparable && let Some(sample) = one_way_sample(exchange) {
-            self.one_way.record(sample);
+            let guessed = exchange.is_wire_guessed();
+            let meter = if guessed {
+                &mut self.one_way_guessed
+            } else {
+                &mut self.one_way
+            };
+            meter.record(sample);
         }
         self.count_sources(exchange);
     }
@@ -96,6 +106,17 @@ impl Statistics {
     /// Two neighbouring probes are settled.
     pub(crate) fn neighbours(&mut self, a: Nanos, b: Nanos) {
         self.ipdv.record((a - b).abs());
+    }
+
+    /// This host's wall clock was stepped.
+    pub(crate) fn clock_stepped(&mut self) {
+        self.one_way.restart();
+        self.one_way_guessed.restart();
+    }
+
+    /// By exact residences where there are enough of them; the guessed ones never come among them.
+    pub(crate) fn one_way(&self) -> Option<OneWay> {
+        self.one_way.one_way().or_else(|| self.one_way_guessed.one_way())
     }
 
     /// Exact wire round trips where there are any: a few upper bounds among them, of the last probe at least, would

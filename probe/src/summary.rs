@@ -33,7 +33,8 @@ pub struct Summary {
     /// Magnitude of the difference between the round trips of consecutive probes (the round-trip form of RFC 3393):
     /// wire where both have one, exact or guessed alike, host otherwise.
     pub ipdv: Option<Statistic>,
-    /// Delay per direction, where the responder tells T2 and T3.
+    /// Delay per direction, where the responder tells T2 and T3: by exact residences alone, or where those are fewer
+    /// than 16 by guessed ones alone. `None` below 16 exchanges of one kind.
     pub one_way: Option<OneWay>,
     /// Time from the request to connect until a connection was up.
     pub connect: Option<Statistic>,
@@ -101,7 +102,8 @@ pub struct Counts {
     pub broken: u64,
     /// Connections that came up after the first one.
     pub reconnects: u64,
-    /// Attempts to connect that failed.
+    /// Attempts to connect that failed. One that the end of the session cut off is none of them; without
+    /// [`Summary::connect`], no connection came up at all.
     pub connect_failures: u64,
     /// Steps of this host's wall clock.
     pub clock_steps: u64,

@@ -92,6 +92,26 @@ fn a_flood_that_is_refused_goes_on_at_its_next_wake() {
 }
 
 #[test]
+fn a_report_on_a_probe_that_was_given_up_is_no_second_verdict() {
+    for late in [refusal(0), report(&0u64.to_be_bytes())] {
+        let mut bench = start(options(1_000));
+        bench.run_to(51);
+        bench.give(late);
+        let timeout = lost(Direction::Unknown, LossCause::Timeout);
+        let told: Vec<_> = bench.exchanges().iter().map(|e| e.verdict).collect();
+        assert_eq!(told, [timeout]);
+        assert_eq!(
+            reported(&bench),
+            [None],
+            "why the path fails, not what became of the probe"
+        );
+        let summary = bench.summary();
+        assert_eq!((summary.counts.lost_unknown, summary.counts.unsent), (1, 0));
+        assert_eq!(summary.unreachable, [(UnreachableError(113), 1)]);
+    }
+}
+
+#[test]
 fn nobody_waits_at_the_end_for_what_cannot_be_reached() {
     let mut bench = start(counted(1));
     bench.give(report(&0u64.to_be_bytes()));
