@@ -58,7 +58,8 @@ pub enum Event {
         at: Mono,
         /// The path that the probe was to take.
         path: Path,
-        /// Which probe, if it is known.
+        /// Which probe, if it is known and had no verdict yet. One that was given up has been told already; a report
+        /// that comes after that says why the path fails, and nothing new about the probe.
         seq: Option<ProbeId>,
         /// Who said so; nobody where this host refused to send.
         reporter: Option<IpAddr>,
@@ -95,8 +96,11 @@ pub enum Event {
 pub enum Break {
     /// The driver closed it or could not open it.
     Closed(CloseReason),
-    /// It did not come up within `lost_after`.
-    ConnectTimeout,
+    /// It did not come up in time.
+    ConnectTimeout {
+        /// The time it had: `lost_after`, but a second at least.
+        after: Duration,
+    },
     /// The peer will send no more.
     Finished,
     /// The peer sent something that is no answer; the codec says what was wrong.

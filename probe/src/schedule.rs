@@ -39,9 +39,9 @@ impl Schedule {
         }
     }
 
-    /// Sets the first slot, unless it is set.
+    /// Sets the first slot, or brings it forward. Not to an instant before slots that were taken.
     pub(crate) fn begin(&mut self, t0: Mono) {
-        self.t0.get_or_insert(t0);
+        self.t0 = Some(self.t0.map_or(t0, |set| set.min(t0)));
     }
 
     /// Takes the slot that is due, if one is.

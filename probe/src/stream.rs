@@ -13,7 +13,9 @@ use std::time::Duration;
 
 /// Asks over one long-lived connection: a request a slot, many on the same connection.
 ///
-/// Slots begin when the first attempt to connect has ended, well or badly. When the connection breaks, requests under
+/// Slots begin when the first connection is up; at the latest when the attempt has failed or has taken a second, the
+/// time in which a connection comes up whose first segment was not lost. A session that ends before tells one probe
+/// that could not leave. When the connection breaks, requests under
 /// way are lost, and the session connects again after a wait that doubles from 100 ms to 5 s with every failure and
 /// starts over with the first answer on a new connection. Slots that come while there is no connection are
 /// [`Unsent`](crate::Verdict::Unsent): lost, and counted apart. A flood has no slots while there is no connection.
@@ -54,9 +56,9 @@ struct Connection {
     begun: usize,
 }
 
-/// A connection takes at least this long to count as failed, however short `lost_after` is: a lost SYN is sent again
-/// after one second (RFC 6298 section 2).
-const CONNECT_AT_LEAST: Duration = Duration::from_secs(3);
+/// A connection that takes longer has lost its SYN, which is sent again after one second (RFC 6298 section 2). It
+/// has at least this long to come up, however short `lost_after` is; and slots do not wait any longer for the first.
+const CONNECT_USUALLY: Duration = Duration::from_secs(1);
 
 impl StreamSession {
     /// A session that connects with its first input. All its memory is taken here, but for what the codec writes.
@@ -215,14 +217,19 @@ impl StreamSession {
             State::Waiting(until) if until <= cx.now() && !self.schedule.is_exhausted() => self.connect(cx),
             State::Connecting(id, asked) if self.gives_up_at(&asked) <= cx.now() => {
                 cx.out.abort(id);
-                self.broken(cx, Break::ConnectTimeout);
+                let after = self.gives_up_after();
+                self.broken(cx, Break::ConnectTimeout { after });
             }
             _ => {}
         }
     }
 
     fn gives_up_at(&self, asked: &Stamp) -> Mono {
-        asked.mono + self.options.lost_after.max(CONNECT_AT_LEAST)
+        asked.mono + self.gives_up_after()
+    }
+
+    fn gives_up_after(&self) -> Duration {
+        self.options.lost_after.max(CONNECT_USUALLY)
     }
 
     /// Sends what is due, or counts what cannot be.
@@ -231,13 +238,12 @@ impl StreamSession {
             let Some(slot) = self.schedule.take(cx.now(), self.account.in_flight()) else {
                 return;
             };
-            let sink = &mut *self.sink;
-            self.account.make_room(sink);
             let State::Up(own) = self.state else {
-                let (t1, path) = (cx.env.clock.stamp(), self.options.path);
-                self.account.unsent(slot, t1, path, self.options.size, sink);
+                self.unsent(cx, slot);
                 continue;
             };
+            let sink = &mut *self.sink;
+            self.account.make_room(sink);
             let id = self.account.next_id();
             self.request.clear();
             self.prober.request(&mut cx.env, id, &mut self.request);
@@ -246,6 +252,15 @@ impl StreamSession {
             cx.out.write(own.id, tag, &self.request);
             self.account.sent(slot, t1, own.path, self.request.len(), sink);
         }
+    }
+
+    /// A slot has come and there is no connection.
+    fn unsent(&mut self, cx: &mut Cx<'_>, slot: Mono) {
+        let sink = &mut *self.sink;
+        self.account.make_room(sink);
+        let t1 = cx.env.clock.stamp();
+        self.account
+            .unsent(slot, t1, self.options.path, self.options.size, sink);
     }
 
     fn next_slot(&self) -> Option<Mono> {
@@ -265,6 +280,13 @@ impl StreamSession {
     }
 
     fn end(&mut self, cx: &mut Cx<'_>, why: Ended) {
+        if !self.been_up && self.account.next_id() == ProbeId(0) {
+            // Nothing asked and nothing lost would read as if all were well.
+            self.schedule.begin(cx.now());
+            if let Some(slot) = self.schedule.take(cx.now(), 0) {
+                self.unsent(cx, slot);
+            }
+        }
         match self.state {
             State::Up(own) => cx.out.finish(own.id),
             State::Connecting(id, _) => cx.out.abort(id),
@@ -295,6 +317,7 @@ impl Machine for StreamSession {
         }
         if self.started.is_none() {
             self.started = Some(cx.env.clock.stamp());
+            self.schedule.begin(cx.now() + CONNECT_USUALLY);
         }
         let sink = &mut *self.sink;
         match input {

@@ -226,11 +226,9 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::ConnectFailed(error)) => refused(about, error),
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
-        Break::ConnectTimeout => format!(
-            "no connection to {} within {}",
-            about.remote,
-            waited(about.lost_after)
-        ),
+        Break::ConnectTimeout { after } => {
+            format!("no connection to {} within {}", about.remote, waited(after))
+        }
         Break::Finished => "the peer closed the connection".into(),
         Break::Foreign(what) => format!("the peer is no echo host: {what}"),
         _ => "the connection is gone".into(),

@@ -204,9 +204,12 @@ fn waits_grow_while_connecting_fails_and_shrink_only_with_an_answer() {
 #[test]
 fn a_connection_that_does_not_come_up_is_given_up() {
     let mut bench = start(options(10));
-    bench.run_to(3_001);
+    bench.run_to(999);
+    assert_eq!(bench.outputs, ["connect 0"]);
+    bench.run_to(1_000);
     assert_eq!(bench.outputs[..2], ["connect 0", "abort 0"]);
-    assert_eq!(breaks(&bench), [(Break::ConnectTimeout, 0)]);
+    let after = Duration::from_secs(1);
+    assert_eq!(breaks(&bench), [(Break::ConnectTimeout { after }, 0)]);
     // It comes up after all: nobody cares.
     bench.open(0);
     assert!(bench.sent.is_empty());
@@ -331,4 +334,64 @@ fn half_an_answer_dies_with_its_connection() {
         .expect("it asks again");
     bench.data(1, &[seq, b'.']);
     assert_eq!(bench.summary().counts.answered, 1);
+}
+
+#[test]
+fn a_connection_has_as_long_to_come_up_as_an_answer_to_come() {
+    let mut bench = start(SessionOptions {
+        lost_after: Duration::from_millis(2_500),
+        ..options(1_000)
+    });
+    bench.run_to(2_501);
+    let after = Duration::from_millis(2_500);
+    assert_eq!(breaks(&bench), [(Break::ConnectTimeout { after }, 0)]);
+}
+
+#[test]
+fn slots_do_not_wait_for_a_first_connection_that_does_not_come_up() {
+    let mut bench = start(SessionOptions {
+        lost_after: Duration::from_secs(5),
+        ..options(100)
+    });
+    bench.run_to(999);
+    assert_eq!(bench.summary().counts.sent, 0, "it may still come up in time");
+    bench.run_to(1_250);
+    let counts = bench.summary().counts;
+    assert_eq!((counts.sent, counts.unsent), (3, 3), "at 1000, 1100 and 1200 ms");
+    bench.open(0);
+    bench.run_to(1_301);
+    assert_eq!(bench.sent.iter().map(|sent| sent.0).collect::<Vec<_>>(), [3]);
+    let counts = bench.summary().counts;
+    assert_eq!((counts.sent, counts.unsent, counts.slots_missed), (4, 3, 0));
+}
+
+#[test]
+fn a_session_that_never_had_a_connection_never_reads_as_if_nothing_was_lost() {
+    for (interval, deadline_ms, unsent) in [
+        (1_000, 2_000, 1),
+        (100, 2_000, 10),
+        (1_000, 300, 1),
+        (0, 2_000, 1),
+    ] {
+        let mut bench = start(SessionOptions {
+            deadline: Some(Duration::from_millis(deadline_ms)),
+            lost_after: Duration::from_secs(5),
+            ..options(interval)
+        });
+        bench.run_to(deadline_ms);
+        let summary = bench.summary();
+        assert_eq!(summary.ended, Some(Ended::Deadline));
+        let counts = summary.counts;
+        assert_eq!(
+            (counts.sent, counts.unsent),
+            (unsent, unsent),
+            "every {interval} ms"
+        );
+        assert_eq!(
+            (summary.connect, counts.connect_failures),
+            (None, 0),
+            "cut off, not failed"
+        );
+        assert!(bench.exchanges().iter().all(|e| e.verdict == Verdict::Unsent));
+    }
 }
