@@ -122,25 +122,22 @@ impl Listeners {
     }
 
     fn add_udp(&mut self, socket: UdpSocket, dual_stack: bool, inherited: bool) {
-        let address = socket.local_addr();
-        self.told.push(Listening {
-            protocol: "udp",
-            address,
-            dual_stack: dual(address, dual_stack),
-            inherited,
-        });
+        self.tell("udp", socket.local_addr(), dual_stack, inherited);
         self.udp.push(socket);
     }
 
     fn add_tcp(&mut self, listener: TcpListener, dual_stack: bool, inherited: bool) {
-        let address = listener.local_addr();
+        self.tell("tcp", listener.local_addr(), dual_stack, inherited);
+        self.tcp.push(listener);
+    }
+
+    fn tell(&mut self, protocol: &'static str, address: SocketAddr, dual_stack: bool, inherited: bool) {
         self.told.push(Listening {
-            protocol: "tcp",
+            protocol,
             address,
             dual_stack: dual(address, dual_stack),
             inherited,
         });
-        self.tcp.push(listener);
     }
 }
 

@@ -56,8 +56,8 @@ pub(crate) struct ReceiveBatch {
 unsafe impl Send for ReceiveBatch {}
 
 impl ReceiveBatch {
-    /// Larger batches make answers to many peers come in bursts, which costs their closed loops more than it saves
-    /// here: measured, 16 was better than 64 in all but one of the bench's rows.
+    /// Answers to many peers come in bursts when batches are large: with 64 peers in a closed loop the bench showed
+    /// x 0.70 of the plain loop's rate for batches of 64 and x 0.86 for 16. Its other rows did not tell them apart.
     pub(crate) const MOST: usize = 16;
 
     pub(crate) fn new() -> ReceiveBatch {
