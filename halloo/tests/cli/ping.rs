@@ -88,6 +88,8 @@ fn json_tells_the_same_with_every_stamp() {
 fn several_targets_run_side_by_side_and_are_told_apart() {
     let host = Host::start();
     let (udp, tcp) = (host.url("udp", false), host.url("tcp", false));
+    // By device the source is 127.0.0.1. From the same address the kernel may give both connections one source port,
+    // because sockets bound to different devices do not count as the same to it, and the second SYN is lost.
     let output = halloo(&[
         "ping",
         "-c",
@@ -95,7 +97,7 @@ fn several_targets_run_side_by_side_and_are_told_apart() {
         "-i",
         "10ms",
         "-I",
-        "127.0.0.1",
+        "127.0.0.2",
         "-I",
         "lo",
         &udp,
@@ -104,7 +106,7 @@ fn several_targets_run_side_by_side_and_are_told_apart() {
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for url in [&udp, &tcp] {
-        for link in ["127.0.0.1", "lo"] {
+        for link in ["127.0.0.2", "lo"] {
             assert!(text.contains(&format!("[{link} {url}] 64 bytes from ")), "{text}");
             assert!(
                 text.contains(&format!("--- {url} from {link} statistics ---")),
