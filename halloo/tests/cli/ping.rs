@@ -88,8 +88,8 @@ fn json_tells_the_same_with_every_stamp() {
 fn several_targets_run_side_by_side_and_are_told_apart() {
     let host = Host::start();
     let (udp, tcp) = (host.url("udp", false), host.url("tcp", false));
-    // By device the source is 127.0.0.1. From the same address the kernel may give both connections one source port,
-    // because sockets bound to different devices do not count as the same to it, and the second SYN is lost.
+    // By device the source is 127.0.0.1. With the same address for both, a connect took more than a second once in many
+    // runs: the kernel may give both one source port, since sockets bound to different devices do not clash there.
     let output = halloo(&[
         "ping",
         "-c",
