@@ -39,8 +39,11 @@ pub struct Datagram<'a> {
     pub at: Stamp,
     /// What the IP header said.
     pub marks: Marks,
-    /// The transport payload (for IP echo: the whole IP datagram).
+    /// The transport payload. From a device that carries IP itself (a TUN): the whole IP datagram. From a raw IPv4
+    /// socket: the whole IP datagram too; from a raw IPv6 socket: what follows the IPv6 header (raw(7), RFC 3542).
     pub payload: &'a [u8],
+    /// What is left to do before the payload could be on a wire; nothing but for devices.
+    pub offload: Offload,
 }
 
 /// One Ethernet frame as it was received, without its check sequence.
@@ -52,6 +55,42 @@ pub struct Frame<'a> {
     pub at: Stamp,
     /// Destination, source, type and payload (IEEE 802.3 section 3.1.1).
     pub bytes: &'a [u8],
+    /// What is left to do before the frame could be on a wire.
+    pub offload: Offload,
+}
+
+/// What a network stack left to the device: a transport checksum to fill in, and a packet to cut into segments. A
+/// packet that is passed on with the offload it came with needs no work of ours. The default is nothing at all.
+///
+/// The fields are those of `struct virtio_net_hdr` (VIRTIO 1.2 section 5.1.6), offsets counted from the packet's first
+/// byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Offload {
+    /// `VIRTIO_NET_HDR_F_*`: 1 where the checksum is to be filled in, 2 where it was found right.
+    pub flags: u8,
+    /// `VIRTIO_NET_HDR_GSO_*`: how to cut; 0 for not at all.
+    pub segmentation: u8,
+    /// How many bytes of headers each segment repeats; a hint.
+    pub header_len: u16,
+    /// How many payload bytes a segment carries.
+    pub segment_size: u16,
+    /// Where the checksum's coverage begins.
+    pub checksum_start: u16,
+    /// Where behind that the checksum is written.
+    pub checksum_offset: u16,
+}
+
+impl Offload {
+    /// How many packets this one stands for, when it is `len` bytes long: at least one.
+    pub fn packets(&self, len: usize) -> usize {
+        match (self.segmentation, usize::from(self.segment_size)) {
+            (0, _) | (_, 0) => 1,
+            (_, size) => len
+                .saturating_sub(usize::from(self.header_len))
+                .div_ceil(size)
+                .max(1),
+        }
+    }
 }
 
 impl fmt::Display for LinkId {
@@ -67,5 +106,25 @@ impl fmt::Display for Path {
             write!(f, " by {}", self.link)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_that_waits_to_be_cut_counts_for_its_segments() {
+        let whole = Offload::default();
+        assert_eq!(whole.packets(1500), 1);
+        let cut = Offload {
+            segmentation: 1,
+            header_len: 40,
+            segment_size: 1460,
+            ..whole
+        };
+        assert_eq!(cut.packets(40 + 3 * 1460), 3);
+        assert_eq!(cut.packets(40 + 3 * 1460 + 1), 4);
+        assert_eq!(cut.packets(12), 1);
     }
 }

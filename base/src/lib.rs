@@ -20,12 +20,12 @@ mod stream;
 mod time;
 
 pub use count::{Counters, Reason, Snapshot};
-pub use datagram::{Datagram, Frame, LinkId, Marks, Path};
+pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path};
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
 pub use outbox::{Outbox, Output, Transmit, TxTag};
 pub use protocol::{
-    FollowUp, Heard, ProbeId, Prober, Reflection, ReplyLimit, Responder, Role, Seen, Transport, Trust,
-    Verdict,
+    FollowUp, Heard, IpOptions, ProbeId, Prober, Reflection, Refusal, ReplyLimit, Responder, Role, Seen,
+    Transport, Trust, Verdict,
 };
 pub use rng::Rng;
 pub use stream::{

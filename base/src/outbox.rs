@@ -1,6 +1,6 @@
 //! What a machine wants done, collected in memory that is used again and again.
 
-use crate::{ConnId, LinkId, Path};
+use crate::{ConnId, LinkId, Offload, Path};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ pub struct Transmit {
     pub tos: Option<u8>,
     /// Ask for [`Input::Departed`](crate::Input::Departed) with this tag.
     pub tag: Option<TxTag>,
+    /// What the device that it leaves by has still to do; UDP sockets do not look at it.
+    pub offload: Offload,
 }
 
 /// One thing that a machine wants done.
@@ -25,7 +27,7 @@ pub enum Output<'a> {
     /// Send a datagram.
     Datagram(Transmit, &'a [u8]),
     /// Send an Ethernet frame on a device.
-    Frame(LinkId, &'a [u8]),
+    Frame(LinkId, Offload, &'a [u8]),
     /// Open a connection; the id is the machine's own choice (highest bit clear).
     Connect(ConnId, Path),
     /// Send bytes on a connection, asking for the departure stamp of the last one where there is a tag.
@@ -39,7 +41,7 @@ pub enum Output<'a> {
 #[derive(Debug)]
 enum Item {
     Datagram(Transmit, Range<usize>),
-    Frame(LinkId, Range<usize>),
+    Frame(LinkId, Offload, Range<usize>),
     Connect(ConnId, Path),
     Write(ConnId, Option<TxTag>, Range<usize>),
     Finish(ConnId),
@@ -105,16 +107,16 @@ impl Outbox {
     /// Sends a copy of `bytes` as a frame on `link`.
     pub fn frame(&mut self, link: LinkId, bytes: &[u8]) {
         self.reserve(bytes.len(), bytes);
-        self.commit_frame(link, bytes.len());
+        self.commit_frame(link, Offload::default(), bytes.len());
     }
 
-    /// Sends the first `len` bytes of what was last reserved as a frame on `link`.
+    /// Sends the first `len` bytes of what was last reserved as a frame on `link`, with this left to the device.
     ///
     /// # Panics
     /// As [`Outbox::commit`].
-    pub fn commit_frame(&mut self, link: LinkId, len: usize) {
+    pub fn commit_frame(&mut self, link: LinkId, offload: Offload, len: usize) {
         let range = self.take(len);
-        self.items.push(Item::Frame(link, range));
+        self.items.push(Item::Frame(link, offload, range));
     }
 
     /// Opens a connection to `path.remote`, from `path.local` unless that is the wildcard address.
@@ -159,7 +161,7 @@ impl Outbox {
     fn output(&self, item: &Item) -> Output<'_> {
         match item {
             Item::Datagram(how, range) => Output::Datagram(*how, &self.arena[range.clone()]),
-            Item::Frame(link, range) => Output::Frame(*link, &self.arena[range.clone()]),
+            Item::Frame(link, offload, range) => Output::Frame(*link, *offload, &self.arena[range.clone()]),
             Item::Connect(conn, path) => Output::Connect(*conn, *path),
             Item::Write(conn, tag, range) => Output::Write(*conn, *tag, &self.arena[range.clone()]),
             Item::Finish(conn) => Output::Finish(*conn),
@@ -187,6 +189,7 @@ impl Transmit {
             path,
             tos: None,
             tag: None,
+            offload: Offload::default(),
         }
     }
 
@@ -226,7 +229,7 @@ mod tests {
                 Output::Datagram(Transmit::to(path()), b"one"),
                 Output::Connect(ConnId(4), path()),
                 Output::Write(ConnId(4), Some(TxTag(9)), b"two"),
-                Output::Frame(LinkId(2), b"three"),
+                Output::Frame(LinkId(2), Offload::default(), b"three"),
                 Output::Finish(ConnId(4)),
                 Output::Abort(ConnId(4)),
             ]

@@ -98,6 +98,26 @@ pub struct Heard {
     pub bits: u32,
     /// What the responder told, where it can tell.
     pub reflection: Option<Reflection>,
+    /// The IP options that the answer came with, where the prober sees them.
+    pub options: Option<IpOptions>,
+    /// The answer is a refusal: somebody received the request and says no. It is answered, and it is no success.
+    pub refusal: Option<Refusal>,
+}
+
+/// IPv4 options as they came: at most 40 octets (RFC 791 section 3.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct IpOptions {
+    octets: [u8; 40],
+    len: u8,
+}
+
+/// An answer that says no, such as an NDN Nack or a SIP 4xx, in the protocol's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The protocol's number for it.
+    pub code: u32,
+    /// The protocol's name for it, such as `NoRoute`.
+    pub name: &'static str,
 }
 
 /// What a reflector tells in its answer, beyond having answered.
@@ -148,6 +168,8 @@ impl Heard {
             low_bits,
             bits,
             reflection: None,
+            options: None,
+            refusal: None,
         }
     }
 
@@ -162,6 +184,27 @@ impl Heard {
                 newest.0.checked_sub(back).map(ProbeId)
             }
         }
+    }
+}
+
+impl IpOptions {
+    /// The options that these octets hold; `None` if there are none, or more than fit a header.
+    pub fn new(octets: &[u8]) -> Option<IpOptions> {
+        let mut kept = [0; 40];
+        kept.get_mut(..octets.len())?.copy_from_slice(octets);
+        let len = u8::try_from(octets.len()).ok().filter(|&len| len > 0)?;
+        Some(IpOptions { octets: kept, len })
+    }
+
+    /// The octets as they came.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for IpOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IpOptions({:02x?})", self.octets())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a responder or prober needs around it: a clock, a sender, a key.
 
-use halloo_base::{Clock, Datagram, Env, LinkId, Marks, Mono, Path, Rng, Stamp, StampSource, Wall};
+use halloo_base::{Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Rng, Stamp, StampSource, Wall};
 use halloo_protocols::echo::Key;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -57,6 +57,7 @@ pub(crate) fn datagram(sender: u8, at: Mono, payload: &[u8]) -> Datagram<'_> {
             ttl: Some(sender).filter(|&ttl| ttl > 1),
         },
         payload,
+        offload: Offload::default(),
     }
 }
 

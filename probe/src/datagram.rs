@@ -103,9 +103,9 @@ impl DatagramSession {
             let tag = self.options.departure_stamps.then_some(TxTag(id.0));
             cx.out.commit(
                 Transmit {
-                    path,
                     tos: self.options.tos,
                     tag,
+                    ..Transmit::to(path)
                 },
                 len,
             );

@@ -2,9 +2,9 @@
 
 use crate::{DatagramSession, Event, Exchange, SessionOptions, Sink, StreamSession, Summary};
 use halloo_base::{
-    Clock, ConnId, Cx, Datagram, Deadline, Env, Heard, Input, LinkId, Machine, Marks, Mono, Nanos, Outbox,
-    Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp, StampSource, StreamInput,
-    StreamProber, TxTag, Wall,
+    Clock, ConnId, Cx, Datagram, Deadline, Env, Heard, Input, LinkId, Machine, Marks, Mono, Nanos, Offload,
+    Outbox, Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp, StampSource,
+    StreamInput, StreamProber, TxTag, Wall,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -242,6 +242,8 @@ impl<M: Machine> Bench<M> {
             Ok(Heard {
                 low_bits: seq,
                 bits: 64,
+                options: None,
+                refusal: None,
                 reflection,
             }),
             way_back(),
@@ -264,6 +266,7 @@ impl<M: Machine> Bench<M> {
             at,
             marks,
             payload: &[0; 64],
+            offload: Offload::default(),
         }));
     }
 

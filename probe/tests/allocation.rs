@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
 use halloo_base::{
-    Clock, Cx, Datagram, Env, FollowUp, Heard, Input, Machine, Marks, Mono, Nanos, Outbox, Path, ProbeId,
-    Prober, Reason, Reflection, Rng, Stamp, StampSource, TxTag, Wall,
+    Clock, Cx, Datagram, Env, FollowUp, Heard, Input, Machine, Marks, Mono, Nanos, Offload, Outbox, Path,
+    ProbeId, Prober, Reason, Reflection, Rng, Stamp, StampSource, TxTag, Wall,
 };
 use halloo_probe::{DatagramSession, Event, SessionOptions, Sink};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -89,6 +89,8 @@ impl Prober for Codec {
         Ok(Heard {
             low_bits: seq & 0xffff_ffff,
             bits: 32,
+            options: None,
+            refusal: None,
             reflection: Some(reflection),
         })
     }
@@ -153,6 +155,7 @@ fn run(options: SessionOptions, rounds: u64, outstanding: u64) -> u64 {
                     at: now.kernel(2_000),
                     marks,
                     payload: &payload,
+                    offload: Offload::default(),
                 }),
             );
         }

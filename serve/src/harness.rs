@@ -2,8 +2,8 @@
 
 use crate::Secret;
 use halloo_base::{
-    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Outbox, Output, Path,
-    Rng, Stamp, StampSource, StreamInput, Wall,
+    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Offload, Outbox, Output,
+    Path, Rng, Stamp, StampSource, StreamInput, Wall,
 };
 use std::net::SocketAddr;
 
@@ -59,6 +59,7 @@ pub(crate) fn datagram(path: Path, payload: &[u8]) -> Datagram<'_> {
         at: stamp(Mono(0)),
         marks: Marks::default(),
         payload,
+        offload: Offload::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
 use halloo_base::{
-    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Next, Outbox, Path,
-    Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
+    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Next, Offload, Outbox,
+    Path, Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
 };
 use halloo_serve::{Limits, Rate, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -117,6 +117,7 @@ impl Driver {
             at,
             marks: Marks::default(),
             payload,
+            offload: Offload::default(),
         };
         self.tell(machine, Input::Datagram(rx));
     }

@@ -10,7 +10,7 @@ use crate::time::nanos;
 use crate::trace::{Fate, Kind};
 use crate::world::{Node, World};
 use halloo_base::{
-    Cx, Datagram, Deadline, Env, Frame, Input, LinkId, Mono, Output, Path, StampSource, StreamInput,
+    Cx, Datagram, Deadline, Env, Frame, Input, LinkId, Mono, Offload, Output, Path, StampSource, StreamInput,
     Transmit, TxTag, Unreachable, UnreachableError,
 };
 use std::cell::Cell;
@@ -262,11 +262,13 @@ impl World {
                 at: *at,
                 marks: *marks,
                 payload,
+                offload: Offload::default(),
             }),
             Pending::Frame { link, at, bytes } => Input::Frame(Frame {
                 link: *link,
                 at: *at,
                 bytes,
+                offload: Offload::default(),
             }),
             Pending::Opened { conn, side } => {
                 let state = &self.conns[*conn].sides[*side];
@@ -295,7 +297,7 @@ impl World {
     fn perform(&mut self, machine: usize, at: u64, output: &Output<'_>) {
         match *output {
             Output::Datagram(how, bytes) => self.send_datagram(machine, at, how, bytes),
-            Output::Frame(link, bytes) => self.send_frame(machine, at, link, bytes),
+            Output::Frame(link, _, bytes) => self.send_frame(machine, at, link, bytes),
             Output::Connect(id, path) => self.connect(machine, at, id, path),
             Output::Write(id, tag, bytes) => self.write(machine, at, id, tag, bytes),
             Output::Finish(id) => self.finish(machine, at, id),

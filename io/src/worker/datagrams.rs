@@ -6,7 +6,7 @@ use crate::sys::{
 };
 use crate::udp::UdpSocket;
 use halloo_base::{
-    Datagram, Input, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
+    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
     UnreachableError,
 };
 use nix::net::if_::if_nametoindex;
@@ -541,6 +541,7 @@ impl Machines {
                 at,
                 marks,
                 payload: arrival.payload,
+                offload: Offload::default(),
             };
             return self.handle(owner, now, Input::Datagram(datagram));
         }
@@ -553,6 +554,7 @@ impl Machines {
                     at,
                     marks,
                     payload,
+                    offload: Offload::default(),
                 }),
             );
         }

@@ -177,6 +177,8 @@ fn reflected(reply: &Probe) -> Heard {
     Heard {
         low_bits: u64::from(reply.seq),
         bits: 32,
+        options: None,
+        refusal: None,
         reflection: Some(Reflection {
             received_at: reply.t2,
             residence: reply.residence.map(|ns| Nanos(i64::from(ns))),

@@ -11,8 +11,8 @@ mod wire;
 use super::wire::Probe;
 use super::{Key, UdpEcho, UdpEchoOptions};
 use halloo_base::{
-    Clock, Datagram, Env, LinkId, Marks, Mono, Path, Responder, Rng, Stamp, StampSource, Trust, TxTag,
-    Verdict, Wall,
+    Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Responder, Rng, Stamp, StampSource, Trust,
+    TxTag, Verdict, Wall,
 };
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -84,6 +84,7 @@ pub(super) fn datagram<'a>(remote: &str, mono: u64, payload: &'a [u8]) -> Datagr
             ttl: Some(63),
         },
         payload,
+        offload: Offload::default(),
     }
 }
 

@@ -108,6 +108,8 @@ fn a_full_answer_says_all_that_the_responder_knows() {
         Ok(Heard {
             low_bits: 9,
             bits: 32,
+            options: None,
+            refusal: None,
             reflection: Some(reflection)
         })
     );
