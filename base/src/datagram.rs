@@ -82,15 +82,27 @@ pub struct Offload {
 
 impl Offload {
     /// How many packets this one stands for, when it is `len` bytes long: at least one.
+    ///
+    /// The length of the headers is a hint only, and some kernels put the whole packet there. Where the hint cannot be
+    /// right, the shortest transport header (UDP's) is taken, which counts at most one too many.
     pub fn packets(&self, len: usize) -> usize {
+        let transport = usize::from(self.checksum_start);
+        let hint = usize::from(self.header_len);
+        let headers = if transport > 0 && hint > transport + Offload::LONGEST_TRANSPORT {
+            transport + Offload::SHORTEST_TRANSPORT
+        } else {
+            hint
+        };
         match (self.segmentation, usize::from(self.segment_size)) {
             (0, _) | (_, 0) => 1,
-            (_, size) => len
-                .saturating_sub(usize::from(self.header_len))
-                .div_ceil(size)
-                .max(1),
+            (_, size) => len.saturating_sub(headers).div_ceil(size).max(1),
         }
     }
+
+    /// A UDP header.
+    const SHORTEST_TRANSPORT: usize = 8;
+    /// A TCP header full of options.
+    const LONGEST_TRANSPORT: usize = 60;
 }
 
 impl fmt::Display for LinkId {
@@ -126,5 +138,12 @@ mod tests {
         assert_eq!(cut.packets(40 + 3 * 1460), 3);
         assert_eq!(cut.packets(40 + 3 * 1460 + 1), 4);
         assert_eq!(cut.packets(12), 1);
+        let whole_packet_as_header = Offload {
+            header_len: 4_408,
+            checksum_start: 20,
+            segment_size: 1_460,
+            ..cut
+        };
+        assert_eq!(whole_packet_as_header.packets(28 + 3 * 1460), 3);
     }
 }

@@ -12,6 +12,7 @@
 
 mod count;
 mod datagram;
+mod ip;
 mod machine;
 mod outbox;
 mod protocol;
@@ -21,6 +22,7 @@ mod time;
 
 pub use count::{Counters, Reason, Snapshot};
 pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path};
+pub use ip::IpHeader;
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
 pub use outbox::{Outbox, Output, Transmit, TxTag};
 pub use protocol::{
