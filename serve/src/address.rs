@@ -18,6 +18,13 @@ impl Source {
             IpAddr::V6(ip) => Source::V6((ip.to_bits() >> 64) as u64),
         }
     }
+
+    /// The source that is a station on a segment, by its MAC address. Only for a table of stations: it could be taken
+    /// for an IPv6 source.
+    pub(crate) fn station(mac: [u8; 6]) -> Source {
+        let [a, b, c, d, e, f] = mac;
+        Source::V6(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
 }
 
 /// Whether a canonical address names one host, as far as the address alone can tell.

@@ -12,6 +12,8 @@ pub(crate) const SECRET: Secret = Secret::new([0x5a; 16]);
 /// The surroundings of a machine, whose time the test sets.
 pub(crate) struct World {
     pub(crate) now: Mono,
+    /// What was left to do to each packet of the last answer.
+    pub(crate) offloads: Vec<Offload>,
     rng: Rng,
     out: Outbox,
 }
@@ -20,6 +22,7 @@ pub(crate) struct World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Datagram(Path, Option<u64>, Vec<u8>),
+    Frame(LinkId, Vec<u8>),
     Write(u64, Vec<u8>),
     Finish(u64),
     Abort(u64),
@@ -77,6 +80,7 @@ impl World {
     pub(crate) fn new() -> World {
         World {
             now: Mono(1_000_000_000),
+            offloads: vec![],
             rng: Rng::new(1),
             out: Outbox::new(),
         }
@@ -98,6 +102,12 @@ impl World {
             input,
         );
         let sent = self.out.iter().map(Sent::from).collect();
+        let offload = |output| match output {
+            Output::Datagram(how, _) => Some(how.offload),
+            Output::Frame(_, offload, _) => Some(offload),
+            _ => None,
+        };
+        self.offloads = self.out.iter().filter_map(offload).collect();
         self.out.clear();
         sent
     }
@@ -144,6 +154,7 @@ impl From<Output<'_>> for Sent {
             Output::Datagram(how, bytes) => {
                 Sent::Datagram(how.path, how.tag.map(|tag| tag.0), bytes.to_vec())
             }
+            Output::Frame(link, _, bytes) => Sent::Frame(link, bytes.to_vec()),
             Output::Write(id, None, bytes) => Sent::Write(number(id), bytes.to_vec()),
             Output::Finish(id) => Sent::Finish(number(id)),
             Output::Abort(id) => Sent::Abort(number(id)),

@@ -1,9 +1,9 @@
 //! Policy around a responder: who is answered, how often, and what is counted when nobody is.
 //!
 //! A protocol knows what an answer looks like; this crate decides whether there is one. [`Server`] stands
-//! around a [`Responder`](halloo_base::Responder) of datagrams, [`StreamServer`] around one
-//! [`StreamResponder`](halloo_base::StreamResponder) per accepted connection. Both are
-//! [`Machine`](halloo_base::Machine)s: they open no socket and read no clock.
+//! around a [`Responder`](halloo_base::Responder) of datagrams, [`FrameServer`] around one of IP datagrams that come in
+//! Ethernet frames, [`StreamServer`] around one [`StreamResponder`](halloo_base::StreamResponder) per accepted
+//! connection. All are [`Machine`](halloo_base::Machine)s: they open no socket and read no clock.
 //!
 //! What an open echo host can be abused for, and what stands against it here:
 //!
@@ -24,16 +24,19 @@ mod address;
 mod buffers;
 mod caps;
 mod connections;
+mod frames;
 mod guards;
 #[cfg(test)]
 mod harness;
 mod limiter;
 mod options;
+mod policy;
 mod ports;
 mod server;
 mod stream;
 
 pub use access::AccessList;
+pub use frames::{FrameServer, FrameServerOptions};
 pub use guards::{Broadcast, Guards};
 pub use limiter::{Limits, Rate};
 pub use options::{OptionsError, Secret};

@@ -24,7 +24,8 @@ const WAYS: usize = 4;
 pub struct Rate {
     /// Datagrams per second, 1 to 100,000,000.
     pub per_second: u32,
-    /// Datagrams at once after a silence, 1 or more.
+    /// Datagrams at once after a silence, 1 or more. A packet that stands for more (one that a device is to cut into
+    /// segments counts for each of them) never passes.
     pub burst: u32,
 }
 
@@ -136,36 +137,41 @@ impl Limiter {
         }
     }
 
-    /// Takes one datagram out of the buckets of its sender, a canonical address. Its `trust` is asked only
-    /// when a stranger would be refused, since a proof may cost something to check.
+    /// Takes a packet out of the buckets of its sender, a canonical address; it costs as much as the `packets` that
+    /// it stands for. Its `trust` is asked only when a stranger would be refused, since a proof may cost something to
+    /// check.
     pub(crate) fn admit(
         &mut self,
         now: Mono,
         remote: IpAddr,
+        packets: usize,
         trust: impl FnOnce() -> Trust,
     ) -> Result<(), Reason> {
         let source = Source::of(remote);
         if address::is_local(remote) {
-            return self.table.take(self.local, Class::Local, source, now.0);
+            let draw = Draw::new(Class::Local, packets, now);
+            return self.table.take(self.local, draw, source);
         }
-        match self.admit_stranger(now.0, source) {
+        match self.admit_stranger(now, source, packets) {
             Err(_) if trust() == Trust::Validated => {
-                self.table.take(self.validated, Class::Validated, source, now.0)
+                let draw = Draw::new(Class::Validated, packets, now);
+                self.table.take(self.validated, draw, source)
             }
             verdict => verdict,
         }
     }
 
-    /// Takes from the source's bucket and from that of all, or from neither.
-    fn admit_stranger(&mut self, now: u64, source: Source) -> Result<(), Reason> {
+    /// Takes `packets` from the source's bucket and from that of all, or from neither.
+    pub(crate) fn admit_stranger(&mut self, now: Mono, source: Source, packets: usize) -> Result<(), Reason> {
+        let draw = Draw::new(Class::Stranger, packets, now);
         let all_full_at = match self.all {
-            Some(pace) => pace.take(self.all_full_at, now),
+            Some(pace) => pace.take(self.all_full_at, draw),
             None => Some(0),
         };
         let Some(all_full_at) = all_full_at else {
             return Err(Reason::RateLimitedAll);
         };
-        self.table.take(self.stranger, Class::Stranger, source, now)?;
+        self.table.take(self.stranger, draw, source)?;
         self.all_full_at = all_full_at;
         Ok(())
     }
@@ -191,11 +197,30 @@ impl Pace {
         }
     }
 
-    /// When the bucket that would be full at `full_at` will be full after one datagram more; `None` if it
-    /// does not hold another one.
-    fn take(self, full_at: u64, now: u64) -> Option<u64> {
-        let full_at = full_at.max(now).checked_add(self.interval)?;
-        (full_at - now <= self.depth).then_some(full_at)
+    /// When the bucket that would be full at `full_at` will be full after this draw too; `None` if it does not
+    /// hold so much.
+    fn take(self, full_at: u64, draw: Draw) -> Option<u64> {
+        let cost = self.interval.checked_mul(draw.packets)?;
+        let full_at = full_at.max(draw.now).checked_add(cost)?;
+        (full_at - draw.now <= self.depth).then_some(full_at)
+    }
+}
+
+/// What is taken out of a bucket, and when.
+#[derive(Clone, Copy)]
+struct Draw {
+    class: Class,
+    packets: u64,
+    now: u64,
+}
+
+impl Draw {
+    fn new(class: Class, packets: usize, now: Mono) -> Draw {
+        Draw {
+            class,
+            packets: packets as u64,
+            now: now.0,
+        }
     }
 }
 
@@ -238,15 +263,15 @@ impl Table {
         }
     }
 
-    fn take(&mut self, pace: Option<Pace>, class: Class, source: Source, now: u64) -> Result<(), Reason> {
+    fn take(&mut self, pace: Option<Pace>, draw: Draw, source: Source) -> Result<(), Reason> {
         let Some(pace) = pace else { return Ok(()) };
-        let tag = self.tag(class, source);
+        let tag = self.tag(draw.class, source);
         // The number of sets is a power of two.
         let place = tag as usize & (self.sets.len() - 1);
         let set = &mut self.sets[place].0;
         let own = set.iter().position(|bucket| bucket.tag == tag);
         let full_at = own.map_or(0, |way| set[way].full_at);
-        let full_at = pace.take(full_at, now).ok_or(Reason::RateLimited)?;
+        let full_at = pace.take(full_at, draw).ok_or(Reason::RateLimited)?;
         set[own.unwrap_or_else(|| nearest_to_full(set))] = Bucket { tag, full_at };
         Ok(())
     }

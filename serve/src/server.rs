@@ -1,11 +1,9 @@
 //! A datagram responder and what protects it, and others from it.
 
-use crate::guards::{AddressGuard, PortGuard};
-use crate::limiter::Limiter;
+use crate::policy::Policy;
 use crate::{Guards, OptionsError, Secret};
 use halloo_base::{
     Counters, Cx, Datagram, Deadline, Input, Machine, Reason, ReplyLimit, Responder, Transmit, Transport,
-    Verdict,
 };
 use std::sync::Arc;
 
@@ -36,14 +34,10 @@ impl ServerOptions {
 
 /// Answers datagrams: each ends in one answer on the path that it came by, or in one counted silence.
 ///
-/// It has no deadline and is finished when it was told to stop.
+/// What was left to the device of a request (a checksum, segmentation) is left to the device of its answer too, where
+/// both are of one length. It has no deadline and is finished when it was told to stop.
 pub struct Server {
-    addresses: AddressGuard,
-    ports: Option<PortGuard>,
-    limiter: Limiter,
-    reply_limit: ReplyLimit,
-    responder: Box<dyn Responder>,
-    counters: Arc<Counters>,
+    policy: Policy,
     stopped: bool,
 }
 
@@ -57,63 +51,23 @@ impl Server {
         responder: Box<dyn Responder>,
         counters: Arc<Counters>,
     ) -> Result<Server, OptionsError> {
-        let ServerOptions {
-            guards,
-            reply_limit,
-            transport,
-            secret,
-        } = options;
-        guards.check()?;
         Ok(Server {
-            addresses: AddressGuard::new(&guards.access, &guards.broadcasts)?,
-            ports: (transport == Transport::Udp).then(|| PortGuard::new(&guards)),
-            limiter: Limiter::new(&guards.limits, reply_limit, secret),
-            reply_limit,
-            responder,
-            counters,
+            policy: Policy::new(options, responder, counters)?,
             stopped: false,
         })
     }
 
-    fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
-        self.counters.receive(rx.payload.len());
-        match self.answer(cx, rx) {
-            Ok(len) => self.counters.reply(len),
-            Err(why) => self.counters.silent(why),
-        }
-    }
-
     fn answer(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) -> Result<usize, Reason> {
-        self.admit(cx, rx)?;
-        let limit = self.reply_limit.longest(rx.payload.len());
-        let reply = cx.out.reserve(limit, rx.payload);
-        let (len, tag) = match self.responder.respond(&mut cx.env, rx, reply) {
-            Verdict::Reply(len) => (len, None),
-            Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
-            Verdict::Silent(why) => return Err(why),
+        self.policy.admit(&cx.env, rx)?;
+        let room = cx.out.reserve(self.policy.room(rx), rx.payload);
+        let reply = self.policy.respond(&mut cx.env, rx, room)?;
+        let how = Transmit {
+            tag: reply.tag,
+            offload: reply.offload,
+            ..Transmit::to(rx.path)
         };
-        if len > limit {
-            return Err(Reason::ReplyTooLong);
-        }
-        cx.out.commit(
-            Transmit {
-                tag,
-                ..Transmit::to(rx.path)
-            },
-            len,
-        );
-        Ok(len)
-    }
-
-    /// The guards, the cheapest first.
-    fn admit(&mut self, cx: &Cx<'_>, rx: &Datagram<'_>) -> Result<(), Reason> {
-        let remote = self.addresses.admit(&rx.path)?;
-        if let Some(ports) = &self.ports {
-            ports.admit(&rx.path)?;
-        }
-        let responder = &self.responder;
-        self.limiter
-            .admit(cx.now(), remote, || responder.trust(&cx.env, rx))
+        cx.out.commit(how, reply.len);
+        Ok(reply.len)
     }
 }
 
@@ -123,12 +77,13 @@ impl Machine for Server {
             return;
         }
         match input {
-            Input::Datagram(rx) => self.datagram(cx, &rx),
-            Input::Departed(tag, at) => self.responder.departed(tag, at),
-            // It was counted as answered when it was written; nobody but the host says that it did not leave.
-            Input::Unreachable(report, _) if report.reporter.is_none() => {
-                self.counters.silent(Reason::SendFailed);
+            Input::Datagram(rx) => {
+                let outcome = self.answer(cx, &rx);
+                self.policy.count(rx.payload.len(), outcome);
             }
+            Input::Departed(tag, at) => self.policy.departed(tag, at),
+            // Nobody but the host says that an answer did not leave; others say that it did not arrive.
+            Input::Unreachable(report, _) if report.reporter.is_none() => self.policy.send_failed(),
             Input::Stop => self.stopped = true,
             _ => {}
         }

@@ -33,11 +33,11 @@ fn only_per_source(per_second: u32, burst: u32) -> Limits {
 }
 
 fn ask(limiter: &mut Limiter, now: u64, from: IpAddr) -> Result<(), Reason> {
-    limiter.admit(Mono(now), from, || Trust::Stranger)
+    limiter.admit(Mono(now), from, 1, || Trust::Stranger)
 }
 
 fn ask_validated(limiter: &mut Limiter, now: u64, from: IpAddr) -> Result<(), Reason> {
-    limiter.admit(Mono(now), from, || Trust::Validated)
+    limiter.admit(Mono(now), from, 1, || Trust::Validated)
 }
 
 /// How many of `tries` datagrams at one instant pass.
@@ -181,12 +181,12 @@ fn proof_is_asked_for_only_where_a_stranger_is_refused() {
         asked.set(asked.get() + 1);
         Trust::Stranger
     };
-    assert_eq!(limiter.admit(Mono(START), stranger(1), trust), Ok(()));
-    assert_eq!(limiter.admit(Mono(START), ip("10.0.0.1"), trust), Ok(()));
-    assert_eq!(limiter.admit(Mono(START), stranger(1), trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), ip("10.0.0.1"), 1, trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, trust), Ok(()));
     assert_eq!(asked.get(), 0);
     assert_eq!(
-        limiter.admit(Mono(START), stranger(1), trust),
+        limiter.admit(Mono(START), stranger(1), 1, trust),
         Err(Reason::RateLimited)
     );
     assert_eq!(asked.get(), 1);

@@ -1,7 +1,7 @@
 use super::*;
-use crate::harness::{SECRET, Sent, World, path, stamp, tally};
+use crate::harness::{SECRET, Sent, World, datagram, path, stamp, tally};
 use crate::{AccessList, Limits, Rate};
-use halloo_base::{Env, LinkId, Mono, Path, Stamp, Trust, TxTag};
+use halloo_base::{Env, LinkId, Mono, Offload, Path, Stamp, Trust, TxTag, Verdict};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -219,6 +219,53 @@ fn a_protocol_without_ports_is_not_asked_for_any() {
             "{transport:?}"
         );
     }
+}
+
+#[test]
+fn what_was_left_to_the_device_is_left_to_it_again_unless_the_length_changed() {
+    let left = Offload {
+        flags: 1,
+        checksum_start: 20,
+        checksum_offset: 6,
+        ..Offload::default()
+    };
+    for (answer, expected) in [(4, left), (3, Offload::default())] {
+        let (mut server, _) = server(options(), Puppet::saying(move |_| Verdict::Reply(answer)));
+        let mut world = World::new();
+        let rx = Datagram {
+            offload: left,
+            ..datagram(path(LOCAL, PEER), b"ping")
+        };
+        world.tell(&mut server, Input::Datagram(rx));
+        assert_eq!(world.offloads, [expected], "{answer}");
+    }
+}
+
+#[test]
+fn a_packet_to_be_cut_costs_what_its_segments_cost() {
+    let mut options = options();
+    options.guards.limits.per_source = Some(Rate {
+        per_second: 1,
+        burst: 10,
+    });
+    let (mut server, counters) = server(options, Puppet::echo());
+    let mut world = World::new();
+    let bytes = [0; 28 + 4 * 100];
+    let rx = Datagram {
+        offload: Offload {
+            segmentation: 5,
+            header_len: 28,
+            segment_size: 100,
+            ..Offload::default()
+        },
+        ..datagram(path(LOCAL, PEER), &bytes)
+    };
+    let answered: Vec<_> = (0..3)
+        .map(|_| world.tell(&mut server, Input::Datagram(rx)).len())
+        .collect();
+    assert_eq!(answered, [1, 1, 0]);
+    assert_eq!(world.datagram(&mut server, path(LOCAL, PEER), b"x").len(), 1);
+    assert_eq!(tally(&counters), "4 in, 3 out, 1 rate_limited");
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! What every datagram goes through, whether it came alone or in a frame: guards, limiter, responder, counters.
+
+use crate::guards::{AddressGuard, PortGuard};
+use crate::limiter::Limiter;
+use crate::{OptionsError, ServerOptions};
+use halloo_base::{
+    Counters, Datagram, Env, Offload, Reason, ReplyLimit, Responder, Stamp, Transport, TxTag, Verdict,
+};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Decides which datagrams are answered, has them answered, and counts how each of them ended.
+pub(crate) struct Policy {
+    addresses: AddressGuard,
+    ports: Option<PortGuard>,
+    limiter: Limiter,
+    reply_limit: ReplyLimit,
+    responder: Box<dyn Responder>,
+    counters: Arc<Counters>,
+}
+
+/// An answer that the responder has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) len: usize,
+    pub(crate) tag: Option<TxTag>,
+    /// What is left to do to it, as it was to its request.
+    pub(crate) offload: Offload,
+}
+
+impl Policy {
+    pub(crate) fn new(
+        options: ServerOptions,
+        responder: Box<dyn Responder>,
+        counters: Arc<Counters>,
+    ) -> Result<Policy, OptionsError> {
+        let ServerOptions {
+            guards,
+            reply_limit,
+            transport,
+            secret,
+        } = options;
+        guards.check()?;
+        Ok(Policy {
+            addresses: AddressGuard::new(&guards.access, &guards.broadcasts)?,
+            ports: (transport == Transport::Udp).then(|| PortGuard::new(&guards)),
+            limiter: Limiter::new(&guards.limits, reply_limit, secret),
+            reply_limit,
+            responder,
+            counters,
+        })
+    }
+
+    /// Applies the guards, the cheapest first.
+    pub(crate) fn admit(&mut self, env: &Env<'_>, rx: &Datagram<'_>) -> Result<(), Reason> {
+        let remote = self.admit_path(rx)?;
+        let responder = &self.responder;
+        let packets = rx.offload.packets(rx.payload.len());
+        self.limiter
+            .admit(env.now, remote, packets, || responder.trust(env, rx))
+    }
+
+    /// How much room the answer to an admitted datagram needs, at most.
+    pub(crate) fn room(&self, rx: &Datagram<'_>) -> usize {
+        self.reply_limit.longest(rx.payload.len())
+    }
+
+    /// Has an admitted datagram answered in `room`, which starts as a copy of it.
+    pub(crate) fn respond(
+        &mut self,
+        env: &mut Env<'_>,
+        rx: &Datagram<'_>,
+        room: &mut [u8],
+    ) -> Result<Reply, Reason> {
+        let limit = room.len();
+        let (len, tag) = match self.responder.respond(env, rx, room) {
+            Verdict::Reply(len) => (len, None),
+            Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+            Verdict::Silent(why) => return Err(why),
+        };
+        if len > limit {
+            return Err(Reason::ReplyTooLong);
+        }
+        // A packet of another length is another packet, which the request's offload says nothing about.
+        let offload = if len == rx.payload.len() {
+            rx.offload
+        } else {
+            Offload::default()
+        };
+        Ok(Reply { len, tag, offload })
+    }
+
+    /// Counts a packet of `received` bytes and how it ended: with so many bytes of answer, or in silence.
+    pub(crate) fn count(&self, received: usize, outcome: Result<usize, Reason>) {
+        self.counters.receive(received);
+        match outcome {
+            Ok(len) => self.counters.reply(len),
+            Err(why) => self.counters.silent(why),
+        }
+    }
+
+    /// Counts an answer that this host would not send. It was counted as answered when it was written.
+    pub(crate) fn send_failed(&self) {
+        self.counters.silent(Reason::SendFailed);
+    }
+
+    pub(crate) fn departed(&mut self, tag: TxTag, at: Stamp) {
+        self.responder.departed(tag, at);
+    }
+
+    fn admit_path(&self, rx: &Datagram<'_>) -> Result<IpAddr, Reason> {
+        let remote = self.addresses.admit(&rx.path)?;
+        if let Some(ports) = &self.ports {
+            ports.admit(&rx.path)?;
+        }
+        Ok(remote)
+    }
+}
