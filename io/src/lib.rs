@@ -6,6 +6,7 @@
 mod clock;
 mod links;
 mod privileges;
+pub mod route;
 mod sys;
 mod tcp;
 mod udp;
