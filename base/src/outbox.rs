@@ -142,7 +142,7 @@ impl Outbox {
     }
 
     /// What the machine wanted, oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> + Clone {
         self.items.iter().map(|item| self.output(item))
     }
 

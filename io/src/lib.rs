@@ -4,16 +4,24 @@
 //! This is the only crate with unsafe code, all of it in one module of system calls.
 
 mod clock;
+mod filter;
 mod links;
+mod offload;
+mod packet;
 mod privileges;
+mod raw;
 pub mod route;
 mod sys;
 mod tcp;
+mod tun;
 mod udp;
 mod worker;
 
 pub use clock::SystemClock;
+pub use packet::{PacketOptions, PacketSocket};
 pub use privileges::drop_privileges;
+pub use raw::{RawOptions, RawSocket};
 pub use tcp::{ListenOptions, StreamOptions, TcpListener};
+pub use tun::{TunDevice, TunOptions};
 pub use udp::{UdpOptions, UdpSocket};
 pub use worker::{MachineId, Remote, Worker, WorkerOptions};

@@ -135,7 +135,7 @@ impl AsFd for TcpListener {
     }
 }
 
-/// Begins to connect. The result comes when the socket gets writable.
+/// Begins to connect, from `path.local.port()` unless that is 0. The result comes when the socket gets writable.
 pub(crate) fn connect(options: &StreamOptions, path: Path) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(path.remote),
@@ -148,6 +148,10 @@ pub(crate) fn connect(options: &StreamOptions, path: Path) -> io::Result<Socket>
     set_header_fields(&socket, options, path.remote.is_ipv4())?;
     let source = options.source.unwrap_or(path.local.ip());
     if !source.is_unspecified() || path.local.port() != 0 {
+        if path.local.port() != 0 {
+            // The port was chosen: an earlier connection's TIME_WAIT must not keep it.
+            socket.set_reuse_address(true)?;
+        }
         // Without this a port would be taken at bind, for all destinations alike.
         let _ = set_int(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
         socket.bind(&SocketAddr::new(source, path.local.port()).into())?;

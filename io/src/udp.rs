@@ -149,11 +149,16 @@ impl UdpSocket {
         self.socket.take_error().unwrap_or_else(Some)
     }
 
-    fn prepare(socket: Socket, options: &UdpOptions) -> io::Result<UdpSocket> {
-        let local = socket
+    /// Switches everything on. A raw socket is prepared in the same way.
+    pub(crate) fn prepare(socket: Socket, options: &UdpOptions) -> io::Result<UdpSocket> {
+        let mut local = socket
             .local_addr()?
             .as_socket()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))?;
+        if socket.r#type()? == Type::RAW {
+            // The kernel keeps the protocol's number in the place of the port.
+            local.set_port(0);
+        }
         socket.set_nonblocking(true)?;
         if let Some(bytes) = options.receive_buffer {
             ask_for_buffer(&socket, bytes);
@@ -258,7 +263,7 @@ pub(crate) fn bind_device(socket: &Socket, device: Option<&str>) -> io::Result<(
 }
 
 /// Asks for a buffer beyond net.core.rmem_max where this process may, and for as much as it may else.
-fn ask_for_buffer(socket: &Socket, bytes: usize) {
+pub(crate) fn ask_for_buffer(socket: &Socket, bytes: usize) {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
         let _ = set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes);

@@ -9,10 +9,16 @@
 mod address;
 mod batch;
 mod control;
+mod frames;
 mod options;
+mod tun;
 
 pub(crate) use batch::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
 };
 pub(crate) use batch::{receive_stamped, send_stamped};
-pub(crate) use options::{set_int, set_timestamping, timestamping};
+pub(crate) use frames::{
+    FrameReceiveBatch, FrameSendBatch, Instruction, attach_filter, bind_packet, join_group,
+};
+pub(crate) use options::{set_int, set_ip_options, set_timestamping, timestamping};
+pub(crate) use tun::{accept_offloads, open_tun};

@@ -1,7 +1,6 @@
 //! Socket options without a safe wrapper elsewhere.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Flags of SO_TIMESTAMPING (Documentation/networking/timestamping.rst of the kernel).
@@ -14,14 +13,23 @@ pub(crate) mod timestamping {
 
 /// Sets an option whose value is an `int`.
 pub(crate) fn set_int(fd: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set_bytes(fd, level, name, &value.to_ne_bytes())
+}
+
+/// Sends these IPv4 options with every datagram (ip(7) IP_OPTIONS).
+pub(crate) fn set_ip_options(fd: impl AsFd, octets: &[u8]) -> io::Result<()> {
+    set_bytes(fd, libc::IPPROTO_IP, libc::IP_OPTIONS, octets)
+}
+
+fn set_bytes(fd: impl AsFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     // SAFETY: the pointer and length describe `value`, which outlives the call; the kernel only reads it.
     let result = unsafe {
         libc::setsockopt(
             fd.as_fd().as_raw_fd(),
             level,
             name,
-            (&raw const value).cast(),
-            mem::size_of::<i32>() as libc::socklen_t,
+            value.as_ptr().cast(),
+            value.len() as libc::socklen_t,
         )
     };
     if result == 0 {

@@ -1,5 +1,6 @@
 //! UDP in the driver: batches in, batches out, departure stamps and errors from the error queue.
 
+use super::devices::Devices;
 use super::{MachineId, Machines, Worker};
 use crate::sys::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
@@ -203,9 +204,16 @@ impl Courier {
         }
     }
 
-    /// Sends all datagrams of an outbox by the machine's ports. Failures are kept for `report_failures`.
-    pub(super) fn send(&mut self, outbox: &Outbox, machine: MachineId, ports: &mut [UdpPort]) {
-        self.sort(outbox, machine, ports);
+    /// Sends the datagrams of an outbox by the machine's ports, but for those that its devices carry. Failures are kept
+    /// for `report_failures`.
+    pub(super) fn send(
+        &mut self,
+        outbox: &Outbox,
+        machine: MachineId,
+        ports: &mut [UdpPort],
+        devices: &Devices,
+    ) {
+        self.sort(outbox, machine, ports, devices);
         let mut first = 0;
         while first < self.order.len() {
             let port = self.order[first].port;
@@ -222,12 +230,15 @@ impl Courier {
 
     /// Finds each datagram's port, and brings those together that can leave in one send. Datagrams of one
     /// path stay in order; different paths never had one.
-    fn sort(&mut self, outbox: &Outbox, machine: MachineId, ports: &[UdpPort]) {
+    fn sort(&mut self, outbox: &Outbox, machine: MachineId, ports: &[UdpPort], devices: &Devices) {
         let mut last = ports.iter().position(|port| port.owner == machine).unwrap_or(0);
         for (place, output) in outbox.iter().enumerate() {
             let Output::Datagram(how, _) = output else {
                 continue;
             };
+            if devices.carry(machine, &how) {
+                continue;
+            }
             if !ports.get(last).is_some_and(|port| port.may_send(machine, &how)) {
                 match ports.iter().position(|port| port.may_send(machine, &how)) {
                     Some(port) => last = port,

@@ -1,14 +1,19 @@
 //! The driver: one thread, its sockets, and the machines that they belong to.
 
 mod datagrams;
+mod devices;
 mod streams;
 
 use crate::SystemClock;
 use crate::clock::StampReader;
 use crate::links::LinkMonitor;
+use crate::packet::PacketSocket;
+use crate::raw::RawSocket;
 use crate::tcp::{StreamOptions, TcpListener};
+use crate::tun::TunDevice;
 use crate::udp::UdpSocket;
 use datagrams::{Courier, UdpPort};
+use devices::Devices;
 use halloo_base::{Clock, Cx, Deadline, Env, Input, Machine, Outbox, Output, Rng, Stamp};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
@@ -55,6 +60,7 @@ pub struct Worker {
     machines: Machines,
     ports: Vec<UdpPort>,
     courier: Courier,
+    devices: Devices,
     streams: Streams,
     links: Option<LinkMonitor>,
 }
@@ -96,6 +102,8 @@ enum Source {
     Port(u32),
     Listener(u32),
     Conn { slot: u32, generation: u32 },
+    Tun(u32),
+    Packets(u32),
 }
 
 impl Worker {
@@ -126,6 +134,7 @@ impl Worker {
             },
             ports: vec![],
             courier: Courier::new(),
+            devices: Devices::new(),
             streams: Streams::new(),
             links: None,
         })
@@ -149,6 +158,39 @@ impl Worker {
         let source = Source::Port(self.ports.len() as u32);
         epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
         self.ports.push(UdpPort::new(socket, owner));
+        Ok(())
+    }
+
+    /// Gives a machine a raw socket. What the machine sends with port 0 at both ends leaves by that of its sockets that
+    /// covers the path's local address.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the socket.
+    pub fn raw(&mut self, socket: RawSocket, owner: MachineId) -> io::Result<()> {
+        self.udp(socket.into_udp(), owner)
+    }
+
+    /// Gives a machine a TUN device: its datagrams are [`Input::Datagram`]s on the device's link, and what the machine
+    /// sends on that link, with port 0 at the far end, is written to it.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the device.
+    pub fn tun(&mut self, device: TunDevice, owner: MachineId) -> io::Result<()> {
+        let source = Source::Tun(self.devices.tuns() as u32);
+        epoll::add(&self.epoll, &device, source.pack(), EventFlags::IN)?;
+        self.devices.add_tun(device, owner);
+        Ok(())
+    }
+
+    /// Gives a machine a packet socket: its frames are [`Input::Frame`]s, and the machine's frames on that link are sent
+    /// by it.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the socket.
+    pub fn packet(&mut self, socket: PacketSocket, owner: MachineId) -> io::Result<()> {
+        let source = Source::Packets(self.devices.packets() as u32);
+        epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
+        self.devices.add_packets(socket, owner);
         Ok(())
     }
 
@@ -189,7 +231,8 @@ impl Worker {
     /// Runs until every machine has finished or [`Remote::stop`] is called.
     ///
     /// # Errors
-    /// Only if the kernel fails at waiting itself; what fails on a socket goes to its machine.
+    /// Only if the kernel fails at waiting itself, or somebody removed a TUN device; what fails on a socket goes to its
+    /// machine.
     pub fn run(&mut self) -> io::Result<()> {
         // Timers are otherwise rounded up by 50 us.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
@@ -197,6 +240,7 @@ impl Worker {
         if self.options.answers_only
             && self.ports.len() == 1
             && self.streams.are_none()
+            && self.devices.are_none()
             && self.links.is_none()
         {
             let copy = self.ports[0].copy_of_socket()?;
@@ -231,7 +275,7 @@ impl Worker {
                 )));
             }
             for event in events.drain(..) {
-                self.handle_event(Source::unpack(event.data), event.flags);
+                self.handle_event(Source::unpack(event.data), event.flags)?;
             }
         }
     }
@@ -260,7 +304,7 @@ impl Worker {
         events.clear();
         if self.options.busy_poll {
             for _ in 0..BUSY_ROUNDS {
-                self.receive_all();
+                self.receive_all()?;
                 if deadline.is_some_and(|deadline| deadline.at <= SystemClock::mono()) {
                     break;
                 }
@@ -317,7 +361,7 @@ impl Worker {
         }
     }
 
-    fn handle_event(&mut self, source: Source, flags: EventFlags) {
+    fn handle_event(&mut self, source: Source, flags: EventFlags) -> io::Result<()> {
         match source {
             Source::Bell => {
                 let mut count = [0u8; 8];
@@ -327,7 +371,10 @@ impl Worker {
             Source::Port(port) => self.receive(port as usize, flags.contains(EventFlags::ERR)),
             Source::Listener(listener) => self.accept(listener as usize),
             Source::Conn { slot, generation } => self.stream_event(slot, generation, flags),
+            Source::Tun(place) => return self.receive_tun(place as usize),
+            Source::Packets(place) => self.receive_frames(place as usize),
         }
+        Ok(())
     }
 
     fn read_links(&mut self) {
@@ -338,10 +385,11 @@ impl Worker {
         self.links = Some(monitor);
     }
 
-    fn receive_all(&mut self) {
+    fn receive_all(&mut self) -> io::Result<()> {
         for port in 0..self.ports.len() {
             self.receive(port, false);
         }
+        self.receive_from_devices()
     }
 
     fn tell(&mut self, machine: MachineId, input: Input<'_>) {
@@ -365,10 +413,12 @@ impl Worker {
             }
             let spare = std::mem::take(&mut self.machines.spare);
             let mut outbox = std::mem::replace(&mut self.machines.outbox, spare);
-            self.courier.send(&outbox, machine, &mut self.ports);
+            self.courier
+                .send(&outbox, machine, &mut self.ports, &self.devices);
+            self.devices.send(&outbox, machine);
             for output in outbox.iter() {
                 match output {
-                    // The courier has taken them; frames come with the devices that carry them.
+                    // The courier and the devices have taken them.
                     Output::Datagram(..) | Output::Frame(..) => {}
                     Output::Connect(conn, path) => self.connect(machine, conn, path),
                     Output::Write(conn, tag, bytes) => self.write(machine, conn, tag, bytes),
@@ -379,6 +429,7 @@ impl Worker {
             outbox.clear();
             self.machines.spare = outbox;
             self.report_failures(machine);
+            self.report_device_failures(machine);
         }
         self.machines.outbox.clear();
     }
@@ -459,6 +510,8 @@ impl Source {
             Source::Listener(listener) => (2, u64::from(listener)),
             Source::Conn { slot, generation } => (3, u64::from(generation) << 32 | u64::from(slot)),
             Source::Links => (4, 0),
+            Source::Tun(place) => (5, u64::from(place)),
+            Source::Packets(place) => (6, u64::from(place)),
         };
         EventData::new_u64(kind << Source::KIND | value)
     }
@@ -470,6 +523,8 @@ impl Source {
             1 => Source::Port(value as u32),
             2 => Source::Listener(value as u32),
             4 => Source::Links,
+            5 => Source::Tun(value as u32),
+            6 => Source::Packets(value as u32),
             _ => Source::Conn {
                 slot: value as u32,
                 generation: (value >> 32) as u32,

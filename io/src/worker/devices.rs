@@ -1,0 +1,299 @@
+//! Devices in the driver: TUNs, whose datagrams come and go one by one, and packet sockets, whose frames come and go
+//! in batches.
+
+use super::{MachineId, Machines, Worker};
+use crate::offload::{self, HEADER};
+use crate::packet::PacketSocket;
+use crate::sys::{FrameReceiveBatch, FrameSendBatch};
+use crate::tun::TunDevice;
+use halloo_base::{
+    Clock, Datagram, Frame, Input, IpHeader, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit,
+    Unreachable, UnreachableError,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+
+/// Groups read from one device before the others get their turn.
+const BUDGET: usize = 4;
+/// Datagrams read from a TUN before their answers are written.
+const GROUP: usize = 16;
+/// The longest IP datagram behind its offload header. The kernel merges no more than that.
+const LONGEST: usize = HEADER + 65_535;
+
+/// All devices of a worker.
+pub(super) struct Devices {
+    tuns: Vec<Tun>,
+    packets: Vec<Packets>,
+    buffer: Box<[u8]>,
+    receive: FrameReceiveBatch,
+    send: FrameSendBatch,
+    /// What a device would not send, for its machine to hear.
+    failures: Vec<(Path, i32)>,
+}
+
+struct Tun {
+    device: TunDevice,
+    owner: MachineId,
+    /// How many datagrams the next group may have.
+    want: usize,
+}
+
+struct Packets {
+    socket: PacketSocket,
+    owner: MachineId,
+}
+
+impl Devices {
+    pub(super) fn new() -> Devices {
+        Devices {
+            tuns: vec![],
+            packets: vec![],
+            buffer: vec![0; LONGEST].into_boxed_slice(),
+            receive: FrameReceiveBatch::new(),
+            send: FrameSendBatch::default(),
+            failures: vec![],
+        }
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.tuns.is_empty() && self.packets.is_empty()
+    }
+
+    pub(super) fn tuns(&self) -> usize {
+        self.tuns.len()
+    }
+
+    pub(super) fn packets(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(super) fn add_tun(&mut self, device: TunDevice, owner: MachineId) {
+        self.tuns.push(Tun {
+            device,
+            owner,
+            want: 1,
+        });
+    }
+
+    pub(super) fn add_packets(&mut self, socket: PacketSocket, owner: MachineId) {
+        self.packets.push(Packets { socket, owner });
+    }
+
+    /// Whether a datagram leaves by one of the machine's TUNs. No other datagram has no port at its far end and a TUN's
+    /// link.
+    pub(super) fn carry(&self, machine: MachineId, how: &Transmit) -> bool {
+        self.tun_for(machine, how).is_some()
+    }
+
+    fn tun_for(&self, machine: MachineId, how: &Transmit) -> Option<&Tun> {
+        let carries = |tun: &&Tun| tun.owner == machine && tun.device.link() == how.path.link;
+        match how.path.remote.port() {
+            0 => self.tuns.iter().find(carries),
+            _ => None,
+        }
+    }
+
+    /// Sends all that leaves by devices. Failures are kept for `report_device_failures`.
+    pub(super) fn send(&mut self, outbox: &Outbox, machine: MachineId) {
+        for output in outbox.iter() {
+            match output {
+                Output::Datagram(how, bytes) => self.send_datagram(machine, &how, bytes),
+                Output::Frame(link, ..) if self.packets_for(machine, link).is_none() => {
+                    self.failures.push((link_path(link), libc::ENODEV));
+                }
+                _ => {}
+            }
+        }
+        for place in 0..self.packets.len() {
+            if self.packets[place].owner == machine {
+                self.send_frames(outbox, place);
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, machine: MachineId, how: &Transmit, bytes: &[u8]) {
+        let Some(tun) = self.tun_for(machine, how) else {
+            return;
+        };
+        if let Err(error) = tun.device.write(how.offload, bytes) {
+            self.failures.push((how.path, errno(&error)));
+        }
+    }
+
+    fn packets_for(&self, machine: MachineId, link: LinkId) -> Option<&Packets> {
+        self.packets
+            .iter()
+            .find(|packets| packets.owner == machine && packets.socket.link() == link)
+    }
+
+    fn send_frames(&mut self, outbox: &Outbox, place: usize) {
+        let socket = &self.packets[place].socket;
+        let frames = outbox.iter().filter_map(|output| match output {
+            Output::Frame(link, offload, bytes) if link == socket.link() => Some((offload, bytes)),
+            _ => None,
+        });
+        let mut refused = vec![];
+        self.send.send(socket, frames.clone(), |slot, result| {
+            refused.extend(result.err().map(|error| (slot, errno(&error))));
+        });
+        let mut patient = true;
+        for (slot, mut errno) in refused {
+            if errno == libc::EAGAIN && std::mem::take(&mut patient) {
+                wait_writable(socket);
+            }
+            if errno == libc::EAGAIN {
+                self.send
+                    .send(socket, frames.clone().skip(slot).take(1), |_, result| {
+                        errno = result.err().map_or(0, |error| self::errno(&error));
+                    });
+            }
+            if errno != 0 {
+                self.failures.push((link_path(socket.link()), errno));
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Hands the datagrams that wait at a TUN to its machine, at most a few groups.
+    ///
+    /// # Errors
+    /// If the device is no more.
+    pub(super) fn receive_tun(&mut self, place: usize) -> io::Result<()> {
+        for _ in 0..BUDGET {
+            if !self.receive_group(place)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands one group to its machine, and has it answered. Returns whether more may wait. A single datagram is
+    /// answered before anything looks for a second one.
+    fn receive_group(&mut self, place: usize) -> io::Result<bool> {
+        let owner = self.devices.tuns[place].owner;
+        let want = self.devices.tuns[place].want;
+        let mut count = 0;
+        while count < want {
+            let tun = &self.devices.tuns[place].device;
+            match tun.read(&mut self.devices.buffer) {
+                Ok(len) => {
+                    let now = crate::SystemClock.stamp();
+                    let bytes = &self.devices.buffer[..len];
+                    self.machines.hear_datagram(owner, tun.link(), bytes, now);
+                    self.machines.stamps.remember(now);
+                    count += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {
+                    let what = format!("{} was removed while it was in use", tun.name());
+                    return Err(io::Error::new(io::ErrorKind::NotFound, what));
+                }
+                // Nothing more now, or the device is off.
+                Err(_) => break,
+            }
+        }
+        self.devices.tuns[place].want = if count == want {
+            (want * 2).min(GROUP)
+        } else {
+            count.max(1)
+        };
+        self.drain(owner);
+        Ok(count == want && want > 1)
+    }
+
+    /// Hands the frames that wait at a packet socket to its machine, at most a few batches.
+    pub(super) fn receive_frames(&mut self, place: usize) {
+        for _ in 0..BUDGET {
+            let Packets { socket, owner } = &self.devices.packets[place];
+            let (owner, link) = (*owner, socket.link());
+            // An error is that the device went off, told once.
+            let Ok((count, more)) = self.devices.receive.receive(socket) else {
+                break;
+            };
+            let now = crate::SystemClock.stamp();
+            for slot in 0..count {
+                if let Some((offload, bytes)) = self.devices.receive.arrival(slot) {
+                    let frame = Frame {
+                        link,
+                        at: now,
+                        bytes,
+                        offload,
+                    };
+                    self.machines.handle(owner, now, Input::Frame(frame));
+                }
+            }
+            self.machines.stamps.remember(now);
+            self.drain(owner);
+            if !more {
+                break;
+            }
+        }
+    }
+
+    pub(super) fn receive_from_devices(&mut self) -> io::Result<()> {
+        for place in 0..self.devices.packets.len() {
+            self.receive_frames(place);
+        }
+        (0..self.devices.tuns.len()).try_for_each(|place| self.receive_tun(place))
+    }
+
+    /// Tells a machine what its devices would not send.
+    pub(super) fn report_device_failures(&mut self, machine: MachineId) {
+        while let Some((path, errno)) = self.devices.failures.pop() {
+            let report = Unreachable {
+                path,
+                tag: None,
+                reporter: None,
+                error: UnreachableError(errno),
+            };
+            let now = self.machines.now();
+            self.machines
+                .handle(machine, now, Input::Unreachable(report, &[]));
+        }
+    }
+}
+
+impl Machines {
+    /// Hands a datagram, behind its offload header, to its machine. One that no IP header begins has no path worth the
+    /// name, which its machine counts as it pleases.
+    fn hear_datagram(&mut self, owner: MachineId, link: LinkId, bytes: &[u8], now: Stamp) {
+        let Some((header, payload)) = bytes.split_first_chunk::<HEADER>() else {
+            return;
+        };
+        let ip = IpHeader::parse(payload);
+        let datagram = Datagram {
+            path: ip.map_or_else(|| link_path(link), |ip| ip.path(link)),
+            at: now,
+            marks: ip.map_or_else(Marks::default, |ip| ip.marks),
+            payload,
+            offload: offload::parse(header),
+        };
+        self.handle(owner, now, Input::Datagram(datagram));
+    }
+}
+
+/// The path of what has no addresses.
+fn link_path(link: LinkId) -> Path {
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Path {
+        link,
+        local: nobody,
+        remote: nobody,
+    }
+}
+
+/// A full send buffer empties at the speed of the link; longer than this is not worth a reply.
+fn wait_writable(socket: impl AsFd) {
+    let wait = Timespec {
+        tv_sec: 0,
+        tv_nsec: 2_000_000,
+    };
+    let _ = poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&wait));
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
