@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod echo;
+pub mod ndn;
 
 use echo::Key;
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};

@@ -1,0 +1,35 @@
+//! Named Data Networking (NDN packet format 0.3, NDNLPv2) and its ping (ndnping protocol, version 1).
+//!
+//! The packets are read strictly and never panic; what was read borrows from the bytes it was read from. See
+//! `docs/ndn.md` for how the pieces are used.
+
+mod data;
+mod interest;
+mod keys;
+mod lp;
+mod name;
+mod signature;
+#[cfg(test)]
+mod tests;
+pub mod tlv;
+pub mod types;
+mod uri;
+
+pub use data::{ContentType, Data, MetaInfo, Unsigned};
+pub use interest::{DEFAULT_LIFETIME, Interest, InterestSignature, Names, Parameters, SigningMoment};
+pub use keys::{KeyError, SignatureValue, Signer, Unverified, Verifier};
+pub use lp::{Content, LpPacket, NackReason, Packet};
+pub use name::{Component, Components, Name, NameBuf};
+pub use signature::{KeyLocator, SignatureInfo, SignatureType};
+pub use tlv::{LONGEST_PACKET, Malformed};
+pub use uri::{UriError, UriForm};
+
+use sha2::{Digest, Sha256};
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    parts
+        .iter()
+        .fold(Sha256::new(), |hash, part| hash.chain_update(part))
+        .finalize()
+        .into()
+}
