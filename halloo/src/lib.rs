@@ -12,6 +12,7 @@ mod hint;
 mod json;
 mod key;
 mod manual;
+mod ndn;
 mod ping;
 mod screen;
 mod serve;

@@ -1,0 +1,4 @@
+//! `ndnping` and `ndnpingserver`: NDN's own commands, and NDN as one of halloo's schemes.
+#![allow(dead_code)]
+
+mod text;
