@@ -56,6 +56,10 @@ reasons! {
     WrongPath = "wrong_path",
     /// The operating system would not send it.
     SendFailed = "send_failed",
+    /// It asks for something that this host does not serve.
+    NotServed = "not_served",
+    /// It holds no whole packet of its protocol: a part of one, or a header alone.
+    Incomplete = "incomplete",
     /// It was longer than the buffer and arrived cut.
     Truncated = "truncated",
     /// The responder's answer was longer than its protocol may answer: a mistake in it, and never sent.
