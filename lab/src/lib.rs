@@ -32,6 +32,7 @@ mod nat;
 mod netlink;
 mod packet_socket;
 mod program;
+mod station;
 mod switch;
 
 pub use capture::{Capture, Ip, Packet, Tcp, Udp};
@@ -45,4 +46,5 @@ pub use lab::{Lab, Unavailable};
 pub use link::{Direction, End, Link, LinkPlan, Offload, Side};
 pub use nat::Nat;
 pub use program::{MissingProgram, program, program_or_skip};
+pub use station::Station;
 pub use switch::Switch;

@@ -12,6 +12,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nc", "netcat-openbsd"),
     ("ping", "iputils-ping"),
     ("python3", "python3-minimal"),
+    ("nping", "nmap"),
+    ("scapy", "python3-scapy"),
 ];
 
 /// Where administrators' programs live; an ordinary user's `PATH` may lack them.

@@ -239,3 +239,21 @@ fn a_socket_made_inside_stays_inside() {
 fn near_host(link: &halloo_lab::Link) -> &halloo_lab::Host {
     link.a().host()
 }
+
+#[test]
+fn a_station_sends_any_bytes_and_hears_what_arrives_and_not_what_it_sends() {
+    let Some(lab) = Lab::or_skip("a station") else {
+        return;
+    };
+    let link = lab.link(&lab.host("near"), &lab.host("far"));
+    let (mut near, mut far) = (link.station(Side::A), link.station(Side::B));
+    // A type that no stack answers (IEEE 802, for experiments).
+    let header = [&far.mac()[..], &near.mac(), &[0x88, 0xb5]].concat();
+    for payload in [&b""[..], &[0xff; 1500]] {
+        let frame = [&header, payload].concat();
+        near.send(&frame);
+        assert_eq!(far.receive(PATIENCE), Some(&frame[..]));
+    }
+    assert_eq!(near.receive(Duration::ZERO), None);
+    assert_eq!(far.receive(Duration::ZERO), None);
+}

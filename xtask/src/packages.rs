@@ -67,6 +67,26 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "python3",
         why: "the plain socket client of the first echo client's shape",
     },
+    Package {
+        name: "python3-scapy",
+        program: "scapy",
+        why: "requests to the IP echo host, and the judge of its answers",
+    },
+    Package {
+        name: "hping3",
+        program: "hping3",
+        why: "a client of the IP echo host that others wrote",
+    },
+    Package {
+        name: "nmap",
+        program: "nping",
+        why: "a client of the IP echo host that others wrote",
+    },
+    Package {
+        name: "traceroute",
+        program: "traceroute",
+        why: "a client of the IP echo host that others wrote",
+    },
 ];
 
 /// What a build for fuzzing needs.
