@@ -87,7 +87,7 @@ impl<'a> Data<'a> {
         let name = Name::of(&first)?;
         let (mut meta, mut content, mut info, mut value) = (None, None, None, None);
         let mut fields = reader.fields(ORDER);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.field()? {
             match field.kind {
                 types::META_INFO => meta = Some(MetaInfo::of(&field)?),
                 types::CONTENT => content = Some(field.value),
@@ -171,7 +171,7 @@ impl<'a> MetaInfo<'a> {
     fn of(element: &Element<'a>) -> Result<MetaInfo<'a>, Malformed> {
         let mut meta = MetaInfo::default();
         let mut fields = element.inner().fields(META_ORDER);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.field()? {
             match field.kind {
                 types::CONTENT_TYPE => meta.content_type = Some(ContentType::from_number(field.integer()?)),
                 types::FRESHNESS_PERIOD => meta.freshness = Some(Duration::from_millis(field.integer()?)),

@@ -108,7 +108,7 @@ impl<'a> Interest<'a> {
         }
         let mut carried = Carried::default();
         let mut fields = reader.fields(ORDER);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.field()? {
             match field.kind {
                 types::CAN_BE_PREFIX => interest.can_be_prefix = field.flag()?,
                 types::MUST_BE_FRESH => interest.must_be_fresh = field.flag()?,

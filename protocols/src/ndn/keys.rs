@@ -238,9 +238,7 @@ fn keyed(secret: &[u8]) -> Result<Box<Hmac<Sha256>>, KeyError> {
 }
 
 fn fed(keyed: &Hmac<Sha256>, parts: &[&[u8]]) -> Hmac<Sha256> {
-    parts
-        .iter()
-        .fold(keyed.clone(), |keyed, part| keyed.chain_update(part))
+    parts.iter().fold(keyed.clone(), Mac::chain_update)
 }
 
 impl SignatureValue {

@@ -3,6 +3,9 @@
 use super::tlv::{Element, LONGEST_PACKET, Malformed, Reader, Writer, only};
 use super::{Data, Interest, types};
 
+/// The longest PIT token, in bytes.
+pub(super) const LONGEST_TOKEN: usize = 32;
+
 /// One link packet. Fields that matter to forwarders alone are accepted and forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LpPacket<'a> {
@@ -152,7 +155,7 @@ impl<'a> LpPacket<'a> {
             types::LP_SEQUENCE => self.sequence = Some(u64::from_be_bytes(field.array()?)),
             types::LP_FRAG_INDEX => self.frag_index = Some(field.integer()?),
             types::LP_FRAG_COUNT => self.frag_count = Some(field.integer()?),
-            types::LP_PIT_TOKEN if (1..=32).contains(&field.value.len()) => {
+            types::LP_PIT_TOKEN if (1..=LONGEST_TOKEN).contains(&field.value.len()) => {
                 self.pit_token = Some(field.value);
             }
             types::LP_PIT_TOKEN => return Err(Malformed::BadValue(field.kind)),

@@ -4,10 +4,13 @@
 //! `docs/ndn.md` for how the pieces are used.
 
 mod data;
+mod fragments;
 mod interest;
 mod keys;
 mod lp;
 mod name;
+mod prober;
+mod server;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -16,10 +19,13 @@ pub mod types;
 mod uri;
 
 pub use data::{ContentType, Data, MetaInfo, Unsigned};
+pub use fragments::{MOST_FRAGMENTS, Reassembler, fragments};
 pub use interest::{DEFAULT_LIFETIME, Interest, InterestSignature, Names, Parameters, SigningMoment};
 pub use keys::{KeyError, SignatureValue, Signer, Unverified, Verifier};
 pub use lp::{Content, LpPacket, NackReason, Packet};
 pub use name::{Component, Components, Name, NameBuf};
+pub use prober::{PingProber, PingProberOptions, PingStreamProber};
+pub use server::{PING, PingServer, PingServerError, PingServerOptions, PingSink};
 pub use signature::{KeyLocator, SignatureInfo, SignatureType};
 pub use tlv::{LONGEST_PACKET, Malformed};
 pub use uri::{UriError, UriForm};
@@ -29,7 +35,7 @@ use sha2::{Digest, Sha256};
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     parts
         .iter()
-        .fold(Sha256::new(), |hash, part| hash.chain_update(part))
+        .fold(Sha256::new(), Digest::chain_update)
         .finalize()
         .into()
 }

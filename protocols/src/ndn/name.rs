@@ -197,6 +197,13 @@ impl NameBuf {
         self
     }
 
+    /// Makes this name `prefix` and one component more, in the memory that it has.
+    pub(super) fn set_tail(&mut self, prefix: Name<'_>, last: Component<'_>) {
+        self.value.clear();
+        self.value.extend_from_slice(prefix.value);
+        self.append(u32::from(last.kind), last.value);
+    }
+
     fn append(&mut self, kind: u32, value: &[u8]) {
         let start = self.value.len();
         let len = number_len(u64::from(kind)) + number_len(value.len() as u64);

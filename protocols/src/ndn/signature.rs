@@ -72,12 +72,12 @@ impl<'a> SignatureInfo<'a> {
     pub(super) fn of(element: &Element<'a>) -> Result<SignatureInfo<'a>, Malformed> {
         let mut fields = element.inner().fields(ORDER);
         let missing = Malformed::Missing(types::SIGNATURE_TYPE);
-        let first = fields.next()?.ok_or(missing)?;
+        let first = fields.field()?.ok_or(missing)?;
         if first.kind != types::SIGNATURE_TYPE {
             return Err(missing);
         }
         let mut info = SignatureInfo::new(SignatureType::from_number(first.integer()?));
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.field()? {
             match field.kind {
                 types::KEY_LOCATOR => info.key = Some(KeyLocator::of(&field)?),
                 types::SIGNATURE_NONCE if field.value.is_empty() => {

@@ -137,7 +137,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// As [`Reader::element`], or if a critical element does not belong here.
-    pub fn next(&mut self) -> Result<Option<Element<'a>>, Malformed> {
+    pub fn field(&mut self) -> Result<Option<Element<'a>>, Malformed> {
         while let Some(element) = self.reader.element()? {
             if let Some(place) = self.order.iter().position(|&kind| kind == element.kind) {
                 self.order = &self.order[place + 1..];

@@ -30,7 +30,7 @@ MCowBQYDK2VwAyEAnG49KMFykTnWHFYsAoeWMB5mGOA9RtET/NU+eiP/KqE=
 ";
 const SECRET: &[u8] = b"a secret that both sides know";
 
-fn pairs() -> Vec<(Signer, Verifier)> {
+pub(super) fn pairs() -> Vec<(Signer, Verifier)> {
     let key_name = named("/lab/KEY/1");
     let pem = |pem, name: &NameBuf| Signer::from_pem(pem, name.clone()).expect("a private key");
     let public = |pem: &str| Verifier::from_file(pem.as_bytes()).expect("a public key");

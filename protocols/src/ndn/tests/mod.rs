@@ -1,13 +1,17 @@
-//! What the tests of this folder share: the captured packets, and names out of texts.
+//! What the tests of this folder share: the captured packets, names out of texts, a clock that stands still.
 
 mod elements;
+mod fragments;
 mod keys;
 mod malformed;
 mod names;
+mod prober;
 mod properties;
+mod server;
 mod vectors;
 
 use super::*;
+use halloo_base::{Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Rng, Stamp, StampSource, Wall};
 
 const VECTORS: &str = include_str!("vectors.txt");
 
@@ -63,4 +67,45 @@ pub(super) fn again(packet: &Packet<'_>) -> Vec<u8> {
         ..LpPacket::default()
     };
     tlv::written(|writer| lp.emit(writer)).expect("room")
+}
+
+/// So many nanoseconds after the start of the story.
+pub(super) fn stamp(mono: u64) -> Stamp {
+    Stamp {
+        mono: Mono(mono),
+        wall: Wall(1_795_187_109_000_000_000 + mono),
+        source: StampSource::Kernel,
+    }
+}
+
+struct StandingClock(u64);
+
+impl Clock for StandingClock {
+    fn stamp(&self) -> Stamp {
+        stamp(self.0)
+    }
+}
+
+/// Calls `f` with surroundings in which it is `mono`.
+pub(super) fn with_env<T>(mono: u64, f: impl FnOnce(&mut Env<'_>) -> T) -> T {
+    f(&mut Env {
+        now: Mono(mono),
+        clock: &StandingClock(mono),
+        rng: &mut Rng::new(mono),
+    })
+}
+
+/// A datagram that arrived at `mono`.
+pub(super) fn datagram(mono: u64, payload: &[u8]) -> Datagram<'_> {
+    Datagram {
+        path: Path {
+            link: LinkId(2),
+            local: "198.51.100.1:6363".parse().expect("an address"),
+            remote: "192.0.2.33:40000".parse().expect("an address"),
+        },
+        at: stamp(mono),
+        marks: Marks::default(),
+        payload,
+        offload: Offload::default(),
+    }
 }
