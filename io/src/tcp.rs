@@ -1,4 +1,4 @@
-//! TCP sockets: listeners, and what an outgoing connection is made of.
+//! TCP sockets: listeners, and what an outgoing connection, TCP or Unix, is made of.
 
 use crate::sys::{set_int, set_timestamping, timestamping};
 use crate::udp::bind_device;
@@ -7,6 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// How a listening socket is made.
 #[derive(Clone, Debug)]
@@ -49,6 +50,11 @@ pub struct StreamOptions {
     pub ttl: Option<u8>,
     /// Never fragment: set DF (the kernel's default for TCP anyway).
     pub dont_fragment: bool,
+    /// Connect to the first of these Unix sockets that takes us, whatever the path says; nothing above applies to them,
+    /// and there are no kernel stamps. None given: connect by TCP.
+    pub unix: Vec<PathBuf>,
+    /// What is sent are answers: while some of them wait to be sent, nothing more is read.
+    pub answers: bool,
 }
 
 /// A listening TCP socket.
@@ -137,6 +143,9 @@ impl AsFd for TcpListener {
 
 /// Begins to connect, from `path.local.port()` unless that is 0. The result comes when the socket gets writable.
 pub(crate) fn connect(options: &StreamOptions, path: Path) -> io::Result<Socket> {
+    if !options.unix.is_empty() {
+        return connect_unix(&options.unix);
+    }
     let socket = Socket::new(
         Domain::for_address(path.remote),
         Type::STREAM,
@@ -164,8 +173,29 @@ pub(crate) fn connect(options: &StreamOptions, path: Path) -> io::Result<Socket>
     Ok(socket)
 }
 
+/// Connects to the first of these sockets that takes us, or says why the last one did not.
+fn connect_unix(paths: &[PathBuf]) -> io::Result<Socket> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for path in paths {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        // Never under way: it succeeds, or the listener's queue is full (EAGAIN), or nobody listens.
+        match SockAddr::unix(path).and_then(|address| socket.connect(&address)) {
+            Ok(()) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// Switches kernel stamps on for a connection; departures are then counted in bytes from here.
+///
+/// # Errors
+/// If the kernel stamps nothing on such a socket.
 pub(crate) fn stamp_stream(socket: &Socket) -> io::Result<()> {
+    if socket.local_addr()?.is_unix() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // Departure stamps are asked for message by message: the flag here would stamp every write.
     let flags =
         timestamping::RX_SOFTWARE | timestamping::SOFTWARE | timestamping::OPT_ID | timestamping::OPT_TSONLY;

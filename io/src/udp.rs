@@ -155,7 +155,8 @@ impl UdpSocket {
             .local_addr()?
             .as_socket()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))?;
-        if socket.r#type()? == Type::RAW {
+        let raw = socket.r#type()? == Type::RAW;
+        if raw {
             // The kernel keeps the protocol's number in the place of the port.
             local.set_port(0);
         }
@@ -164,8 +165,8 @@ impl UdpSocket {
             ask_for_buffer(&socket, bytes);
         }
         let v6 = local.is_ipv6();
-        // A dual-stack socket needs the IPv4 options too: TTL and TOS of IPv4 packets come by them.
-        let v4 = !v6 || !socket.only_v6()?;
+        // A dual-stack socket needs the IPv4 options too: TTL and TOS of IPv4 packets come by them. No raw socket is one.
+        let v4 = !v6 || !(raw || socket.only_v6()?);
         if v4 {
             set_int(&socket, libc::IPPROTO_IP, libc::IP_RECVTTL, 1)?;
             set_int(&socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;

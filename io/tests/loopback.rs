@@ -7,12 +7,16 @@ use halloo_base::{
 use halloo_io::{ListenOptions, StreamOptions, TcpListener, UdpOptions, UdpSocket, Worker, WorkerOptions};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 /// Longer than anything here takes; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where a Unix socket is said to be.
+const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 fn loopback(family: &str) -> SocketAddr {
     family.parse().expect("an address")
@@ -132,6 +136,29 @@ fn ask(
         .udp(UdpSocket::bind(&options).expect("a socket"), machine)
         .expect("watched");
     worker.streams(StreamOptions::default(), machine);
+    worker.run().expect("runs to its end");
+    seen
+}
+
+/// Runs a script that connects to the first of these Unix sockets until it has seen `sightings` things.
+fn ask_unix(
+    unix: Vec<PathBuf>,
+    sightings: usize,
+    start: impl FnOnce(&mut Cx<'_>) + Send + 'static,
+) -> Receiver<Saw> {
+    let (saw, seen) = channel();
+    let mut worker = Worker::new(WorkerOptions::default()).expect("a worker");
+    let machine = worker.add(Box::new(Script {
+        start: Some(start),
+        saw,
+        heard: vec![],
+        left: sightings,
+    }));
+    let options = StreamOptions {
+        unix,
+        ..StreamOptions::default()
+    };
+    worker.streams(options, machine);
     worker.run().expect("runs to its end");
     seen
 }
@@ -339,6 +366,52 @@ fn a_connection_that_nobody_takes_is_told_with_its_reason() {
         matches!(
             saw,
             Ok(Saw::Closed(CloseReason::ConnectFailed(UnreachableError(111))))
+        ),
+        "{saw:?}"
+    );
+}
+
+#[test]
+fn the_first_unix_socket_that_listens_is_talked_to() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (missing, there) = (dir.path().join("missing"), dir.path().join("there"));
+    let listener = UnixListener::bind(&there).expect("a new name");
+    let echo = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the worker connects");
+        let mut line = [0; 5];
+        stream.read_exact(&mut line).expect("the worker writes");
+        stream.write_all(&line).expect("the worker reads");
+        stream.read_to_end(&mut vec![]).expect("the worker finishes");
+    });
+    let seen = ask_unix(vec![missing, there], 4, move |cx| {
+        cx.out.connect(ConnId(0), path(ANYWHERE, ANYWHERE));
+    });
+    echo.join().expect("no panic");
+    let seen: Vec<Saw> = seen.into_iter().collect();
+    let as_hoped = match &seen[..] {
+        // Nothing departs: the kernel stamps no Unix sockets.
+        [
+            Saw::Opened,
+            Saw::Data(line),
+            Saw::Finished,
+            Saw::Closed(CloseReason::Done),
+        ] => line == b"line\n",
+        _ => false,
+    };
+    assert!(as_hoped, "{seen:?}");
+}
+
+#[test]
+fn unix_sockets_that_are_not_there_are_told_with_their_reason() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let seen = ask_unix(vec![dir.path().join("missing")], 1, move |cx| {
+        cx.out.connect(ConnId(0), path(ANYWHERE, ANYWHERE));
+    });
+    let saw = seen.recv();
+    assert!(
+        matches!(
+            saw,
+            Ok(Saw::Closed(CloseReason::ConnectFailed(UnreachableError(2))))
         ),
         "{saw:?}"
     );

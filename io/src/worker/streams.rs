@@ -1,7 +1,7 @@
-//! TCP in the driver: accepting, connecting, reading, writing, and knowing when to stop reading.
+//! Streams in the driver: accepting, connecting, reading, writing, and knowing when to stop reading.
 //!
-//! Back-pressure: while bytes wait for a peer that connected to us, nothing more is read from it, so what waits for it
-//! stays below what one read can cause; all of them together may hold [`MOST_HELD`]. A machine that writes more than
+//! Back-pressure: while bytes wait for a peer that connected to us, or that we answer, nothing more is read from it, so
+//! what waits for it stays below what one read can cause; all of them together may hold [`MOST_HELD`]. A machine that writes more than
 //! [`MOST_WAITING`] unasked loses the connection.
 
 use super::{MachineId, Source, Worker};
@@ -55,6 +55,8 @@ struct Conn {
     socket: Socket,
     path: Path,
     connecting: bool,
+    /// Whether nothing is read while bytes wait.
+    holds_back: bool,
     /// Bytes that the socket would not take yet.
     waiting: VecDeque<u8>,
     /// What epoll was last asked for; `None` before the first time.
@@ -163,6 +165,7 @@ impl Streams {
             socket,
             path,
             connecting: id.is_some(),
+            holds_back: id.is_none_or(|_| self.options.get(&owner).is_some_and(|options| options.answers)),
             waiting: VecDeque::new(),
             interest: None,
             peer_finished: false,
@@ -201,10 +204,10 @@ impl Conn {
         wanted
     }
 
-    /// Whether what the peer sends is to be read now. Only who was connected to waits for a peer that does not
-    /// read: if both ends did, and both had more to send than fits between them, neither would ever read again.
+    /// Whether what the peer sends is to be read now. Only who was connected to, or answers, waits for a peer that
+    /// does not read: if both ends did, and both had more to send than fits between them, neither would ever read again.
     fn reads(&self) -> bool {
-        let held_back = self.id.is_accepted() && !self.waiting.is_empty();
+        let held_back = self.holds_back && !self.waiting.is_empty();
         !self.connecting && !self.peer_finished && !held_back
     }
 
@@ -570,3 +573,6 @@ fn errno(error: &io::Error) -> UnreachableError {
 fn spare_descriptor() -> Option<OwnedFd> {
     rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).ok()
 }
+
+#[cfg(test)]
+mod tests;
