@@ -65,7 +65,8 @@ impl Machine for Ask {
                     tag: Some(TxTag(7)),
                     ..Transmit::to(path)
                 };
-                return cx.out.datagram(how, b"\xffhalloo");
+                // An ICMP error about less than eight bytes is told to nobody.
+                return cx.out.datagram(how, b"\xffhalloo, anyone?");
             }
             Input::Datagram(rx) => Saw::Datagram {
                 path: rx.path,
@@ -152,7 +153,7 @@ fn a_datagram_of_any_protocol_goes_and_comes_with_its_stamps() {
                         assert_eq!(path.local, SocketAddr::new(own, 0));
                         assert_eq!(path.remote, SocketAddr::new(remote, 0));
                         assert_eq!((at, ttl), (StampSource::Kernel, Some(64)));
-                        assert_eq!(message(&payload), b"\xffhalloo");
+                        assert_eq!(message(&payload), b"\xffhalloo, anyone?");
                         let header = IpHeader::parse(&payload).map(|ip| (ip.source, ip.protocol));
                         let expected = remote.is_ipv4().then_some((remote, PROTOCOL));
                         assert_eq!(header, expected, "IPv4 comes with its header");
@@ -217,7 +218,7 @@ fn a_protocol_that_nobody_speaks_there_is_told_with_the_payload() {
         };
         // ENOPROTOOPT for IPv4, EPROTO for IPv6.
         assert!([92, 71].contains(&error.0), "{error:?}");
-        assert_eq!(quoted, b"\xffhalloo", "{remote}");
+        assert_eq!(quoted, b"\xffhalloo, anyone?", "{remote}");
     }
 }
 
