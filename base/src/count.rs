@@ -60,6 +60,24 @@ reasons! {
     NotServed = "not_served",
     /// It holds no whole packet of its protocol: a part of one, or a header alone.
     Incomplete = "incomplete",
+    /// The checksum of its header, or of what had to be read, is wrong.
+    BadChecksum = "bad_checksum",
+    /// Its TTL or hop limit would be zero.
+    TtlExpired = "ttl_expired",
+    /// It is for an address that no IP echo is served on.
+    NotEchoAddress = "not_echo_address",
+    /// Its source is one of this host's own echo addresses: it would come back for ever.
+    OwnAddress = "own_address",
+    /// Its source address is link-local, and it did not come by a link.
+    LinkLocal = "link_local",
+    /// Its source route does not end here.
+    IncompleteSourceRoute = "incomplete_source_route",
+    /// An IP option does not hold together.
+    BadOption = "bad_option",
+    /// An IPv6 routing header that is not at its end, or of a type that nobody may use.
+    RoutingHeader = "routing_header",
+    /// ICMP, which an IP echo host does not echo.
+    Icmp = "icmp",
     /// It was longer than the buffer and arrived cut.
     Truncated = "truncated",
     /// The responder's answer was longer than its protocol may answer: a mistake in it, and never sent.

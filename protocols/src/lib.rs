@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod echo;
+pub mod ip_echo;
 pub mod ndn;
 
 use echo::Key;
@@ -47,7 +48,13 @@ pub struct ProberOptions {
 }
 
 /// Every protocol that halloo knows, in the order in which people read of them.
-pub const ALL: &[&Protocol] = &[&echo::UDP, &echo::TCP];
+pub const ALL: &[&Protocol] = &[
+    &echo::UDP,
+    &echo::TCP,
+    &ip_echo::IP,
+    &ip_echo::UDP_SELF,
+    &ip_echo::TCP_SELF,
+];
 
 /// The protocol that a URL scheme selects.
 pub fn by_scheme(scheme: &str) -> Option<&'static Protocol> {
@@ -81,7 +88,7 @@ mod tests {
                 protocol
                     .scheme
                     .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'+')
             );
         }
         assert!(by_scheme("UDP").is_none());
