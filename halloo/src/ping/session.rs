@@ -123,6 +123,7 @@ impl Session {
                     tos: plan.tos,
                     ttl: plan.ttl,
                     dont_fragment: plan.dont_fragment,
+                    ..StreamOptions::default()
                 };
                 worker.streams(streams, machine);
             }
