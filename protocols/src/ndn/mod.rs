@@ -3,15 +3,19 @@
 //! The packets are read strictly and never panic; what was read borrows from the bytes it was read from. See
 //! `docs/ndn.md` for how the pieces are used.
 
+pub mod control;
 mod data;
+mod face;
 mod fragments;
 mod interest;
 mod keys;
 mod lp;
 mod name;
 mod prober;
+mod registration;
 mod server;
 mod signature;
+pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod tlv;
@@ -19,12 +23,14 @@ pub mod types;
 mod uri;
 
 pub use data::{ContentType, Data, MetaInfo, Unsigned};
+pub use face::{FaceBreak, FaceEvent, FaceSink, Insist, ServerFace};
 pub use fragments::{MOST_FRAGMENTS, Reassembler, fragments};
 pub use interest::{DEFAULT_LIFETIME, Interest, InterestSignature, Names, Parameters, SigningMoment};
 pub use keys::{KeyError, SignatureValue, Signer, Unverified, Verifier};
 pub use lp::{Content, LpPacket, NackReason, Packet};
 pub use name::{Component, Components, Name, NameBuf};
 pub use prober::{PingProber, PingProberOptions, PingStreamProber};
+pub use registration::{Registered, Registration, RegistrationError};
 pub use server::{PING, PingServer, PingServerError, PingServerOptions, PingSink};
 pub use signature::{KeyLocator, SignatureInfo, SignatureType};
 pub use tlv::{LONGEST_PACKET, Malformed};

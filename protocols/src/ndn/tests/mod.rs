@@ -1,13 +1,17 @@
 //! What the tests of this folder share: the captured packets, names out of texts, a clock that stands still.
 
+mod control;
 mod elements;
+mod face;
 mod fragments;
 mod keys;
 mod malformed;
 mod names;
 mod prober;
 mod properties;
+mod registration;
 mod server;
+mod status;
 mod vectors;
 
 use super::*;

@@ -336,13 +336,13 @@ fn on_a_new_connection_old_answers_and_half_packets_are_forgotten() {
     let mut prober = PingStreamProber::new(options("/t", 7));
     let mut tx = Vec::new();
     with_env(1, |env| {
-        StreamProber::request(&mut prober, env, ProbeId(0), &mut tx)
+        StreamProber::request(&mut prober, env, ProbeId(0), &mut tx);
     });
     let answer = data("/t/ping/7");
     assert_eq!(prober.receive(&answer[..20]), Progress::Partial(20));
     prober.reset();
     with_env(1, |env| {
-        StreamProber::request(&mut prober, env, ProbeId(1), &mut tx)
+        StreamProber::request(&mut prober, env, ProbeId(1), &mut tx);
     });
     let both = [answer, data("/t/ping/8")].concat();
     assert_eq!(feed(&mut prober, &both, both.len()), [1]);
