@@ -28,6 +28,8 @@ pub(crate) struct Account {
     pub(crate) order: Order,
     pub(crate) observed: Observed,
     pub(crate) steps: Steps,
+    /// TOS or traffic class octet of what is sent.
+    pub(crate) tos: u8,
     session: u32,
     path: Path,
     count: u64,
@@ -68,6 +70,7 @@ impl Account {
             order: Order::default(),
             observed: Observed::default(),
             steps: Steps::default(),
+            tos: options.tos.unwrap_or(0),
             session: options.id,
             path: options.path,
             count: options.count,
@@ -397,6 +400,8 @@ impl Account {
             path,
             marks: None,
             seen: None,
+            options: None,
+            refusal: None,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
         if self.in_flight == 0 {
@@ -457,6 +462,7 @@ impl Account {
         };
         let exchange = &mut probe.exchange;
         match exchange.measure_wire() {
+            _ if exchange.is_refused() => {}
             Wire::Unknown => {}
             Wire::Spoilt => self.counts.wire_spoilt += 1,
             Wire::Known(span) => self.counts.wire_negative += u64::from(span < Nanos::ZERO),

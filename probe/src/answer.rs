@@ -13,8 +13,8 @@ use halloo_base::{
 pub(crate) struct Answer {
     /// The probe that it answers.
     pub(crate) id: ProbeId,
-    /// What the responder told.
-    pub(crate) reflection: Option<Reflection>,
+    /// What it says.
+    pub(crate) heard: Heard,
     /// The path it came by.
     pub(crate) path: Path,
     /// What its IP header said.
@@ -35,7 +35,7 @@ impl Account {
             return self.unused(Reason::Foreign);
         }
         self.observe(answer);
-        if let Some(told) = &answer.reflection {
+        if let Some(told) = &answer.heard.reflection {
             self.order.resynchronise(answer.id.0, self.ring.next(), told);
             self.listen(answer.id, told, sink);
         }
@@ -63,6 +63,7 @@ impl Account {
         exchange.take(answer);
         exchange.measure();
         let exchange = *exchange;
+        self.counts.refused += u64::from(exchange.is_refused());
         self.statistics.answered(&exchange);
         sink.record(Event::Exchange(exchange));
         self.enter_unsettled(answer.id, sink);
@@ -74,7 +75,7 @@ impl Account {
             return;
         };
         self.counts.duplicates += 1;
-        if let (Some(first), Some(told)) = (probe.exchange.t2, answer.reflection) {
+        if let (Some(first), Some(told)) = (probe.exchange.t2, answer.heard.reflection) {
             // One arrival at the responder makes one answer: two arrivals are two requests.
             let is_forward = first != told.received_at;
             self.counts.duplicates_forward += u64::from(is_forward);
@@ -146,7 +147,7 @@ impl Account {
     fn count_order(&mut self, answer: &Answer) {
         let told = self
             .order
-            .answered(answer.id.0, answer.reflection.map(|told| told.received));
+            .answered(answer.id.0, answer.heard.reflection.map(|told| told.received));
         self.counts.reordered += u64::from(told.any);
         self.counts.reordered_forward += u64::from(told.forward);
         self.counts.reordered_backward += u64::from(told.backward);
@@ -155,15 +156,23 @@ impl Account {
     /// What an answer shows of the path, whether it is the first or not.
     fn observe(&mut self, answer: &Answer) {
         let observed = &mut self.observed;
-        match answer.reflection {
-            Some(_) => observed.structured += 1,
-            None => observed.plain += 1,
+        match answer.heard {
+            Heard { refusal: Some(_), .. } => {}
+            Heard {
+                reflection: Some(_), ..
+            } => observed.structured += 1,
+            _ => observed.plain += 1,
         }
         if let Some(marks) = answer.marks {
             let before = observed.marks.replace(marks);
             observed.backward_mark_changes += u64::from(before.is_some_and(|before| before != marks));
+            observed.tos_rewritten += u64::from(marks.tos != self.tos);
+            if let Some(ttl) = marks.ttl {
+                observed.ttl_min = Some(observed.ttl_min.map_or(ttl, |least| least.min(ttl)));
+                observed.ttl_max = Some(observed.ttl_max.map_or(ttl, |most| most.max(ttl)));
+            }
         }
-        if let Some(seen) = answer.reflection.and_then(|told| told.seen) {
+        if let Some(seen) = answer.heard.reflection.and_then(|told| told.seen) {
             let mark = |seen: Seen| (seen.ttl, seen.tos);
             if let Some(before) = observed.seen.replace(seen) {
                 observed.address_changes += u64::from(before.addr != seen.addr);
@@ -181,8 +190,12 @@ impl Exchange {
         self.clock_stepped |= differ(&answer.at, &answer.handled);
         self.path = answer.path;
         self.marks = answer.marks;
+        self.options = answer.heard.options;
+        self.refusal = answer.heard.refusal;
         self.bytes = u32::try_from(answer.bytes).unwrap_or(u32::MAX);
-        let Some(told) = answer.reflection else { return };
+        let Some(told) = answer.heard.reflection else {
+            return;
+        };
         self.t2 = Some(told.received_at);
         self.t2_kernel = told.kernel_stamped;
         self.seen = told.seen;

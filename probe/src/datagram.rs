@@ -52,7 +52,7 @@ impl DatagramSession {
             Ok((id, heard)) => {
                 let answer = Answer {
                     id,
-                    reflection: heard.reflection,
+                    heard,
                     path: rx.path,
                     marks: Some(rx.marks),
                     at: rx.at,

@@ -1,6 +1,6 @@
 //! One probe and what became of it.
 
-use halloo_base::{Marks, Mono, Nanos, Path, ProbeId, Seen, Stamp, Wall};
+use halloo_base::{IpOptions, Marks, Mono, Nanos, Path, ProbeId, Refusal, Seen, Stamp, Wall};
 
 /// One probe and all that is known about it. Spans are nanoseconds on this host's monotonic clock.
 ///
@@ -51,6 +51,10 @@ pub struct Exchange {
     pub marks: Option<Marks>,
     /// How the responder saw us.
     pub seen: Option<Seen>,
+    /// The IP options that the answer came with, where the prober sees them.
+    pub options: Option<IpOptions>,
+    /// The answer says no: the probe is answered, but not with what was asked for.
+    pub refusal: Option<Refusal>,
     /// Payload bytes of the answer; until there is one, of the request.
     pub bytes: u32,
 }
@@ -113,6 +117,11 @@ pub enum LossCause {
 }
 
 impl Exchange {
+    /// Whether somebody answered, and said no.
+    pub fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// Whether [`Exchange::wire`] is an upper bound: the responder guessed its residence before its answer left, so
     /// that what came after the guess counts as time on the wire.
     pub fn is_wire_guessed(&self) -> bool {

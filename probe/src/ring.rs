@@ -39,7 +39,7 @@ pub(crate) struct Ring {
 /// A window of 64 earlier requests, and neighbours for the delay variation, are wanted even of a slow session; and
 /// an answer may well come minutes late.
 const SMALLEST: u64 = 512;
-/// About 25 MB. A session that would need more gives its oldest probes up early and counts them as overrun.
+/// About 28 MB. A session that would need more gives its oldest probes up early and counts them as overrun.
 const LARGEST: u64 = 65_536;
 /// Wide enough that the whole flood window turns over several times before a straggler is given up.
 const FLOOD: u64 = 16_384;
@@ -130,7 +130,8 @@ impl Probe {
 
     /// The round trip that neighbours can be compared by: by the wire, or by the host.
     pub(crate) fn round_trip(&self, by_wire: bool) -> Option<Nanos> {
-        let settled = Some(&self.exchange).filter(|_| self.settled && self.is_answered())?;
+        let comparable = self.settled && self.is_answered() && !self.exchange.is_refused();
+        let settled = Some(&self.exchange).filter(|_| comparable)?;
         if by_wire { settled.wire } else { settled.host }
     }
 }

@@ -60,8 +60,12 @@ impl Statistics {
         }
     }
 
-    /// A probe was answered for the first time.
+    /// A probe was answered for the first time. Who says no may be nearer than whom the probe was meant for, so
+    /// that its round trip is none of the path's.
     pub(crate) fn answered(&mut self, exchange: &Exchange) {
+        if exchange.is_refused() {
+            return;
+        }
         if let Some(host) = exchange.host {
             self.host.record(host);
         }
@@ -75,6 +79,9 @@ impl Statistics {
 
     /// All is known about an answered probe. `comparable`: the wall clock has not been stepped since it left.
     pub(crate) fn settled(&mut self, exchange: &Exchange, comparable: bool) {
+        if exchange.is_refused() {
+            return;
+        }
         if let Some(wire) = exchange.wire {
             let guessed = exchange.is_wire_guessed();
             let distribution = if guessed {

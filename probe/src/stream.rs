@@ -182,7 +182,7 @@ impl StreamSession {
                     self.backoff.reset();
                     let answer = Answer {
                         id,
-                        reflection: heard.reflection,
+                        heard,
                         path: own.path,
                         marks: None,
                         at,

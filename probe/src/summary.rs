@@ -26,7 +26,7 @@ pub struct Summary {
     /// Wire round trips of settled exchanges. Where there are exact ones, those with a guessed residence are left out
     /// ([`Counts::wire_guessed`] tells how many): they are upper bounds. Where all are guessed, they are here.
     pub wire: Option<Statistic>,
-    /// Host round trips of all answers.
+    /// Host round trips of all answers that are no refusals; so are all distributions below.
     pub host: Option<Statistic>,
     /// Intended round trips of all answers. `None` in a flood, which has no plan.
     pub intended: Option<Statistic>,
@@ -70,6 +70,8 @@ pub struct Counts {
     pub answered: u64,
     /// Answered ones whose answer came after `lost_after`.
     pub late: u64,
+    /// Answered ones whose answer says no (see [`Refusal`](halloo_base::Refusal)).
+    pub refused: u64,
     /// Probes without answer, younger than `lost_after`.
     pub in_flight: u64,
     /// Lost ones that the responder never received.
@@ -179,7 +181,7 @@ pub struct Sources {
 pub struct Observed {
     /// Answers with stamps and counts of the responder.
     pub structured: u64,
-    /// Answers that are mere echoes.
+    /// Answers that tell nothing beside.
     pub plain: u64,
     /// How the responder saw us last.
     pub seen: Option<Seen>,
@@ -191,6 +193,13 @@ pub struct Observed {
     pub marks: Option<Marks>,
     /// How often these changed: the backward path or its treatment did.
     pub backward_mark_changes: u64,
+    /// The lowest TTL of an answer.
+    pub ttl_min: Option<u8>,
+    /// The highest TTL of an answer.
+    pub ttl_max: Option<u8>,
+    /// Answers that came with another TOS than the probes left with. An echo host may answer with its own; where it
+    /// sends back what it got, the path did it.
+    pub tos_rewritten: u64,
 }
 
 impl Counts {
@@ -206,10 +215,11 @@ impl Summary {
         self.ended.is_none()
     }
 
-    /// Whether the session got what it asked for: at least one answer, nothing lost, nothing unreachable, and not
+    /// Whether the session got what it asked for: at least one answer, nothing refused, lost or unreachable, and not
     /// cut short of its count by its deadline. Late answers are answers.
     pub fn all_answered(&self) -> bool {
         let cut_short = self.ended == Some(Ended::Deadline) && self.counts.answered < self.count;
-        self.counts.answered > 0 && self.counts.lost() == 0 && self.unreachable.is_empty() && !cut_short
+        let well = self.counts.lost() == 0 && self.counts.refused == 0 && self.unreachable.is_empty();
+        self.counts.answered > 0 && well && !cut_short
     }
 }

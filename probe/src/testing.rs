@@ -255,8 +255,13 @@ impl<M: Machine> Bench<M> {
         self.hear_at(heard, path, at);
     }
 
-    pub(crate) fn hear_at(&mut self, heard: Result<Heard, Reason>, path: Path, at: Stamp) {
+    /// What the prober says of the datagrams that come from now on.
+    pub(crate) fn script(&self, heard: Result<Heard, Reason>) {
         *self.heard.lock().unwrap() = heard;
+    }
+
+    pub(crate) fn hear_at(&mut self, heard: Result<Heard, Reason>, path: Path, at: Stamp) {
+        self.script(heard);
         let marks = Marks {
             tos: 0,
             ttl: Some(60),

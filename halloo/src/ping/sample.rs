@@ -83,6 +83,8 @@ pub(super) fn exchange() -> Exchange {
             ttl: Some(64),
         }),
         seen: Some(seen()),
+        options: None,
+        refusal: None,
         bytes: 64,
     }
 }

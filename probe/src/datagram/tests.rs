@@ -6,6 +6,7 @@ use halloo_base::{
 };
 use std::time::Duration;
 
+mod answers;
 mod losses;
 mod model;
 mod path;
