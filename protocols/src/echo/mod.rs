@@ -11,7 +11,7 @@ mod responder;
 mod sessions;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod wire;
 
 pub use key::{Key, WeakKey};

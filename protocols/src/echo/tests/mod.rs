@@ -54,7 +54,7 @@ pub(super) fn key(text: &str) -> Key {
 }
 
 /// Calls `f` with surroundings in which it is `mono`.
-pub(super) fn with_env<T>(mono: u64, f: impl FnOnce(&mut Env<'_>) -> T) -> T {
+pub(crate) fn with_env<T>(mono: u64, f: impl FnOnce(&mut Env<'_>) -> T) -> T {
     let clock = FakeClock::at(mono);
     let mut rng = Rng::new(1);
     f(&mut Env {
@@ -65,7 +65,7 @@ pub(super) fn with_env<T>(mono: u64, f: impl FnOnce(&mut Env<'_>) -> T) -> T {
 }
 
 /// A datagram from `remote` that the kernel saw at `mono`.
-pub(super) fn datagram<'a>(remote: &str, mono: u64, payload: &'a [u8]) -> Datagram<'a> {
+pub(crate) fn datagram<'a>(remote: &str, mono: u64, payload: &'a [u8]) -> Datagram<'a> {
     let remote = addr(remote);
     let local = if remote.is_ipv4() {
         "198.51.100.1:7777"
