@@ -2,10 +2,13 @@
 #![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
 use halloo_base::{
-    Clock, ConnId, Counters, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Next, Offload, Outbox,
-    Path, Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
+    Clock, ConnId, Counters, Cx, Datagram, Env, Frame, Input, LinkId, Machine, Marks, Mono, Next, Offload,
+    Outbox, Path, Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
 };
-use halloo_serve::{Limits, Rate, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
+use halloo_serve::{
+    FrameServer, FrameServerOptions, Limits, Rate, Secret, Server, ServerOptions, StreamServer,
+    StreamServerOptions,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -169,6 +172,51 @@ fn a_datagram_allocates_nothing_whoever_sends_it() {
         "nothing was left out: {all:?}"
     );
     assert_eq!(driver.sent, all.replied);
+}
+
+#[test]
+fn a_frame_allocates_nothing_whatever_it_holds() {
+    let mac = [2, 0, 0, 0, 0, 1];
+    let addresses = vec![[192, 0, 2, 1].into()];
+    let options = FrameServerOptions::new(LinkId(1), mac, addresses, Secret::new([3; 16]));
+    let (counters, neighbours) = (Arc::new(Counters::default()), Arc::new(Counters::default()));
+    let mut server = FrameServer::new(options, Box::new(Echo), counters.clone(), neighbours.clone())
+        .expect("options in range");
+    // An IPv4 datagram and an ARP request; bytes of either are changed by chance.
+    let mut datagram = [0; 60];
+    datagram[..6].copy_from_slice(&mac);
+    datagram[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
+    datagram[12..18].copy_from_slice(&[8, 0, 0x45, 0, 0, 46]);
+    datagram[26..34].copy_from_slice(&[198, 51, 100, 9, 192, 0, 2, 1]);
+    let mut question = datagram;
+    question[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    question[38..42].copy_from_slice(&[192, 0, 2, 1]);
+    let (mut driver, mut noise) = (Driver::new(), Rng::new(9));
+    let mut hand = |driver: &mut Driver, bytes: &[u8]| {
+        let frame = Frame {
+            link: LinkId(1),
+            at: StoppedClock.stamp(),
+            bytes,
+            offload: Offload::default(),
+        };
+        driver.tell(&mut server, Input::Frame(frame));
+    };
+    hand(&mut driver, &datagram);
+    let made = allocations(|| {
+        for _ in 0..20_000 {
+            driver.now = Mono(driver.now.0 + 1_000_000);
+            let mut bytes = if noise.chance(0.5) { datagram } else { question };
+            bytes[noise.below(120).min(59) as usize] = noise.next_u64() as u8;
+            hand(&mut driver, &bytes);
+        }
+    });
+    assert_eq!(made, 0);
+    let (frames, questions) = (counters.snapshot(), neighbours.snapshot());
+    assert!(
+        frames.replied > 5_000 && questions.replied > 500,
+        "{frames:?} {questions:?}"
+    );
+    assert_eq!(driver.sent, frames.replied + questions.replied);
 }
 
 #[test]

@@ -20,6 +20,9 @@ use neighbours::Neighbours;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// A datagram that says it is shorter than its own header (RFC 791 section 3.1) is none.
+const SHORTEST: usize = 20;
+
 /// What a [`FrameServer`] is told about its interface and its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameServerOptions {
@@ -161,7 +164,8 @@ impl FrameServer {
             return Err(Reason::BogonSource);
         }
         let ip = IpHeader::parse(packet).ok_or(Reason::Malformed)?;
-        if header.kind != if ip.source.is_ipv4() { IPV4 } else { IPV6 } {
+        let kind = if ip.source.is_ipv4() { IPV4 } else { IPV6 };
+        if header.kind != kind || ip.length < SHORTEST {
             return Err(Reason::Malformed);
         }
         if !self.addresses.contains(&ip.destination) {
