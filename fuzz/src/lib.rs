@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod feed;
+mod ndn;
+mod ndn_face;
 mod probe;
 mod prober;
 mod responder;
@@ -18,6 +20,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. One more is one line here and a folder of seeds.
 pub const TARGETS: &[Target] = &[
+    ("ndn_face", ndn_face::face),
+    ("ndn_name", ndn::name),
+    ("ndn_packet", ndn::packet),
+    ("ndn_prober", ndn::prober),
+    ("ndn_reassembler", ndn::reassembler),
+    ("ndn_server", ndn::server),
+    ("ndn_status", ndn::status),
     ("probe_parse", probe::parse),
     ("serve_config", text::serve_config),
     ("target", text::target),
