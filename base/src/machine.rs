@@ -41,6 +41,8 @@ pub enum Input<'a> {
     LinkChanged(LinkId, bool),
     /// A person or a supervisor wants a report now; the machine gives it to whoever it reports to.
     Report,
+    /// Begin nothing new, and come to an end when what is under way has.
+    Drain,
     /// The end: begin nothing new, report, and be finished. Nothing is handled after it.
     Stop,
 }

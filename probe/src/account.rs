@@ -34,6 +34,7 @@ pub(crate) struct Account {
     path: Path,
     count: u64,
     lost_after: Duration,
+    discard_late: bool,
     settle_after: Duration,
     departures: bool,
     planned: bool,
@@ -75,6 +76,7 @@ impl Account {
             path: options.path,
             count: options.count,
             lost_after: options.lost_after,
+            discard_late: options.discard_late,
             settle_after: options
                 .interval
                 .saturating_mul(2)
@@ -314,6 +316,11 @@ impl Account {
     /// Whether an answer that arrived then came in time.
     pub(crate) fn is_in_time(&self, t1: &Stamp, arrived: &Stamp) -> bool {
         arrived.mono <= t1.mono + self.lost_after
+    }
+
+    /// Whether an answer that comes later is none.
+    pub(crate) fn discards_late(&self) -> bool {
+        self.discard_late
     }
 
     /// A probe has its first answer: it counts as answered and no longer as what it was. Its verdict is changed by

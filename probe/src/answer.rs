@@ -47,6 +47,10 @@ impl Account {
             return self.duplicate(answer, sink);
         }
         let in_time = self.is_in_time(&probe.exchange.t1, &answer.at);
+        if !in_time && self.discards_late() {
+            self.unused.stale += 1;
+            return;
+        }
         self.count_answered(answer.id);
         self.counts.late += u64::from(!in_time);
         self.count_order(answer);

@@ -170,6 +170,7 @@ impl Machine for DatagramSession {
                 });
             }
             Input::Report => self.report(cx, None),
+            Input::Drain => self.schedule.close(),
             Input::Stop => return self.end(cx, Ended::Stopped),
             _ => {}
         }
@@ -182,7 +183,7 @@ impl Machine for DatagramSession {
         }
         let is_done = self.is_decided() && self.departure_awaited().is_none_or(|until| until <= cx.now());
         if is_done && !self.ended {
-            self.end(cx, Ended::Complete);
+            self.end(cx, self.schedule.ended());
         }
     }
 

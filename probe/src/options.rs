@@ -23,6 +23,10 @@ pub struct SessionOptions {
     pub deadline: Option<Duration>,
     /// A probe without answer for longer than this is lost. An answer after that is late, not ignored.
     pub lost_after: Duration,
+    /// Whether an answer after [`SessionOptions::lost_after`] is no answer: it is counted as
+    /// [`stale`](crate::Unused::stale), and its probe stays lost. For protocols whose questions end with their time.
+    /// Default: no.
+    pub discard_late: bool,
     /// How many probes a flood keeps in flight. Not used when there is an interval.
     pub outstanding: u32,
     /// TOS or traffic class octet for the session's datagrams; `None` leaves the socket's own.
@@ -75,6 +79,7 @@ impl SessionOptions {
             count: 0,
             deadline: None,
             lost_after: Duration::from_secs(5),
+            discard_late: false,
             outstanding: 64,
             tos: None,
             departure_stamps: true,

@@ -1,6 +1,6 @@
 //! When probes are to leave.
 
-use crate::SessionOptions;
+use crate::{Ended, SessionOptions};
 use halloo_base::Mono;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Schedule {
     taken: u64,
     next: u64,
     missed: u64,
+    /// No further slot is taken, however many were asked for.
+    closed: bool,
 }
 
 /// From this interval upwards the timer's own precision is good enough.
@@ -36,6 +38,21 @@ impl Schedule {
             taken: 0,
             next: 0,
             missed: 0,
+            closed: false,
+        }
+    }
+
+    /// Ends it before its time.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Why it is over, once it is.
+    pub(crate) fn ended(&self) -> Ended {
+        if self.closed {
+            Ended::Stopped
+        } else {
+            Ended::Complete
         }
     }
 
@@ -68,9 +85,9 @@ impl Schedule {
         }
     }
 
-    /// Whether all probes that were asked for have been taken.
+    /// Whether no further slot will be taken: all probes that were asked for have been, or it was closed.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.count != 0 && self.taken >= self.count
+        self.closed || self.count != 0 && self.taken >= self.count
     }
 
     /// Whether the driver should spin to the slot.
@@ -97,6 +114,7 @@ mod tests {
             taken: 0,
             next: 0,
             missed: 0,
+            closed: false,
         };
         schedule.begin(Mono(1_000));
         schedule
@@ -156,6 +174,17 @@ mod tests {
         assert_eq!(schedule.take(Mono(1_005), 2), Some(Mono(1_005)));
         assert_eq!(schedule.take(Mono(1_005), 3), None);
         assert!(!schedule.is_exact());
+    }
+
+    #[test]
+    fn a_closed_schedule_has_no_further_slot() {
+        for interval in [0, 100] {
+            let mut schedule = schedule(interval, 0);
+            assert!(schedule.take(Mono(1_000), 0).is_some());
+            schedule.close();
+            assert_eq!((schedule.take(Mono(9_000), 0), schedule.next(0)), (None, None));
+            assert!(schedule.is_exhausted());
+        }
     }
 
     #[test]

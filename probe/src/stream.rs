@@ -333,6 +333,7 @@ impl Machine for StreamSession {
                 });
             }
             Input::Report => self.report(cx, None),
+            Input::Drain => self.schedule.close(),
             Input::Stop => return self.end(cx, Ended::Stopped),
             _ => {}
         }
@@ -343,7 +344,7 @@ impl Machine for StreamSession {
         self.keep_connected(cx);
         self.send(cx);
         if self.is_decided() && self.departure_awaited().is_none_or(|until| until <= cx.now()) {
-            self.end(cx, Ended::Complete);
+            self.end(cx, self.schedule.ended());
         }
     }
 

@@ -133,7 +133,8 @@ pub struct Unused {
     pub bad_auth: u64,
     /// Answers that arrived cut.
     pub truncated: u64,
-    /// Answers to probes so old that they are no longer remembered: more than twice `lost_after`.
+    /// Answers to probes so old that they are no longer remembered: more than twice `lost_after`; where late answers
+    /// are discarded, all that are older than `lost_after`.
     pub stale: u64,
     /// Refused for any other reason.
     pub other: u64,

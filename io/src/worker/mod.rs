@@ -82,6 +82,7 @@ struct MachineSlot {
 
 struct Shared {
     stop: AtomicBool,
+    drain: AtomicBool,
     report: AtomicBool,
     bell: OwnedFd,
     /// The socket that the worker waits inside, where it has no other: shut to wake it.
@@ -121,6 +122,7 @@ impl Worker {
             epoll,
             shared: Arc::new(Shared {
                 stop: AtomicBool::new(false),
+                drain: AtomicBool::new(false),
                 report: AtomicBool::new(false),
                 bell,
                 only_socket: OnceLock::new(),
@@ -255,6 +257,9 @@ impl Worker {
             if self.shared.stop.load(Ordering::Acquire) {
                 self.tell_all(|| Input::Stop);
                 return Ok(());
+            }
+            if self.shared.drain.swap(false, Ordering::AcqRel) {
+                self.tell_all(|| Input::Drain);
             }
             if self.shared.report.swap(false, Ordering::AcqRel) {
                 self.tell_all(|| Input::Report);
@@ -479,6 +484,12 @@ impl Remote {
             // Says "not connected", and wakes who waits inside all the same.
             let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
         }
+    }
+
+    /// Tells every machine to begin nothing new; [`Worker::run`] returns when all have come to their ends.
+    pub fn drain(&self) {
+        self.shared.drain.store(true, Ordering::Release);
+        self.ring();
     }
 
     /// Tells every machine to report.

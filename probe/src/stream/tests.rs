@@ -282,6 +282,26 @@ fn a_flood_waits_for_its_connection() {
 }
 
 #[test]
+fn a_drained_session_asks_no_more_in_any_state() {
+    let mut up = start(options(10));
+    up.open(0);
+    up.give(Input::Drain);
+    up.run_to(20);
+    assert!(!up.machine.finished(), "one is under way");
+    up.data(0, &[0, b'.']);
+    up.run_to(500);
+    let counts = up.summary().counts;
+    assert_eq!((counts.sent, counts.answered), (1, 1));
+    let mut connecting = start(options(10));
+    connecting.give(Input::Drain);
+    assert!(connecting.machine.finished());
+    assert_eq!(connecting.outputs, ["connect 0", "abort 0"]);
+    for bench in [&mut up, &mut connecting] {
+        assert_eq!(bench.summary().ended, Some(Ended::Stopped));
+    }
+}
+
+#[test]
 fn a_stop_ends_the_session_in_any_state() {
     for opened in [false, true] {
         let mut bench = start(options(10));

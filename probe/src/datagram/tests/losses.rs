@@ -35,6 +35,39 @@ fn a_late_answer_takes_its_loss_back() {
 }
 
 #[test]
+fn where_questions_end_with_their_time_a_late_answer_is_none() {
+    let mut bench = start(SessionOptions {
+        discard_late: true,
+        ..options(100)
+    });
+    bench.hear_after(60, 0);
+    bench.run_to(101);
+    bench.hear(1, None);
+    let summary = bench.summary();
+    let counts = summary.counts;
+    assert_eq!((counts.answered, counts.lost(), counts.late), (1, 1, 0));
+    assert_eq!(summary.unused.stale, 1);
+    assert_eq!(summary.host.map(|host| host.max), Some(Nanos(1_000_000)));
+}
+
+#[test]
+fn a_drained_session_asks_no_more_and_ends_with_its_last_answer() {
+    for last in [Some(25), None] {
+        let mut bench = start(options(10));
+        bench.run_to(15);
+        bench.give(Input::Drain);
+        bench.hear_after(20, 0);
+        assert!(!bench.machine.finished(), "the second is under way");
+        last.into_iter().for_each(|ms| bench.hear_after(ms, 1));
+        bench.run_to(500);
+        let summary = bench.summary();
+        assert_eq!(summary.ended, Some(Ended::Stopped));
+        let answered = 1 + u64::from(last.is_some());
+        assert_eq!((summary.counts.sent, summary.counts.answered), (2, answered));
+    }
+}
+
+#[test]
 fn an_answer_that_the_kernel_had_in_time_is_not_late_though_the_prober_slept() {
     let mut bench = start(options(1_000));
     let in_time = bench.stamp_at(bench.now + 49 * MS, StampSource::Kernel);
