@@ -1,7 +1,10 @@
 //! Named Data Networking (NDN packet format 0.3, NDNLPv2) and its ping (ndnping protocol, version 1).
 //!
-//! The packets are read strictly and never panic; what was read borrows from the bytes it was read from. See
-//! `docs/ndn.md` for how the pieces are used.
+//! Packets are read strictly, and no bytes make the reading panic; what was read borrows from the bytes it was read
+//! from. [`Packet::parse`] is the way in: a packet bare or in a link header. [`PingServer`] answers, on datagrams, on
+//! connections, and as [`ServerFace`] behind a forwarder, where [`Registration`] keeps its prefix known; [`PingProber`]
+//! and [`PingStreamProber`] ask. [`Signer`] and [`Verifier`] are the keys, [`control`] and [`status`] the forwarder's
+//! management.
 
 pub mod control;
 mod data;

@@ -24,6 +24,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "nothing else lets a test count allocations",
     ),
     (
+        "protocols/tests/allocations.rs",
+        "nothing else lets a test count allocations",
+    ),
+    (
         "probe/tests/allocation.rs",
         "nothing else lets a test count allocations",
     ),

@@ -1,0 +1,121 @@
+//! A ping server answers and signs for years: no answer may allocate.
+#![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
+
+use halloo_base::{Mono, Stamp, StampSource, Wall};
+use halloo_protocols::ndn::{
+    Interest, LpPacket, NameBuf, PingServer, PingServerOptions, Signer, Verifier, tlv,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+const AT: Stamp = Stamp {
+    mono: Mono(0),
+    wall: Wall(0),
+    source: StampSource::User,
+};
+
+/// Made for this test by `openssl genpkey -algorithm ed25519`.
+const ED25519: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIGXFHiFX1zDHTfvh1KCga6+nkZxccgeLz0/TQ46yv0q1
+-----END PRIVATE KEY-----
+";
+
+/// Made for this test by `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`.
+const ECDSA: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgpt7UMGDoFJHdCxjy
+7XINtq4B6SXqMCSaOSgXw5s/xGehRANCAASeO2k1hyjO9r1c+hJlkxqLv5u81a/J
+kuuA/cVu2d1ZofEVvD2Pm3XqBaPZfKUjaFxQ/vCd3UbAVWgCnmQ7lHDV
+-----END PRIVATE KEY-----
+";
+
+fn named(uri: &str) -> NameBuf {
+    uri.parse().expect("a name")
+}
+
+fn probes() -> Vec<u8> {
+    let name = named("/t/ping/18446744073709551614");
+    let bare = tlv::written(|writer| Interest::new(name.as_name()).emit(writer)).expect("room");
+    let lp = LpPacket {
+        pit_token: Some(b"token"),
+        fragment: Some(&bare),
+        ..LpPacket::default()
+    };
+    let wrapped = tlv::written(|writer| lp.emit(writer)).expect("room");
+    [bare, wrapped, b"\x05\x02no".to_vec()].concat()
+}
+
+#[test]
+fn an_answer_allocates_nothing_whoever_signs_it() {
+    let key_name = || named("/lab/KEY/1");
+    let signers = [
+        Signer::digest(),
+        Signer::hmac(b"a secret", key_name()).expect("a secret"),
+        Signer::from_pem(ED25519, key_name()).expect("a key"),
+        Signer::from_pem(ECDSA, key_name()).expect("a key"),
+    ];
+    let stream = probes();
+    for signer in signers {
+        let mut server = PingServer::new(
+            PingServerOptions {
+                size: 1_000,
+                signer: signer.clone(),
+                ..PingServerOptions::new(named("/t"))
+            },
+            Box::new(()),
+        )
+        .expect("a server");
+        let mut tx = Vec::with_capacity(10_000);
+        let mut answer = || {
+            tx.clear();
+            server.answer_stream(AT, &stream, &mut tx, |_, _| {})
+        };
+        assert_eq!(answer(), Ok(stream.len()));
+        let counted = allocations(|| {
+            for _ in 0..10 {
+                assert_eq!(answer(), Ok(stream.len()));
+            }
+        });
+        assert_eq!(counted, 0, "{signer:?}");
+        assert!(tx.len() > 2_000, "two answers of a thousand bytes each");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!(allocations(|| drop(Verifier::hmac(b"a secret"))) > 0);
+}
