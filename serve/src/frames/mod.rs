@@ -169,7 +169,7 @@ impl FrameServer {
             return Err(Reason::Malformed);
         }
         if !self.addresses.contains(&ip.destination) {
-            return Err(Reason::NotUnicast);
+            return Err(Reason::NotEchoAddress);
         }
         Ok(Datagram {
             path: ip.path(self.device),

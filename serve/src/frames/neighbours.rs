@@ -109,10 +109,13 @@ impl Neighbours {
     /// `sender` may be nobody yet: a host that looks whether an address is free (RFC 5227, RFC 4862 section 5.4).
     fn admit(&mut self, now: Mono, header: &Header, sender: IpAddr, target: IpAddr) -> Result<(), Reason> {
         if !self.addresses.contains(&target) {
-            return Err(Reason::NotUnicast);
+            return Err(Reason::NotEchoAddress);
         }
         let bogon = address::is_bogon(sender) && !sender.is_unspecified();
-        if bogon || self.addresses.contains(&sender) || !header.has_honest_source(self.mac) {
+        if self.addresses.contains(&sender) {
+            return Err(Reason::OwnAddress);
+        }
+        if bogon || !header.has_honest_source(self.mac) {
             return Err(Reason::BogonSource);
         }
         self.limiter

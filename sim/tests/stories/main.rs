@@ -1,5 +1,6 @@
 //! Stories about halloo's own machines: the echo server, the probing sessions, and what the network does to them.
 
+mod frames;
 mod stage;
 mod tcp;
 mod udp;

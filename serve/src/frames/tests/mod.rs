@@ -180,8 +180,12 @@ fn a_frame_that_is_not_for_us_is_counted_and_not_answered() {
             frame(OURS, OURS, IPV4, &good),
             Reason::BogonSource,
         ),
-        ("to another host", to([192, 0, 2, 78]), Reason::NotUnicast),
-        ("to a multicast address", to([224, 0, 0, 1]), Reason::NotUnicast),
+        ("to another host", to([192, 0, 2, 78]), Reason::NotEchoAddress),
+        (
+            "to a multicast address",
+            to([224, 0, 0, 1]),
+            Reason::NotEchoAddress,
+        ),
         ("from nowhere", from([0, 0, 0, 0]), Reason::BogonSource),
         (
             "from a multicast address",
@@ -229,7 +233,7 @@ fn a_frame_that_is_not_for_us_is_counted_and_not_answered() {
         (
             "to a solicited-node group, but no question",
             frame(OURS, PEER, IPV6, &v6(PEER_V6, solicited, 64, 17, b"x")),
-            Reason::NotUnicast,
+            Reason::NotEchoAddress,
         ),
     ];
     for (what, request, why) in table {

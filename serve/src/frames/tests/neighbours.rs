@@ -104,7 +104,7 @@ fn other_arp_is_counted_and_not_answered() {
         (
             "for another host",
             arp_request(PEER_V4, OTHER_V4),
-            Reason::NotUnicast,
+            Reason::NotEchoAddress,
         ),
         (
             "to another station",
@@ -131,7 +131,7 @@ fn other_arp_is_counted_and_not_answered() {
         (
             "somebody else with our address",
             arp_request(ECHO_V4, ECHO_V4),
-            Reason::BogonSource,
+            Reason::OwnAddress,
         ),
         (
             "from a multicast address",
@@ -330,7 +330,7 @@ fn a_question_that_breaks_a_rule_is_counted_and_not_answered() {
                 target: "2001:db8:1::77",
                 ..good()
             }),
-            Reason::NotUnicast,
+            Reason::NotEchoAddress,
         ),
         (
             "to another group",
@@ -367,7 +367,7 @@ fn a_question_that_breaks_a_rule_is_counted_and_not_answered() {
                 source: ECHO_V6,
                 ..good()
             }),
-            Reason::BogonSource,
+            Reason::OwnAddress,
         ),
         (
             "from a group of stations",
