@@ -107,6 +107,7 @@ fn targets(listeners: &Listeners, screen: &mut Screen) -> Result<Vec<Target>> {
                 protocol,
                 host,
                 port: address.port(),
+                ip_protocol: None,
             });
             alone = false;
         }

@@ -1,5 +1,7 @@
-//! What to ask: `udp://host:7777`, `tcp://192.0.2.7`, `[fe80::1%eth0]:7`, or just a name.
+//! What to ask: `udp://host:7777`, `tcp://192.0.2.7`, `ip://192.0.2.7?protocol=200`, `[fe80::1%eth0]:7`, or just a name.
 
+use halloo_base::Transport;
+use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::{ALL, Protocol, by_scheme};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,8 +13,10 @@ pub struct Target {
     pub protocol: &'static Protocol,
     /// Whom.
     pub host: Host,
-    /// On which port.
+    /// On which port; 0 where the protocol has none.
     pub port: u16,
+    /// Which IP protocol is asked by, where that can be chosen.
+    pub ip_protocol: Option<u8>,
 }
 
 /// A host as the user named it.
@@ -42,8 +46,17 @@ pub enum TargetError {
     #[error("{0} has no usual port; write one: {1}://HOST:PORT")]
     NoPort(&'static str, &'static str),
     /// Something follows the host and port.
-    #[error("`{0}` after the host means nothing here; write {1}://HOST:PORT")]
-    Trailing(String, &'static str),
+    #[error("`{0}` after the host means nothing here; write {1}")]
+    Trailing(String, String),
+    /// The protocol has no ports.
+    #[error("{0} has no ports; leave out `:{1}`")]
+    NeedlessPort(&'static str, String),
+    /// Not 0 to 255.
+    #[error("`{0}` is not an IP protocol; they are 0 to 255")]
+    BadIpProtocol(String),
+    /// The kernel takes its datagrams for itself.
+    #[error("IP protocol {0} is not for us: {1}")]
+    TakenIpProtocol(u8, &'static str),
     /// `user@host`.
     #[error("a user name means nothing here; leave out `{0}@`")]
     UserInfo(String),
@@ -73,7 +86,15 @@ pub enum TargetError {
 impl Target {
     /// Whether both ask the same.
     pub(crate) fn is(&self, other: &Target) -> bool {
-        (self.protocol.scheme, &self.host, self.port) == (other.protocol.scheme, &other.host, other.port)
+        let place = |target: &Target| (target.protocol.scheme, target.port, target.ip_protocol);
+        place(self) == place(other) && self.host == other.host
+    }
+
+    /// Whether what comes back is what was sent, header and all: the other end is an IP echo host.
+    pub(crate) fn is_ip_echo(&self) -> bool {
+        [&ip_echo::IP, &ip_echo::UDP_SELF, &ip_echo::TCP_SELF]
+            .iter()
+            .any(|own| own.scheme == self.protocol.scheme)
     }
 
     /// Understands what the user wrote.
@@ -85,24 +106,31 @@ impl Target {
         let protocol = by_scheme(&scheme.to_ascii_lowercase())
             .filter(|protocol| protocol.prober.is_some())
             .ok_or_else(|| TargetError::UnknownScheme(scheme.to_owned()))?;
+        let (rest, ip_protocol) = match protocol.transport {
+            Transport::Ip => split_ip_protocol(rest)?,
+            _ => (rest, None),
+        };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if let Some(at) = rest.find(['/', '?', '#']) {
-            return Err(TargetError::Trailing(rest[at..].to_owned(), protocol.scheme));
+            return Err(TargetError::Trailing(rest[at..].to_owned(), form(protocol)));
         }
         if let Some((user, _)) = rest.split_once('@') {
             return Err(TargetError::UserInfo(user.to_owned()));
         }
         let (host, port) = split_port(rest)?;
-        let port = match port {
-            Some(port) => parse_port(port)?,
-            None => protocol
-                .default_port
-                .ok_or(TargetError::NoPort(protocol.name, protocol.scheme))?,
+        let port = match (port, protocol.default_port) {
+            (None, _) if protocol.transport == Transport::Ip => 0,
+            (Some(port), _) if protocol.transport == Transport::Ip => {
+                return Err(TargetError::NeedlessPort(protocol.name, port.to_owned()));
+            }
+            (Some(port), _) => parse_port(port)?,
+            (None, usual) => usual.ok_or(TargetError::NoPort(protocol.name, protocol.scheme))?,
         };
         Ok(Target {
             protocol,
             host: Host::parse(host)?,
             port,
+            ip_protocol,
         })
     }
 
@@ -119,6 +147,7 @@ impl Target {
             protocol,
             host: Host::parse(bare)?,
             port,
+            ip_protocol: None,
         })
     }
 }
@@ -162,6 +191,32 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), TargetError> {
         Some((host, port)) => Ok((host, Some(port))),
         None => Ok((text, None)),
     }
+}
+
+/// Takes `host?protocol=200` apart; without a question mark it is the number for experiments.
+fn split_ip_protocol(text: &str) -> Result<(&str, Option<u8>), TargetError> {
+    let Some((host, query)) = text.split_once('?') else {
+        return Ok((text, Some(EXPERIMENTAL)));
+    };
+    let trailing = || TargetError::Trailing(format!("?{query}"), form(&ip_echo::IP));
+    let number = query.strip_prefix("protocol=").ok_or_else(trailing)?;
+    Ok((host, Some(parse_ip_protocol(number)?)))
+}
+
+fn parse_ip_protocol(text: &str) -> Result<u8, TargetError> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    let number: u8 = number.ok_or_else(|| TargetError::BadIpProtocol(text.to_owned()))?;
+    // IANA's numbers; 0 and 255 mean something else to a raw socket (raw(7)).
+    let why = match number {
+        0 => "it asks routers to look into the datagram (hop-by-hop options); take 1 to 254",
+        1 | 58 => "it is ICMP, which an IP echo host discards; `ping` asks by ICMP",
+        6 => "it is TCP, which the kernel speaks itself; ask tcp+ip://HOST[:PORT]",
+        17 => "it is UDP, which the kernel speaks itself; ask udp+ip://HOST[:PORT]",
+        255 => "it is reserved, and nobody can receive it; take 1 to 254",
+        number => return Ok(number),
+    };
+    Err(TargetError::TakenIpProtocol(number, why))
 }
 
 fn parse_port(text: &str) -> Result<u16, TargetError> {
@@ -245,11 +300,16 @@ fn askable() -> impl Iterator<Item = &'static Protocol> {
 
 /// How a target is written, for every protocol of this build: `udp://HOST[:7777], tcp://HOST[:7]`.
 pub(crate) fn forms() -> String {
-    let form = |protocol: &Protocol| match protocol.default_port {
-        Some(port) => format!("{}://HOST[:{port}]", protocol.scheme),
-        None => format!("{}://HOST:PORT", protocol.scheme),
-    };
     askable().map(form).collect::<Vec<_>>().join(", ")
+}
+
+fn form(protocol: &Protocol) -> String {
+    let scheme = protocol.scheme;
+    match (protocol.transport, protocol.default_port) {
+        (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
+        (_, Some(port)) => format!("{scheme}://HOST[:{port}]"),
+        (_, None) => format!("{scheme}://HOST:PORT"),
+    }
 }
 
 impl fmt::Display for Host {
@@ -265,130 +325,14 @@ impl fmt::Display for Host {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.protocol.scheme, self.host, self.port)
+        write!(f, "{}://{}", self.protocol.scheme, self.host)?;
+        match self.ip_protocol {
+            None => write!(f, ":{}", self.port),
+            Some(EXPERIMENTAL) => Ok(()),
+            Some(number) => write!(f, "?protocol={number}"),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn port_of(scheme: &str) -> u16 {
-        by_scheme(scheme)
-            .and_then(|protocol| protocol.default_port)
-            .expect("a usual port")
-    }
-
-    #[test]
-    fn every_form_is_understood() {
-        let (udp, tcp) = (port_of("udp"), port_of("tcp"));
-        let table = [
-            ("echo.example.net", format!("udp://echo.example.net:{udp}")),
-            ("echo.example.net:9", "udp://echo.example.net:9".into()),
-            ("udp://echo", format!("udp://echo:{udp}")),
-            ("UDP://echo/", format!("udp://echo:{udp}")),
-            ("tcp://192.0.2.7", format!("tcp://192.0.2.7:{tcp}")),
-            ("tcp://192.0.2.7:65535", "tcp://192.0.2.7:65535".into()),
-            ("::1", format!("udp://[::1]:{udp}")),
-            ("[::1]", format!("udp://[::1]:{udp}")),
-            ("[::1]:7", "udp://[::1]:7".into()),
-            ("tcp://[2001:DB8::7]:7", "tcp://[2001:db8::7]:7".into()),
-            ("fe80::1%eth0", format!("udp://[fe80::1%eth0]:{udp}")),
-            ("udp://[fe80::1%eth0]:7", "udp://[fe80::1%eth0]:7".into()),
-            ("::ffff:192.0.2.1", format!("udp://192.0.2.1:{udp}")),
-            ("host_1.local.", format!("udp://host_1.local.:{udp}")),
-            ("bücher.example", format!("udp://bücher.example:{udp}")),
-        ];
-        for (text, expected) in table {
-            let target = Target::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(target.to_string(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_target_is_told_in_words() {
-        let known = known_schemes();
-        let table = [
-            ("", "a host is missing".to_owned()),
-            ("udp://", "a host is missing".into()),
-            ("udp://:7", "a host is missing".into()),
-            (
-                "gopher://x",
-                format!("unknown protocol `gopher`; this halloo knows {known}"),
-            ),
-            ("x:0", "`0` is not a port; ports are 1 to 65535".into()),
-            ("x:65536", "`65536` is not a port; ports are 1 to 65535".into()),
-            ("x:+7", "`+7` is not a port; ports are 1 to 65535".into()),
-            ("x:", "`` is not a port; ports are 1 to 65535".into()),
-            (
-                "udp://x/y",
-                "`/y` after the host means nothing here; write udp://HOST:PORT".into(),
-            ),
-            (
-                "udp://me@x",
-                "a user name means nothing here; leave out `me@`".into(),
-            ),
-            (
-                "[::1",
-                "`[::1` is not an IPv6 address in brackets, such as [2001:db8::7] or [fe80::1%eth0]".into(),
-            ),
-            (
-                "[1.2.3.4]:7",
-                "`[1.2.3.4]:7` is not an IPv6 address in brackets, such as [2001:db8::7] or [fe80::1%eth0]"
-                    .into(),
-            ),
-            ("1.2.3", "`1.2.3` looks like an IPv4 address but is none".into()),
-            (
-                "a..b",
-                "`a..b` is not a host name: two dots in a row, or one at the beginning".into(),
-            ),
-            (
-                "a b",
-                "`a b` is not a host name: letters, digits, `-` and `.` only".into(),
-            ),
-            (
-                "-a",
-                "`-a` is not a host name: a part begins or ends with `-`".into(),
-            ),
-            (
-                "fe80::1",
-                "fe80::1 is link-local; say by which device: fe80::1%eth0".into(),
-            ),
-            (
-                "2001:db8::1%eth0",
-                "only a link-local address (fe80::/10) takes a device; leave out `%eth0`".into(),
-            ),
-            ("224.0.0.1", "224.0.0.1 is not the address of one host".into()),
-            ("ff02::1", "ff02::1 is not the address of one host".into()),
-            ("0.0.0.0", "0.0.0.0 is not the address of one host".into()),
-            (
-                "::ffff:224.0.0.1",
-                "224.0.0.1 is not the address of one host".into(),
-            ),
-            ("fe80::1%e]:7", "`e]:7` is not a device's name".into()),
-        ];
-        for (text, expected) in table {
-            let error = Target::parse(text).expect_err(text);
-            assert_eq!(error.to_string(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn host_and_port_may_come_apart() {
-        let tcp = by_scheme("tcp").expect("TCP is known");
-        let target = |host| Target::new(tcp, host, 7).map(|target| target.to_string());
-        assert_eq!(target("::1"), Ok("tcp://[::1]:7".into()));
-        assert_eq!(target("[::1]"), Ok("tcp://[::1]:7".into()));
-        assert_eq!(target("localhost"), Ok("tcp://localhost:7".into()));
-        assert_eq!(target(""), Err(TargetError::NoHost));
-    }
-
-    #[test]
-    fn the_help_names_every_protocol_that_can_be_asked() {
-        let forms = forms();
-        assert!(
-            askable().all(|protocol| forms.contains(&format!("{}://", protocol.scheme))),
-            "{forms}"
-        );
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ mod ping;
 mod serve;
 mod value;
 
-pub use ping::{EchoClientArgs, PingArgs};
+pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
 pub use value::{Dscp, Interval, Link};
 pub(crate) use value::{duration as span, parse_listen as listen_address};
@@ -47,7 +47,7 @@ EXAMPLES:
 
 EXIT STATUS:
   0  all went well; every probe was answered
-  1  a probe was lost, or the other side could not be reached
+  1  a probe was lost or refused, or the other side could not be reached
   2  the command line or a configuration file is wrong, or a listener could not start";
 
 /// What halloo can do.

@@ -1,8 +1,9 @@
 //! `halloo ping` and `halloo echo-client`.
 
-use super::value::{Dscp, Interval, Link, parse_dscp, parse_interval, parse_link, parse_span};
+use super::value::{Dscp, Interval, Link, parse_dscp, parse_hop, parse_interval, parse_link, parse_span};
 use crate::target::{self, Target};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,13 +79,29 @@ pub struct PingArgs {
     #[arg(long, value_name = "DSCP", value_parser = parse_dscp)]
     pub dscp: Option<Dscp>,
 
-    /// TTL or hop limit of probes
+    /// TTL or hop limit of probes [default: the system's; to an IP echo host 128]
+    ///
+    /// What an IP echo host sends back has the TTL that was left, so it has to last for both ways.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
 
     /// Forbid fragmentation; a probe that is too big for the path is reported
     #[arg(long)]
     pub df: bool,
+
+    /// Have routers write their addresses into each probe (IPv4, ip:// only)
+    ///
+    /// An IP echo host forgets those of the way there: what comes back was recorded on the way back.
+    #[arg(long)]
+    pub record_route: bool,
+
+    /// Have routers write the time into each probe (IPv4, ip:// only)
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "times")]
+    pub timestamp_option: Option<TimestampOption>,
+
+    /// Send probes by these routers, in this order, with others between them (IPv4, ip:// only)
+    #[arg(long, value_name = "HOP,...", value_delimiter = ',', value_parser = parse_hop)]
+    pub source_route: Vec<Ipv4Addr>,
 
     /// Probes in flight at most when the interval is 0
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -118,6 +135,15 @@ pub struct PingArgs {
     pub print_time: bool,
 }
 
+/// What routers write into a timestamp option (RFC 791).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimestampOption {
+    /// The time of each, in milliseconds since midnight UT
+    Times,
+    /// The address of each before its time
+    WithAddresses,
+}
+
 pub(super) const PING_ABOUT: &str = "Asks an echo host at an even pace and reports each round trip three ways: on the wire (kernel \
                   stamp to kernel stamp, less the time that the answer stayed in the echo host), at this host \
                   (program to program), and as intended (from the moment at which the probe was due, so that a \
@@ -142,9 +168,14 @@ EXAMPLES:
       $ halloo ping -c 100 -i 10ms --json udp://[2001:db8::7]:7777 \
         | jq 'select(.type == \"exchange\") | .wire_ns'
 
+  A conversation with oneself through an IP echo host: raw IP, UDP and TCP
+      $ sudo halloo ping -c 5 --record-route ip://192.0.2.7
+      $ halloo ping -c 5 udp+ip://192.0.2.7
+      $ halloo ping -c 5 tcp+ip://192.0.2.7
+
 EXIT STATUS:
   0  every probe was answered
-  1  a probe was lost, a target could not be reached, or the result could not be written
+  1  a probe was lost or refused, a target could not be reached, or the result could not be written
   2  the command line is wrong";
 
 /// `halloo echo-client`.

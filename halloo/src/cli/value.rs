@@ -1,7 +1,7 @@
 //! Values of options, and what is said when they are wrong.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Time between probes.
@@ -140,6 +140,19 @@ pub(super) fn parse_link(text: &str) -> Result<Link, String> {
         ));
     }
     Ok(Link::Device(text.to_owned()))
+}
+
+/// A router that probes are to pass.
+pub(super) fn parse_hop(text: &str) -> Result<Ipv4Addr, String> {
+    let hop: Ipv4Addr = text.parse().map_err(|_| match text.parse::<Ipv6Addr>() {
+        Ok(_) => format!("{text} is an IPv6 address; only IPv4 has source routes (RFC 5095)"),
+        Err(_) => format!("`{text}` is not an IPv4 address"),
+    })?;
+    let nobody = hop.is_unspecified() || hop.is_loopback() || hop.is_multicast() || hop.is_broadcast();
+    if nobody {
+        return Err(format!("{hop} is not the address of a router"));
+    }
+    Ok(hop)
 }
 
 /// Where to listen: `7777` and `:7777` mean every address, IPv4 and IPv6. Port 0 lets the kernel choose.

@@ -1,6 +1,6 @@
 //! What a command line asks for, checked.
 
-use crate::cli::{EchoClientArgs, Interval, Link, PingArgs};
+use crate::cli::{EchoClientArgs, Interval, Link, PingArgs, TimestampOption};
 use crate::key;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +8,7 @@ use halloo_base::Transport;
 use halloo_probe::SessionOptions;
 use halloo_protocols::by_scheme;
 use halloo_protocols::echo::{Key, wire};
+use halloo_protocols::ip_echo::{self, Asked};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use std::time::Duration;
 const SIZE: u32 = wire::BASE as u32;
 /// The same with a signature; nothing smaller can be signed.
 const SIGNED_SIZE: u32 = (wire::BASE + wire::TAG) as u32;
+/// Octets of the longest IPv4 datagram, and of a header without options (RFC 791).
+const LONGEST_IPV4: usize = 65_535;
+const IPV4_HEADER: usize = 20;
 
 /// One run of probes: what to ask, how, and where to tell.
 pub(crate) struct Plan {
@@ -29,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) tos: Option<u8>,
     pub(crate) ttl: Option<u8>,
     pub(crate) dont_fragment: bool,
+    /// What routers on the way are asked for, as octets of IPv4 options; mostly nothing.
+    pub(crate) ip_options: Vec<u8>,
     pub(crate) window: u32,
     pub(crate) key: Option<Key>,
     pub(crate) log_dir: Option<PathBuf>,
@@ -52,6 +58,7 @@ impl Plan {
     /// What is wrong with it, naming the option.
     pub(crate) fn ping(args: &PingArgs) -> Result<Plan> {
         let key = args.key_file.as_deref().map(key::read).transpose()?;
+        let ip_options = ip_options(args)?;
         let default_size = if key.is_some() { SIGNED_SIZE } else { SIZE };
         let plan = Plan {
             targets: args.targets.clone(),
@@ -59,6 +66,8 @@ impl Plan {
             family: match (args.ipv4, args.ipv6) {
                 (true, _) => Family::V4,
                 (_, true) => Family::V6,
+                // A name is then looked up as what can carry them.
+                _ if !ip_options.is_empty() => Family::V4,
                 _ => Family::Any,
             },
             size: args.size.unwrap_or(default_size),
@@ -69,6 +78,7 @@ impl Plan {
             tos: args.dscp.map(crate::cli::Dscp::tos),
             ttl: args.ttl,
             dont_fragment: args.df,
+            ip_options,
             window: args.window,
             key,
             log_dir: args.log_dir.clone(),
@@ -109,6 +119,7 @@ impl Plan {
             tos: None,
             ttl: None,
             dont_fragment: false,
+            ip_options: vec![],
             window: 64,
             key: None,
             log_dir: None,
@@ -125,6 +136,11 @@ impl Plan {
         }
     }
 
+    /// TTL or hop limit of probes to this target; `None` leaves it to the system.
+    pub(crate) fn ttl_to(&self, target: &Target) -> Option<u8> {
+        self.ttl.or(target.is_ip_echo().then_some(ip_echo::TTL))
+    }
+
     /// Whether probes go as fast as answers come.
     pub(crate) fn is_flood(&self) -> bool {
         self.interval == Interval::Flood
@@ -132,12 +148,14 @@ impl Plan {
 
     fn checked(self) -> Result<Plan> {
         for (index, target) in self.targets.iter().enumerate() {
+            let is_signed = target.protocol.transport == Transport::Udp && !target.is_ip_echo();
             ensure!(
-                self.key.is_none() || target.protocol.transport == Transport::Udp,
+                self.key.is_none() || is_signed,
                 "--key-file: {} cannot be signed, only UDP probes can ({target})",
                 target.protocol.name
             );
             self.check_size(target)?;
+            self.check_ip_options(target)?;
             ensure!(
                 !self.targets[..index].iter().any(|other| other.is(target)),
                 "{target} is given twice"
@@ -163,6 +181,26 @@ impl Plan {
         Ok(self)
     }
 
+    /// Whether it is known that the target is asked over IPv4.
+    fn is_v4(&self, target: &Target) -> bool {
+        self.family == Family::V4 || matches!(target.host, Host::V4(_))
+    }
+
+    fn check_ip_options(&self, target: &Target) -> Result<()> {
+        if self.ip_options.is_empty() {
+            return Ok(());
+        }
+        ensure!(
+            target.protocol.transport == Transport::Ip,
+            "--record-route, --timestamp-option and --source-route go with ip:// targets alone ({target})"
+        );
+        ensure!(
+            self.family == Family::V4 && !matches!(target.host, Host::V6(..)),
+            "--record-route, --timestamp-option and --source-route are options of IPv4; IPv6 has none like them ({target})"
+        );
+        Ok(())
+    }
+
     fn check_size(&self, target: &Target) -> Result<()> {
         let (longest, over) = match target.protocol.transport {
             Transport::Tcp => {
@@ -172,10 +210,12 @@ impl Plan {
                 );
                 (SessionOptions::LONGEST_STREAM, "over TCP")
             }
-            // A name may turn out to be either; the session will know.
-            _ if self.family == Family::V4 || matches!(target.host, Host::V4(_)) => {
-                (SessionOptions::LONGEST_V4, "into a datagram over IPv4")
+            Transport::Ip if self.is_v4(target) => {
+                let longest = LONGEST_IPV4 - IPV4_HEADER - self.ip_options.len();
+                (longest.min(SessionOptions::LONGEST_V4), "into an IPv4 datagram")
             }
+            // A name may turn out to be either; the session will know.
+            _ if self.is_v4(target) => (SessionOptions::LONGEST_V4, "into a datagram over IPv4"),
             _ => (SessionOptions::LONGEST_V6, "into a datagram"),
         };
         ensure!(
@@ -191,6 +231,20 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The options that are asked for, in their octets.
+fn ip_options(args: &PingArgs) -> Result<Vec<u8>> {
+    let asked = Asked {
+        source_route: args.source_route.clone(),
+        record_route: args.record_route,
+        timestamps: args
+            .timestamp_option
+            .map(|form| form == TimestampOption::WithAddresses),
+    };
+    asked
+        .octets()
+        .context("--record-route, --timestamp-option, --source-route")
 }
 
 fn command_line() -> String {

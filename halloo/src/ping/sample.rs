@@ -25,6 +25,8 @@ pub(super) fn about() -> About {
         spacing: Duration::from_millis(200),
         lost_after: Duration::from_millis(500),
         count: 10,
+        ttl: None,
+        tos: 0,
         signed: false,
         label: String::new(),
     }

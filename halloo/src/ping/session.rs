@@ -9,9 +9,10 @@ use crate::random_u64;
 use crate::target::Target;
 use anyhow::{Context, Result};
 use halloo_base::{AnyProber, LinkId, Path, Transport};
-use halloo_io::{Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions};
+use halloo_io::{RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions};
 use halloo_probe::{DatagramSession, Event, SessionOptions, StreamSession};
 use halloo_protocols::ProberOptions;
+use halloo_protocols::ip_echo::EXPERIMENTAL;
 use rtrb::Consumer;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -40,6 +41,10 @@ pub(crate) struct About {
     pub(crate) lost_after: Duration,
     /// Probes to send; 0 without end.
     pub(crate) count: u64,
+    /// TTL or hop limit that probes leave with; `None` for the system's own.
+    pub(crate) ttl: Option<u8>,
+    /// TOS or traffic class octet that probes leave with.
+    pub(crate) tos: u8,
     /// Whether probes carry the proof of a key.
     pub(crate) signed: bool,
     /// What tells it from the other sessions of this run; empty if it is the only one.
@@ -61,6 +66,13 @@ impl About {
     /// Whether it asks over a connection.
     pub(crate) fn is_stream(&self) -> bool {
         self.target.protocol.transport == Transport::Tcp
+    }
+
+    /// How many hops were taken from what comes back with this TTL. Nobody can tell but where the answer is the probe
+    /// itself, turned round.
+    pub(crate) fn hops_taken(&self, ttl: Option<u8>) -> Option<u8> {
+        let sent = self.ttl.filter(|_| self.target.is_ip_echo())?;
+        sent.checked_sub(ttl?)
     }
 }
 
@@ -91,7 +103,13 @@ impl Session {
         let _ = worker.watch_links();
         let source = about.link.as_ref().and_then(Link::source);
         let device = about.link.as_ref().and_then(Link::device);
-        let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), 0);
+        // What an IP echo host sends back comes to the port that it was sent to.
+        let port = if about.target.is_ip_echo() {
+            about.target.port
+        } else {
+            0
+        };
+        let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), port);
         let link = LinkId(device.map(device_index).transpose()?.unwrap_or(0));
         let mut options = session_options(
             &about,
@@ -103,6 +121,15 @@ impl Session {
             },
         );
         match prober {
+            AnyProber::Datagram(prober) if about.target.protocol.transport == Transport::Ip => {
+                let socket = open_raw(&about, plan, local.ip())
+                    .map_err(explain)
+                    .with_context(|| cannot_use(&about))?;
+                let session = DatagramSession::new(options, prober, Box::new(sink))
+                    .with_context(|| cannot_ask(&about))?;
+                let machine = worker.add(Box::new(session));
+                worker.raw(socket, machine).context("cannot watch the socket")?;
+            }
             AnyProber::Datagram(prober) => {
                 let socket = open_udp(&about, plan, local)
                     .map_err(explain)
@@ -121,7 +148,7 @@ impl Session {
                     device: device.map(str::to_owned),
                     source,
                     tos: plan.tos,
-                    ttl: plan.ttl,
+                    ttl: about.ttl,
                     dont_fragment: plan.dont_fragment,
                     ..StreamOptions::default()
                 };
@@ -195,6 +222,8 @@ pub(super) fn abouts(
             spacing: plan.spacing(),
             lost_after: plan.lost_after,
             count: plan.count,
+            ttl: plan.ttl_to(target),
+            tos: plan.tos.unwrap_or(0),
             signed: plan.key.is_some(),
             label: String::new(),
         })
@@ -221,11 +250,25 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
         device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
         v6_only: local.is_ipv6(),
         tos: plan.tos,
-        ttl: plan.ttl,
+        ttl: about.ttl,
         dont_fragment: plan.dont_fragment,
         prober: true,
         receive_buffer: receive_buffer(plan),
         ..UdpOptions::default()
+    })
+}
+
+fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> {
+    let protocol = about.target.ip_protocol.unwrap_or(EXPERIMENTAL);
+    RawSocket::open(&RawOptions {
+        device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
+        tos: plan.tos,
+        ttl: about.ttl,
+        dont_fragment: plan.dont_fragment,
+        prober: true,
+        receive_buffer: receive_buffer(plan),
+        ip_options: plan.ip_options.clone(),
+        ..RawOptions::new(protocol, local)
     })
 }
 
