@@ -29,6 +29,7 @@ mod impairer;
 mod lab;
 mod link;
 mod nat;
+pub mod ndn;
 mod netlink;
 mod packet_socket;
 mod program;
