@@ -17,8 +17,11 @@ pub struct Guards {
     /// Whether source ports below 1024 are not answered either. Default: true.
     pub refuse_low_ports: bool,
     /// Ports on which this halloo itself answers, not answered as source ports. The port that a datagram was
-    /// sent to is always one of them. Default: none besides that.
+    /// sent to is one of them, unless [`Guards::one_port`]. Default: none besides that.
     pub own_ports: Vec<u16>,
+    /// Whether a datagram from the very port that it was sent to is answered: for protocols whose peers use one port for
+    /// both, and whose answers nobody takes for requests. Default: false.
+    pub one_port: bool,
     /// Directed broadcast addresses of this host's networks, which cannot be told from the address alone.
     /// They are refused as destinations and as sources. Default: none.
     pub broadcasts: Vec<Broadcast>,
@@ -42,6 +45,7 @@ impl Default for Guards {
             reflection_ports: REFLECTION_PORTS.iter().map(|&(port, _)| port).collect(),
             refuse_low_ports: true,
             own_ports: Vec::new(),
+            one_port: false,
             broadcasts: Vec::new(),
             limits: Limits::default(),
         }
@@ -105,6 +109,7 @@ impl AddressGuard {
 pub(crate) struct PortGuard {
     reflection: PortSet,
     own: PortSet,
+    one_port: bool,
 }
 
 impl PortGuard {
@@ -113,6 +118,7 @@ impl PortGuard {
         PortGuard {
             reflection: low.chain(guards.reflection_ports.iter().copied()).collect(),
             own: guards.own_ports.iter().copied().collect(),
+            one_port: guards.one_port,
         }
     }
 
@@ -121,7 +127,7 @@ impl PortGuard {
         if port == 0 {
             return Err(Reason::BogonSource);
         }
-        if port == path.local.port() || self.own.contains(port) {
+        if port == path.local.port() && !self.one_port || self.own.contains(port) {
             return Err(Reason::OwnPort);
         }
         if self.reflection.contains(port) {

@@ -126,6 +126,11 @@ fn ports_that_would_answer_an_answer() {
         own_ports: vec![7, 8862],
         ..Guards::default()
     };
+    let one_port = Guards {
+        one_port: true,
+        own_ports: vec![7],
+        ..Guards::default()
+    };
     let lenient = Guards {
         refuse_low_ports: false,
         reflection_ports: vec![4000],
@@ -150,6 +155,9 @@ fn ports_that_would_answer_an_answer() {
         (&own, 7777, 8862, Err(Reason::OwnPort)),
         (&own, 7777, 7, Err(Reason::OwnPort)),
         (&own, 7777, 7777, Err(Reason::OwnPort)),
+        (&one_port, 6363, 6363, Ok(())),
+        (&one_port, 6363, 7, Err(Reason::OwnPort)),
+        (&one_port, 53, 53, Err(Reason::ReflectionPort)),
         (&lenient, 7777, 53, Ok(())),
         (&lenient, 7777, 1900, Ok(())),
         (&lenient, 7777, 4000, Err(Reason::ReflectionPort)),
