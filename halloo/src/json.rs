@@ -77,6 +77,37 @@ pub(crate) struct Exchange {
     pub(crate) seen_addr: Option<String>,
     pub(crate) seen_ttl: Option<u8>,
     pub(crate) seen_tos: Option<u8>,
+    pub(crate) sent_ttl: Option<u8>,
+    pub(crate) sent_tos: u8,
+    pub(crate) hops_taken: Option<u8>,
+    pub(crate) options: Option<IpOptions>,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// The IPv4 options of an answer.
+#[derive(Default, Serialize)]
+pub(crate) struct IpOptions {
+    pub(crate) recorded_route: Option<Vec<String>>,
+    pub(crate) source_route: Option<Vec<String>>,
+    pub(crate) timestamps: Option<Vec<HopTime>>,
+    pub(crate) timestamps_missed: Option<u8>,
+    pub(crate) others: Vec<u8>,
+    pub(crate) broken: bool,
+}
+
+/// What one hop wrote into a timestamp option.
+#[derive(Serialize)]
+pub(crate) struct HopTime {
+    pub(crate) address: Option<String>,
+    pub(crate) ms: Option<u32>,
+    pub(crate) raw: u32,
+}
+
+/// An answer that says no.
+#[derive(Serialize)]
+pub(crate) struct Refusal {
+    pub(crate) code: u32,
+    pub(crate) name: &'static str,
 }
 
 /// Something went wrong that is not one probe's loss.
@@ -124,6 +155,7 @@ pub(crate) struct Counts {
     pub(crate) answered: u64,
     pub(crate) lost: u64,
     pub(crate) late: u64,
+    pub(crate) refused: u64,
     pub(crate) in_flight: u64,
     pub(crate) lost_forward: u64,
     pub(crate) lost_backward: u64,
@@ -221,6 +253,11 @@ pub(crate) struct Observed {
     pub(crate) address_changes: u64,
     pub(crate) forward_mark_changes: u64,
     pub(crate) backward_mark_changes: u64,
+    pub(crate) ttl_min: Option<u8>,
+    pub(crate) ttl_max: Option<u8>,
+    pub(crate) hops_taken_min: Option<u8>,
+    pub(crate) hops_taken_max: Option<u8>,
+    pub(crate) tos_rewritten: u64,
 }
 
 /// Reports that probes do not get through.

@@ -2,7 +2,7 @@
 
 use super::files::Best;
 use super::text::{break_words, notice};
-use super::{About, Report, final_word};
+use super::{About, Report, final_word, header};
 use crate::json::{self, Head, Of};
 use crate::screen::Screen;
 use halloo_base::{Clock, Nanos, Wall};
@@ -139,10 +139,18 @@ fn exchange(about: &About, exchange: &probe::Exchange) -> json::Exchange {
         clock_stepped: exchange.clock_stepped,
         ttl: exchange.marks.and_then(|marks| marks.ttl),
         tos: exchange.marks.map(|marks| marks.tos),
-        bytes: exchange.bytes,
+        bytes: about.payload_bytes(exchange),
         seen_addr: exchange.seen.map(|seen| seen.addr.to_string()),
         seen_ttl: exchange.seen.and_then(|seen| seen.ttl),
         seen_tos: exchange.seen.map(|seen| seen.tos),
+        sent_ttl: about.ttl,
+        sent_tos: about.tos,
+        hops_taken: about.hops_taken(exchange.marks.and_then(|marks| marks.ttl)),
+        options: header::json(exchange),
+        refusal: exchange.refusal.map(|no| json::Refusal {
+            code: no.code,
+            name: no.name,
+        }),
     }
 }
 
@@ -213,7 +221,7 @@ fn summary(about: &About, summary: &probe::Summary) -> json::Summary {
         connect: summary.connect.map(spans),
         budget: budget(&summary.budget),
         stamps: stamps(&summary.sources),
-        observed: observed(&summary.observed),
+        observed: observed(about, &summary.observed),
         unreachable: summary
             .unreachable
             .iter()
@@ -231,6 +239,7 @@ fn counts(counts: &probe::Counts) -> json::Counts {
         answered: counts.answered,
         lost: counts.lost(),
         late: counts.late,
+        refused: counts.refused,
         in_flight: counts.in_flight,
         lost_forward: counts.lost_forward,
         lost_backward: counts.lost_backward,
@@ -318,7 +327,7 @@ fn stamps(sources: &probe::Sources) -> json::Stamps {
     }
 }
 
-fn observed(observed: &probe::Observed) -> json::Observed {
+fn observed(about: &About, observed: &probe::Observed) -> json::Observed {
     json::Observed {
         structured: observed.structured,
         plain: observed.plain,
@@ -328,6 +337,11 @@ fn observed(observed: &probe::Observed) -> json::Observed {
         address_changes: observed.address_changes,
         forward_mark_changes: observed.forward_mark_changes,
         backward_mark_changes: observed.backward_mark_changes,
+        ttl_min: observed.ttl_min,
+        ttl_max: observed.ttl_max,
+        hops_taken_min: about.hops_taken(observed.ttl_max),
+        hops_taken_max: about.hops_taken(observed.ttl_min),
+        tos_rewritten: observed.tos_rewritten,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `halloo ping`: sessions side by side, one printer, one writer of files.
 
 mod files;
+mod header;
 mod json;
 mod plan;
 mod resolve;

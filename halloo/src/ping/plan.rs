@@ -294,6 +294,15 @@ mod tests {
                 "-s 1048577 tcp://h:1",
                 Some("--size 1048577: at most 1048576 bytes fit over TCP (tcp://h:1)"),
             ),
+            ("-s 65507 ip://192.0.2.1", None),
+            (
+                "-s 65508 ip://192.0.2.1",
+                Some("--size 65508: at most 65507 bytes fit into an IPv4 datagram (ip://192.0.2.1)"),
+            ),
+            (
+                "-s 65507 --record-route ip://192.0.2.1",
+                Some("--size 65507: at most 65475 bytes fit into an IPv4 datagram (ip://192.0.2.1)"),
+            ),
             ("-s 0 udp://h", None),
             (
                 "-s 0 tcp://h:1",
@@ -336,12 +345,70 @@ mod tests {
             "--key-file: TCP echo cannot be signed, only UDP probes can (tcp://h:1)"
         );
         assert_eq!(
+            error("udp+ip://h:1"),
+            "--key-file: UDP to oneself cannot be signed, only UDP probes can (udp+ip://h:1)"
+        );
+        assert_eq!(
             error("-s 79 udp://h"),
             "--size 79: signed probes need at least 80 bytes"
         );
         assert_eq!(size(&format!("--key-file {name}")), Some(80));
         assert_eq!(size(&format!("--key-file {name} -s 81")), Some(81));
         assert_eq!(size(""), Some(64));
+    }
+
+    #[test]
+    fn options_of_ipv4_go_with_ip_over_ipv4_alone() {
+        let error = |words| plan(words).err().map(|error| format!("{error:#}"));
+        let names = "--record-route, --timestamp-option and --source-route";
+        let table = [
+            ("--record-route ip://192.0.2.7", None),
+            ("--timestamp-option=with-addresses ip://h", None),
+            (
+                "--record-route udp+ip://h:1",
+                Some(format!("{names} go with ip:// targets alone (udp+ip://h:1)")),
+            ),
+            (
+                "--source-route 192.0.2.1 ip://[2001:db8::7]",
+                Some(format!(
+                    "{names} are options of IPv4; IPv6 has none like them (ip://[2001:db8::7])"
+                )),
+            ),
+            (
+                "-6 --timestamp-option ip://h",
+                Some(format!(
+                    "{names} are options of IPv4; IPv6 has none like them (ip://h)"
+                )),
+            ),
+            (
+                "--source-route 192.0.2.1,192.0.2.2 --record-route --timestamp-option=times ip://h",
+                None,
+            ),
+            (
+                "--source-route 192.0.2.1,192.0.2.2,192.0.2.3,192.0.2.4,192.0.2.5,192.0.2.6,192.0.2.7,192.0.2.8 \
+                 --record-route ip://h",
+                Some(
+                    "--record-route, --timestamp-option, --source-route: there is no room in an IPv4 header for all \
+                     of these options; leave out one, or hops of the source route"
+                        .to_owned(),
+                ),
+            ),
+        ];
+        for (words, why) in table {
+            assert_eq!(error(words), why, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_has_to_come_back_whole_may_go_twice_as_far() {
+        let ttl = |words| {
+            let plan = plan(words).expect("a plan");
+            plan.ttl_to(&plan.targets[0])
+        };
+        assert_eq!(ttl("ip://192.0.2.7"), Some(128));
+        assert_eq!(ttl("tcp+ip://192.0.2.7"), Some(128));
+        assert_eq!(ttl("--ttl 9 udp+ip://192.0.2.7"), Some(9));
+        assert_eq!(ttl("udp://192.0.2.7"), None);
     }
 
     #[test]

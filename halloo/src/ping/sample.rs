@@ -3,7 +3,7 @@
 use super::About;
 use crate::target::Target;
 use halloo_base::{
-    LinkId, Marks, Mono, Nanos, Path, ProbeId, Seen, Stamp, StampSource, UnreachableError, Wall,
+    IpOptions, LinkId, Marks, Mono, Nanos, Path, ProbeId, Seen, Stamp, StampSource, UnreachableError, Wall,
 };
 use halloo_probe::{
     Budget, Counts, Ended, Exchange, Observed, OneWay, OneWayDelay, Residence, Sources, Statistic, Summary,
@@ -88,6 +88,20 @@ pub(super) fn exchange() -> Exchange {
         options: None,
         refusal: None,
         bytes: 64,
+    }
+}
+
+/// The same answer, with every option that is known.
+pub(super) fn with_options() -> Exchange {
+    let source_route = [131, 7, 8, 192, 0, 2, 254];
+    let record_route = [7, 11, 8, 192, 0, 2, 253, 0, 0, 0, 0];
+    let time = 45_045_123_u32.to_be_bytes();
+    let timestamps = [&[68, 12, 13, 0x21, 192, 0, 2, 7][..], &time].concat();
+    let router_alert = [148, 4, 0, 0];
+    let octets = [&source_route[..], &record_route, &timestamps, &router_alert].concat();
+    Exchange {
+        options: IpOptions::new(&octets),
+        ..exchange()
     }
 }
 
@@ -176,6 +190,8 @@ pub(super) fn summary() -> Summary {
         observed: Observed {
             structured: 9,
             seen: Some(seen()),
+            ttl_min: Some(64),
+            ttl_max: Some(64),
             ..Observed::default()
         },
         unreachable: vec![(UnreachableError(111), 1)],

@@ -10,7 +10,7 @@ use crate::target::Target;
 use anyhow::{Context, Result};
 use halloo_base::{AnyProber, LinkId, Path, Transport};
 use halloo_io::{RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions};
-use halloo_probe::{DatagramSession, Event, SessionOptions, StreamSession};
+use halloo_probe::{DatagramSession, Event, Exchange, SessionOptions, StreamSession};
 use halloo_protocols::ProberOptions;
 use halloo_protocols::ip_echo::EXPERIMENTAL;
 use rtrb::Consumer;
@@ -66,6 +66,15 @@ impl About {
     /// Whether it asks over a connection.
     pub(crate) fn is_stream(&self) -> bool {
         self.target.protocol.transport == Transport::Tcp
+    }
+
+    /// Payload bytes of an answer. Over IPv4 a raw socket hands over the header too, but an answer there is as long as
+    /// its probe.
+    pub(crate) fn payload_bytes(&self, exchange: &Exchange) -> u32 {
+        match self.target.protocol.transport {
+            Transport::Ip => self.size,
+            _ => exchange.bytes,
+        }
     }
 
     /// How many hops were taken from what comes back with this TTL. Nobody can tell but where the answer is the probe

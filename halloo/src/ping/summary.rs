@@ -1,9 +1,9 @@
 //! The end of a session, for people: the lines of `ping`, a table, and what else there is to say.
 
-use super::About;
+use super::{About, header};
 use crate::format::{counted, local_time, millis, percent};
 use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
-use halloo_base::{Nanos, Transport};
+use halloo_base::Nanos;
 use halloo_probe::{Counts, Ended, OneWay, Statistic, Summary};
 use halloo_protocols::echo::wire;
 use std::fmt::Write as _;
@@ -161,7 +161,12 @@ fn counts_line(summary: &Summary) -> String {
         let _ = write!(line, " ({} due)", counts.sent);
     }
     let _ = write!(line, ", {} received", counts.answered);
-    let of_these: Vec<_> = [(counts.late, "late"), (counts.reordered, "reordered")]
+    let of_these = [
+        (counts.refused, "refused"),
+        (counts.late, "late"),
+        (counts.reordered, "reordered"),
+    ];
+    let of_these: Vec<_> = of_these
         .iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, name)| format!("{n} {name}"))
@@ -212,6 +217,7 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
         fact("clocks", clocks(one_way, summary.elapsed));
     }
     fact("connect", connect(about, summary));
+    fact("ttl", header::summary(about, summary));
     fact("seen as", seen(about, summary));
     fact("budget", budget(summary));
     fact("stamps", stamps(about, summary));
@@ -452,7 +458,8 @@ fn odd(summary: &Summary) -> String {
 fn notes(about: &About, summary: &Summary) -> Vec<String> {
     let mut notes = vec![];
     let answered = summary.counts.answered > 0;
-    if answered && summary.wire.is_none() {
+    let measured = summary.counts.answered > summary.counts.refused;
+    if measured && summary.wire.is_none() {
         let sources = &summary.sources;
         let why = if sources.t1_kernel + sources.t1_hardware == 0 {
             "the kernel gave no departure stamps"
@@ -463,17 +470,21 @@ fn notes(about: &About, summary: &Summary) -> Vec<String> {
         };
         notes.push(format!("no wire round trip: {why}"));
     }
-    let udp = about.target.protocol.transport == Transport::Udp;
     if summary.unused.bad_auth > 0 && !answered {
         notes.push("the echo host does not have the same key".to_owned());
-    } else if udp
+    } else if !about.is_stream()
         && !answered
         && summary.counts.sent > summary.counts.unsent
         && summary.unreachable.is_empty()
     {
-        notes.push(
-            "nothing came back: is an echo host there, and does a firewall let UDP through?".to_owned(),
-        );
+        let what = match (about.target.ip_protocol, about.target.is_ip_echo()) {
+            (Some(number), _) => {
+                format!("an IP echo host there, and do firewalls let IP protocol {number} through")
+            }
+            (None, true) => "an IP echo host there, and does a firewall let UDP through".to_owned(),
+            (None, false) => "an echo host there, and does a firewall let UDP through".to_owned(),
+        };
+        notes.push(format!("nothing came back: is {what}?"));
     }
     notes
 }

@@ -1,9 +1,9 @@
 //! What a person reads while probes go: a line for each answer, in the manner of `ping`.
 
-use super::{About, Report, summary};
+use super::{About, Report, header, summary};
 use crate::format::{counted, millis, unix_time};
 use crate::screen::{BAD, DIM, ODD, STRONG, Screen, Styled};
-use halloo_base::{CloseReason, UnreachableError, Wall};
+use halloo_base::{CloseReason, Refusal, Transport, UnreachableError, Wall};
 use halloo_io::SystemClock;
 use halloo_probe::{Break, Event, Exchange, LossCause, Summary, Verdict};
 use std::fmt::Write as _;
@@ -60,7 +60,10 @@ impl TextReport {
             return Ok(());
         }
         let text = match exchange.verdict {
-            Verdict::Answered | Verdict::Late | Verdict::Duplicate => answer(about, exchange),
+            Verdict::Answered | Verdict::Late | Verdict::Duplicate => match exchange.refusal {
+                Some(no) => refusal(exchange, no),
+                None => answer(about, exchange),
+            },
             Verdict::Lost { cause, .. } => match loss(about, exchange, cause) {
                 Some(text) => text,
                 None => return Ok(()),
@@ -69,7 +72,11 @@ impl TextReport {
             Verdict::InFlight => format!("no answer for {} yet", seq(exchange)),
         };
         let at = exchange.t4.map_or_else(now, |t4| t4.wall);
-        self.line(about, at, &text)
+        self.line(about, at, &text)?;
+        for line in header::below(exchange) {
+            self.line(about, at, &Styled(DIM, line).to_string())?;
+        }
+        Ok(())
     }
 
     fn running(&mut self, about: &About, running: &Summary) -> io::Result<()> {
@@ -249,8 +256,8 @@ fn refused(about: &About, error: UnreachableError) -> String {
 fn answer(about: &About, exchange: &Exchange) -> String {
     let mut line = format!(
         "{} bytes from {}: {}",
-        exchange.bytes,
-        plain(about.remote),
+        about.payload_bytes(exchange),
+        far_end(about),
         seq(exchange)
     );
     // Writing to a String cannot fail.
@@ -262,9 +269,7 @@ fn answer(about: &About, exchange: &Exchange) -> String {
         let relation = if exchange.is_wire_guessed() { '<' } else { '=' };
         let _ = write!(line, " wire{relation}{wire}");
     }
-    if let Some(ttl) = exchange.marks.and_then(|marks| marks.ttl) {
-        let _ = write!(line, " ttl={ttl}");
-    }
+    line.push_str(&header::in_line(about, exchange));
     let mark = match exchange.verdict {
         Verdict::Late => " (late)",
         Verdict::Duplicate => " (DUP!)",
@@ -277,6 +282,16 @@ fn answer(about: &About, exchange: &Exchange) -> String {
         let _ = write!(line, "{}", Styled(ODD, " (clock stepped)"));
     }
     line
+}
+
+/// `seq=1 answer says no: NoRoute, time=0.412 ms`
+fn refusal(exchange: &Exchange, no: Refusal) -> String {
+    let told = Styled(BAD, format_args!("answer says no: {}", no.name));
+    let time = exchange
+        .host
+        .map(|host| format!(", time={} ms", millis(host)))
+        .unwrap_or_default();
+    format!("{} {told}{time}", seq(exchange))
 }
 
 /// A loss that has not been told by other lines already.
@@ -310,9 +325,13 @@ fn waited(span: Duration) -> String {
     }
 }
 
-/// An address with its port, without the scope number that only this host understands.
-fn plain(addr: SocketAddr) -> String {
-    SocketAddr::new(addr.ip(), addr.port()).to_string()
+/// The address that is asked, with its port if it has one, without the scope number that only this host understands.
+fn far_end(about: &About) -> String {
+    let addr = about.remote;
+    match about.target.protocol.transport {
+        Transport::Ip => addr.ip().to_string(),
+        _ => SocketAddr::new(addr.ip(), addr.port()).to_string(),
+    }
 }
 
 fn now() -> Wall {

@@ -105,6 +105,24 @@ fn a_link_is_a_device_or_a_source_address() {
 }
 
 #[test]
+fn a_hop_is_one_ipv4_router() {
+    assert_eq!(parse_hop("192.0.2.1"), Ok(Ipv4Addr::new(192, 0, 2, 1)));
+    let wrong = [
+        ("router", "`router` is not an IPv4 address"),
+        ("", "`` is not an IPv4 address"),
+        (
+            "2001:db8::1",
+            "2001:db8::1 is an IPv6 address; only IPv4 has source routes (RFC 5095)",
+        ),
+        ("0.0.0.0", "0.0.0.0 is not the address of a router"),
+        ("224.0.0.5", "224.0.0.5 is not the address of a router"),
+    ];
+    for (text, why) in wrong {
+        assert_eq!(parse_hop(text), Err(why.into()), "{text}");
+    }
+}
+
+#[test]
 fn a_listener_is_a_port_or_an_address_with_one() {
     let table = [
         ("7777", "[::]:7777"),

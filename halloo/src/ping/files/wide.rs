@@ -137,7 +137,7 @@ pub(super) fn fields(about: &About, exchange: &Exchange) -> Vec<String> {
             .marks
             .map(|marks| marks.tos.to_string())
             .unwrap_or_default(),
-        exchange.bytes.to_string(),
+        about.payload_bytes(exchange).to_string(),
     ]
 }
 

@@ -76,6 +76,49 @@ fn an_answer_reads_like_ping_with_the_wire_beside_it() {
 }
 
 #[test]
+fn an_answer_that_says_no_is_told_by_its_name() {
+    let refused = Exchange {
+        refusal: Some(Refusal {
+            code: 150,
+            name: "NoRoute",
+        }),
+        ..sample::exchange()
+    };
+    assert_eq!(
+        line(Event::Exchange(refused)),
+        "seq=3 answer says no: NoRoute, time=0.412 ms\n"
+    );
+    let mut whole = sample::summary();
+    whole.counts.refused = 2;
+    let lines = summary::block(&sample::about(), &whole);
+    let counts = anstream::adapter::strip_str(&lines[2]).to_string();
+    assert!(
+        counts.starts_with("10 packets transmitted, 9 received (2 refused), "),
+        "{counts}"
+    );
+}
+
+#[test]
+fn what_comes_back_whole_tells_of_its_way_below() {
+    let about = About {
+        target: crate::target::Target::parse("ip://192.0.2.7").expect("a target"),
+        remote: "192.0.2.7:0".parse().expect("an address"),
+        ttl: Some(128),
+        ..sample::about()
+    };
+    // A raw socket's answer is longer by its header.
+    let answer = Exchange {
+        bytes: 84,
+        ..sample::with_options()
+    };
+    let text = printed(TextStyle::default(), &about, &[Event::Exchange(answer)]);
+    let expected = "64 bytes from 192.0.2.7: seq=3 time=0.412 ms wire=3.12 us ttl=64 (64 taken)\n    \
+                    by way of: 192.0.2.254\n    route back: 192.0.2.253\n    \
+                    times: 192.0.2.7 12:30:45.123, no room for 2 hops more\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn a_loss_is_told_once() {
     assert_eq!(
         line(Event::Exchange(lost(LossCause::Timeout))),
