@@ -363,7 +363,7 @@ fn padding(natural: usize, wanted: usize) -> usize {
             let rest = target - 1 - number_len_of_rest(target);
             let exact = element_len(types::INTEREST, rest) == target;
             let padding = rest.checked_sub(value)?;
-            (exact && padding != 1).then_some(padding)
+            exact.then_some(padding)
         })
         .unwrap_or(0)
 }
@@ -373,7 +373,7 @@ fn number_len_of_rest(whole: usize) -> usize {
     number_len(whole.saturating_sub(2) as u64)
 }
 
-/// Writes exactly so many bytes that nobody reads; 1 cannot be written.
+/// Writes so many bytes that nobody reads. One byte is no element: nothing is written then.
 fn pad(writer: &mut Writer<'_>, len: usize) {
     const NOTHING: [u8; 256] = [0; 256];
     // 255 and 256 bytes are no element: its length would need one byte more.

@@ -177,6 +177,17 @@ fn what_is_no_key_says_so() {
             "{file:02x?}"
         );
     }
+    // A key as the content of anything but a certificate.
+    let certificate = vector("V13");
+    let certificate = Data::parse(&certificate).expect("Data");
+    let unsigned = Unsigned {
+        name: certificate.name,
+        meta: None,
+        content: certificate.content,
+    };
+    let no_certificate = unsigned.sign(&Signer::digest()).expect("room");
+    let refused = Verifier::from_certificate(&no_certificate);
+    assert_eq!(refused.err(), Some(KeyError::NotPublic));
     assert_eq!(Verifier::hmac(b"").err(), Some(KeyError::Empty));
     assert_eq!(Signer::hmac(b"", NameBuf::new()).err(), Some(KeyError::Empty));
 }

@@ -141,6 +141,17 @@ fn a_parameters_digest_must_be_right_alone_and_there() {
         "missing"
     );
 
+    // A second digest, even the same one, leaves open which of them counts.
+    let mut twice = read.name.to_buf();
+    let digest = read.name.last().expect("the digest");
+    twice.push(digest).expect("a possible component");
+    let twice = Interest {
+        name: twice.as_name(),
+        ..read
+    };
+    let twice = tlv::written(|writer| twice.emit(writer)).expect("room");
+    assert_eq!(refused(&twice), Malformed::BadDigest);
+
     // What follows the parameters is part of the digest.
     let inner = &good[2..];
     let longer = tlv::written(|writer| writer.element(5, &[inner, &hex("7c00")].concat())).expect("room");
@@ -232,6 +243,7 @@ fn link_headers_keep_their_order_and_shape() {
         ("fd032004 fd032100", Malformed::BadValue(801)),
         ("fd032002 0800", Malformed::Unexpected(8)),
         ("fd03bd00", Malformed::Unexpected(957)),
+        ("fd03be00", Malformed::Unexpected(958)),
         ("fd03c000", Malformed::Unexpected(960)),
         ("fd031c00", Malformed::Unexpected(796)),
         ("7e00", Malformed::Unexpected(126)),

@@ -137,13 +137,18 @@ fn its_own_answers_and_refusals_are_heard() {
 fn what_it_did_not_ask_for_is_foreign() {
     let mut prober = PingProber::new(options("/t", 7));
     let asked = request(&mut prober, 0);
-    let longer_name = named("/t/ping/7");
-    let with_prefix = Interest {
-        can_be_prefix: true,
-        must_be_fresh: true,
-        ..Interest::new(longer_name.as_name())
+    let name = named("/t/ping/7");
+    let other = |can_be_prefix, must_be_fresh| {
+        let asked = Interest {
+            can_be_prefix,
+            must_be_fresh,
+            ..Interest::new(name.as_name())
+        };
+        nack(
+            NackReason::NoRoute,
+            &tlv::written(|writer| asked.emit(writer)).expect("room"),
+        )
     };
-    let with_prefix = tlv::written(|writer| with_prefix.emit(writer)).expect("room");
     let table = [
         (data("/t/ping/8"), Reason::Foreign),
         (data("/t/ping/6"), Reason::Foreign),
@@ -155,7 +160,8 @@ fn what_it_did_not_ask_for_is_foreign() {
         (data("/t/7"), Reason::Foreign),
         (data("/u/ping/7"), Reason::Foreign),
         (asked.clone(), Reason::Foreign),
-        (nack(NackReason::NoRoute, &with_prefix), Reason::Foreign),
+        (other(true, true), Reason::Foreign),
+        (other(false, false), Reason::Foreign),
         (hex("6400"), Reason::Incomplete),
         (hex("0700"), Reason::Malformed),
         (asked[..asked.len() - 1].to_vec(), Reason::Malformed),

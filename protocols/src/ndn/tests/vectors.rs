@@ -188,3 +188,35 @@ fn a_certificate_verifies_what_its_key_signed() {
         Err(Unverified::OtherKind)
     );
 }
+
+#[test]
+fn data_is_an_answer_by_its_name_by_a_prefix_or_by_its_digest() {
+    let wire = vector("V2");
+    let data = data_of(&wire);
+    let name = "/edu/arizona/ping/18446744073709551614";
+    let hex_of = |digest: [u8; 32]| digest.map(|octet| format!("{octet:02x}")).concat();
+    let digest = hex_of(data.implicit_digest().expect("it was read from bytes"));
+    let other = "00".repeat(32);
+    let table = [
+        (name.to_owned(), false, true),
+        (name.to_owned(), true, true),
+        ("/edu/arizona/ping".to_owned(), false, false),
+        ("/edu/arizona/ping".to_owned(), true, true),
+        ("/edu/arizona/ping/7".to_owned(), true, false),
+        (format!("{name}/more"), true, false),
+        (format!("{name}/sha256digest={digest}"), false, true),
+        (format!("{name}/sha256digest={digest}"), true, true),
+        (format!("{name}/sha256digest={other}"), false, false),
+        (format!("/edu/arizona/ping/sha256digest={digest}"), false, false),
+        (format!("{name}/more/sha256digest={digest}"), false, false),
+        (format!("{name}/params-sha256={digest}"), false, false),
+    ];
+    for (uri, can_be_prefix, matches) in table {
+        let asked = named(&uri);
+        let asked = Interest {
+            can_be_prefix,
+            ..Interest::new(asked.as_name())
+        };
+        assert_eq!(asked.matches(&data), matches, "{uri} {can_be_prefix}");
+    }
+}
