@@ -109,6 +109,11 @@ fn a_403_is_answered_with_a_later_time_after_a_short_wait() {
     };
     assert_eq!(why.to_string(), "authorization rejected");
     assert_eq!(registration.deadline(), None);
+
+    let order = at(now, |env| registration.begin(env)).expect("an order");
+    let turned_down = response(&order, 403, "authorization rejected", None);
+    let heard = hear(&mut registration, now, &turned_down);
+    assert_eq!(heard, Some(Registered::Later), "a new connection, a new chance");
 }
 
 #[test]
@@ -176,12 +181,22 @@ fn silence_is_answered_in_the_other_form_and_then_it_is_over() {
         Err(RegistrationError::Timeout)
     );
 
-    // What worked once is what is tried first on the next connection.
+    // What worked once is what is tried first on the next connection, and the other form next.
     let old = at(9_000, |env| registration.begin(env)).expect("an order");
     assert!(Interest::parse(&old).expect("an Interest").parameters.is_none());
     assert_eq!(
         hear(&mut registration, 9_001, &response(&old, 200, "OK", Some(1))),
         done(1)
+    );
+    at(10_000, |env| registration.begin(env)).expect("an order");
+    let signed = at(14_000, |env| registration.wake(env))
+        .expect("goes on")
+        .expect("an order");
+    assert!(
+        Interest::parse(&signed)
+            .expect("an Interest")
+            .parameters
+            .is_some()
     );
 }
 
