@@ -72,11 +72,11 @@ reasons! {
     LinkLocal = "link_local",
     /// Its source route does not end here.
     IncompleteSourceRoute = "incomplete_source_route",
-    /// An IP option does not hold together.
+    /// Its IP options do not hold together, or lead by way of an address that no router has.
     BadOption = "bad_option",
-    /// An IPv6 routing header that is not at its end, or of a type that nobody may use.
+    /// Its IPv6 routing header is not at its end.
     RoutingHeader = "routing_header",
-    /// ICMP, which an IP echo host does not echo.
+    /// It is ICMP, most of which is about something that was echoed.
     Icmp = "icmp",
     /// It was longer than the buffer and arrived cut.
     Truncated = "truncated",

@@ -1,7 +1,8 @@
-//! A ping server answers and signs for years: no answer may allocate.
+//! A server answers for years: no answer may allocate.
 #![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
 use halloo_base::{Mono, Stamp, StampSource, Wall};
+use halloo_protocols::ip_echo::{IcmpPolicy, IpEcho, IpEchoOptions, vectors};
 use halloo_protocols::ndn::{
     Interest, LpPacket, NameBuf, PingServer, PingServerOptions, Signer, Verifier, tlv,
 };
@@ -112,6 +113,32 @@ fn an_answer_allocates_nothing_whoever_signs_it() {
         });
         assert_eq!(counted, 0, "{signer:?}");
         assert!(tx.len() > 2_000, "two answers of a thousand bytes each");
+    }
+}
+
+#[test]
+fn no_datagram_that_is_turned_round_or_refused_allocates() {
+    let addresses = vectors::ADDRESSES.map(|text| text.parse().expect("an address"));
+    let echo = |icmp| {
+        IpEcho::new(&IpEchoOptions {
+            addresses: addresses.to_vec(),
+            icmp,
+            on_link: true,
+        })
+    };
+    let hosts = [echo(IcmpPolicy::Discard), echo(IcmpPolicy::Safe)];
+    for row in vectors::rows() {
+        for host in &hosts {
+            let mut datagram = row.request.clone();
+            let mut outcome = None;
+            assert_eq!(
+                allocations(|| outcome = Some(host.turn_round(&mut datagram))),
+                0,
+                "{}",
+                row.name
+            );
+            assert!(outcome.is_some());
+        }
     }
 }
 

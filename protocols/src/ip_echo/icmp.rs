@@ -26,14 +26,19 @@ pub(super) enum Passage {
     To(Ipv4Addr),
 }
 
-/// Decides about an ICMP message that `source` sent to the echo address `echo`, and turns the datagram that it quotes
-/// round where it is passed on, so that its host knows it as its own.
+/// Decides about an ICMP message that `source` sent to the echo address `echo`, one of `own`, and turns the datagram
+/// that it quotes round where it is passed on, so that its host knows it as its own.
 ///
-/// The checksum of the message stays right: the same words are summed.
+/// Both checksums in the message stay right: the same words are summed.
 ///
 /// # Errors
 /// [`Reason::Icmp`] for all that is not surely harmless; [`Reason::BadChecksum`].
-pub(super) fn judge(message: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Result<Passage, Reason> {
+pub(super) fn judge(
+    message: &mut [u8],
+    source: Ipv4Addr,
+    echo: Ipv4Addr,
+    own: &[Ipv4Addr],
+) -> Result<Passage, Reason> {
     let [kind, code, ..] = *message else {
         return Err(Reason::Icmp);
     };
@@ -41,10 +46,7 @@ pub(super) fn judge(message: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Res
         kind,
         UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
     );
-    let quoted = message
-        .get(HEAD..)
-        .and_then(<[u8]>::first_chunk::<{ ipv4::FIXED }>);
-    let Some(quoted) = quoted.filter(|quoted| quotes && quoted[0] >> 4 == 4).copied() else {
+    let Some(quoted) = quoted_header(message).filter(|_| quotes) else {
         return Err(Reason::Icmp);
     };
     if !checksum::is_right(message) {
@@ -56,9 +58,18 @@ pub(super) fn judge(message: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Res
         return Ok(Passage::Echo);
     }
     let is_too_big = kind == SOURCE_QUENCH || (kind, code) == (UNREACHABLE, TOO_BIG);
-    if is_too_big && from == echo && ipv4::is_host(to) && to != echo {
+    if is_too_big && from == echo && ipv4::is_host(to) && !own.contains(&to) {
         ipv4::set_addresses(&mut message[HEAD..], to, from);
         return Ok(Passage::To(to));
     }
     Err(Reason::Icmp)
+}
+
+/// The fixed part of the header that a message quotes, if the whole header is there.
+fn quoted_header(message: &[u8]) -> Option<[u8; ipv4::FIXED]> {
+    let quoted = message.get(HEAD..)?;
+    let fixed: &[u8; ipv4::FIXED] = quoted.first_chunk()?;
+    let len = usize::from(fixed[0] & 0x0f) * 4;
+    let whole = fixed[0] >> 4 == 4 && (ipv4::FIXED..=quoted.len()).contains(&len);
+    whole.then_some(*fixed)
 }

@@ -10,8 +10,8 @@ const CHECKSUM: usize = 10;
 const TTL: usize = 8;
 const SOURCE: usize = 12;
 const DESTINATION: usize = 16;
-/// What the fragment offset and the flags share: the offset's bits.
-const OFFSET: u16 = 0x1fff;
+/// "More fragments" and the fragment offset: all zero in a datagram that is whole.
+const FRAGMENT: u16 = 0x3fff;
 
 /// What a header that holds together says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,28 +24,22 @@ pub(super) struct Header {
     pub(super) protocol: u8,
     pub(super) source: Ipv4Addr,
     pub(super) destination: Ipv4Addr,
-    /// Whether this is a later fragment of a datagram, which has no transport header.
-    pub(super) is_later_fragment: bool,
+    /// Whether this is only a part of a datagram.
+    pub(super) is_fragment: bool,
 }
 
 impl Header {
-    /// Reads the header at the beginning of `datagram` and checks what it says about itself. Any bytes are fine.
+    /// Reads the header at the beginning of `datagram`; its checksum is another question ([`is_sealed`]). Any bytes
+    /// are fine.
     ///
     /// # Errors
-    /// [`Reason::Malformed`] for lengths or a version that cannot be, [`Reason::Truncated`] for a datagram that ends
-    /// before it says, [`Reason::BadChecksum`].
+    /// [`Reason::Malformed`] for a version or lengths that cannot be, and for a datagram that ends before it says.
     pub(super) fn parse(datagram: &[u8]) -> Result<Header, Reason> {
         let fixed: &[u8; FIXED] = datagram.first_chunk().ok_or(Reason::Malformed)?;
         let header_len = usize::from(fixed[0] & 0x0f) * 4;
         let total_len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-        if fixed[0] >> 4 != 4 || header_len < FIXED || total_len < header_len {
+        if fixed[0] >> 4 != 4 || header_len < FIXED || total_len < header_len || datagram.len() < total_len {
             return Err(Reason::Malformed);
-        }
-        if datagram.len() < total_len {
-            return Err(Reason::Truncated);
-        }
-        if !checksum::is_right(&datagram[..header_len]) {
-            return Err(Reason::BadChecksum);
         }
         Ok(Header {
             header_len,
@@ -54,7 +48,7 @@ impl Header {
             protocol: fixed[9],
             source: address(fixed, SOURCE),
             destination: address(fixed, DESTINATION),
-            is_later_fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & OFFSET != 0,
+            is_fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT != 0,
         })
     }
 }
@@ -75,6 +69,11 @@ pub(super) fn take_hop(datagram: &mut [u8]) {
     let taken = [datagram[TTL], datagram[TTL + 1]];
     let sum = checksum::updated(sum, u16::from_be_bytes(word), u16::from_be_bytes(taken));
     datagram[CHECKSUM..CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Whether the checksum of a whole header is right.
+pub(super) fn is_sealed(header: &[u8]) -> bool {
+    checksum::is_right(header)
 }
 
 /// Computes the checksum of a whole header anew.

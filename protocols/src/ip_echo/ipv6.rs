@@ -13,7 +13,10 @@ const DESTINATION: usize = 24;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
+/// Where a routing header says how many hops are to go.
+const SEGMENTS_LEFT: usize = 3;
 /// ICMPv6 (RFC 4443).
 pub(super) const ICMP: u8 = 58;
 
@@ -31,8 +34,7 @@ impl Header {
     /// Reads the header at the beginning of `datagram`. Any bytes are fine.
     ///
     /// # Errors
-    /// [`Reason::Malformed`] for another version or too few bytes, [`Reason::Truncated`] for a datagram that ends
-    /// before it says.
+    /// [`Reason::Malformed`] for another version, and for a datagram that ends before it says.
     pub(super) fn parse(datagram: &[u8]) -> Result<Header, Reason> {
         let fixed: &[u8; FIXED] = datagram.first_chunk().ok_or(Reason::Malformed)?;
         if fixed[0] >> 4 != 6 {
@@ -40,7 +42,7 @@ impl Header {
         }
         let total_len = FIXED + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
         if datagram.len() < total_len {
-            return Err(Reason::Truncated);
+            return Err(Reason::Malformed);
         }
         Ok(Header {
             total_len,
@@ -56,31 +58,36 @@ impl Header {
 /// In a later fragment it is what the fragment header says, since there is nothing behind it to look at.
 ///
 /// # Errors
-/// [`Reason::RoutingHeader`] for a route that is not at its end, or of type 0 at all (RFC 5095); [`Reason::Malformed`]
-/// for a chain that runs over the datagram, and for hop-by-hop options that do not come first.
+/// [`Reason::RoutingHeader`] for a route that is not at its end, of whatever type: at its end even one of type 0 is
+/// only passed over (RFC 5095 section 3). [`Reason::Malformed`] for a chain that runs over the datagram, and for
+/// hop-by-hop options that do not come first.
 pub(super) fn upper_layer(datagram: &[u8]) -> Result<u8, Reason> {
     let mut kind = *datagram.get(6).ok_or(Reason::Malformed)?;
     let mut at = FIXED;
     loop {
         let len = match kind {
             HOP_BY_HOP if at != FIXED => return Err(Reason::Malformed),
-            HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING => {
-                let units = *datagram.get(at + 1).ok_or(Reason::Malformed)?;
-                (usize::from(units) + 1) * 8
-            }
+            HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING => (units(datagram, at)? + 1) * 8,
+            // The only one that counts in words (RFC 4302 section 2.2).
+            AUTHENTICATION => (units(datagram, at)? + 2) * 4,
             FRAGMENT => 8,
             _ => return Ok(kind),
         };
         let header = datagram.get(at..at + len).ok_or(Reason::Malformed)?;
         match kind {
-            // Type, then segments left.
-            ROUTING if header[2] == 0 || header[3] != 0 => return Err(Reason::RoutingHeader),
+            ROUTING if header[SEGMENTS_LEFT] != 0 => return Err(Reason::RoutingHeader),
             FRAGMENT if u16::from_be_bytes([header[2], header[3]]) >> 3 != 0 => return Ok(header[0]),
             _ => {}
         }
         kind = header[0];
         at += len;
     }
+}
+
+/// What the extension header at `at` says about its own length.
+fn units(datagram: &[u8], at: usize) -> Result<usize, Reason> {
+    let units = datagram.get(at + 1).ok_or(Reason::Malformed)?;
+    Ok(usize::from(*units))
 }
 
 /// Turns the addresses round and takes one from the hop limit, which is above 0. There is no header checksum, and the

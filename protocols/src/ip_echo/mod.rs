@@ -13,13 +13,15 @@ mod prober;
 mod responder;
 #[cfg(test)]
 mod tests;
+#[doc(hidden)]
+pub mod vectors;
 
 pub use options::{Asked, AskedError, Described, HopTime, RouteKind, describe};
-pub use prober::IpProber;
+pub use prober::{IpProber, SelfProber};
 pub use responder::{IcmpPolicy, IpEcho, IpEchoOptions};
 
 use crate::Protocol;
-use crate::echo::{TcpProber, UdpProber};
+use crate::echo::TcpProber;
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
 
 /// The protocol number that requests have unless another is chosen: for experiments (RFC 3692 section 2.1).
@@ -40,7 +42,7 @@ pub static IP: Protocol = Protocol {
     prober: Some(|options| AnyProber::Datagram(Box::new(IpProber::new(options)))),
 };
 
-/// A UDP socket talking to its own port through an IP echo host.
+/// UDP talking to its own port through an IP echo host.
 pub static UDP_SELF: Protocol = Protocol {
     name: "UDP to oneself",
     scheme: "udp+ip",
@@ -49,7 +51,7 @@ pub static UDP_SELF: Protocol = Protocol {
     spec: "RFC 2075, RFC 768",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Prober,
-    prober: Some(|options| AnyProber::Datagram(Box::new(UdpProber::new(options)))),
+    prober: Some(|options| AnyProber::Datagram(Box::new(SelfProber::new(options)))),
 };
 
 /// A TCP talking to itself through an IP echo host: it is opened from both ends at once (RFC 9293 section 3.5), and

@@ -67,34 +67,35 @@ fn route_pointer(option: &[u8]) -> Result<usize, Reason> {
 }
 
 /// Octets behind the head of `option` that its pointer has passed: whole entries, and never more than there are.
+///
+/// Room for half an entry stays empty: who asks for times and addresses in all 40 octets leaves some.
 fn pointer(option: &[u8], head: usize, entry: usize) -> Result<usize, Reason> {
     let room = option.len().checked_sub(head).ok_or(Reason::BadOption)?;
     let passed = usize::from(option[2])
         .checked_sub(head + 1)
         .ok_or(Reason::BadOption)?;
-    // Anything beyond the end means that there is no room left.
-    let passed = passed.min(room);
-    if room % entry == 0 && passed % entry == 0 {
+    // Anything beyond the last entry means that there is no room left.
+    let passed = passed.min(room - room % entry);
+    if room % 4 == 0 && passed % entry == 0 {
         Ok(passed)
     } else {
         Err(Reason::BadOption)
     }
 }
 
-/// What turning the options round asks of the header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turned {
-    /// Where the datagram goes first, if not to its source: the last hop of the route that it came by.
-    pub(super) first_hop: Option<Ipv4Addr>,
-}
-
-/// Turns the options of a datagram round that came from `source` to `echo`, as if it had begun at the echo host.
+/// Turns the options of a datagram round that came from `source` to `echo`, one of `own`, as if it had begun at the
+/// echo host. Returns where it goes first, if not to its source: the last hop of the route that it came by.
 ///
 /// # Errors
 /// [`Reason::IncompleteSourceRoute`] for a route that does not end here, [`Reason::BadOption`] for anything that does
 /// not hold together: such a datagram is not echoed.
-pub(super) fn turn_round(octets: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Result<Turned, Reason> {
-    let mut turned = Turned { first_hop: None };
+pub(super) fn turn_round(
+    octets: &mut [u8],
+    source: Ipv4Addr,
+    echo: Ipv4Addr,
+    own: &[Ipv4Addr],
+) -> Result<Option<Ipv4Addr>, Reason> {
+    let mut first_hop = None;
     let mut routes = 0;
     let mut at = 0;
     while let Some(option) = (Walk { octets, at }).next() {
@@ -103,7 +104,7 @@ pub(super) fn turn_round(octets: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) ->
         match kind {
             LOOSE | STRICT => {
                 routes += 1;
-                turned.first_hop = reverse(bytes, source, echo)?;
+                first_hop = reverse(bytes, source, own)?;
             }
             RECORD_ROUTE => forget_route(bytes)?,
             TIMESTAMP => keep_own_timestamp(bytes, source, echo)?,
@@ -115,12 +116,12 @@ pub(super) fn turn_round(octets: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) ->
     if routes > 1 {
         Err(Reason::BadOption)
     } else {
-        Ok(turned)
+        Ok(first_hop)
     }
 }
 
 /// The recorded hops, backwards, become the route; its end is who sent the datagram.
-fn reverse(option: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Result<Option<Ipv4Addr>, Reason> {
+fn reverse(option: &mut [u8], source: Ipv4Addr, own: &[Ipv4Addr]) -> Result<Option<Ipv4Addr>, Reason> {
     let passed = route_pointer(option)?;
     let (head, hops) = option.split_at_mut(ROUTE_HEAD);
     if passed < hops.len() {
@@ -128,7 +129,7 @@ fn reverse(option: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Result<Option
     }
     let honest = |hop: &[u8]| {
         let hop = Ipv4Addr::new(hop[0], hop[1], hop[2], hop[3]);
-        ipv4::is_host(hop) && hop != echo
+        ipv4::is_host(hop) && !own.contains(&hop)
     };
     if !hops.chunks_exact(4).all(honest) {
         return Err(Reason::BadOption);
@@ -174,10 +175,10 @@ fn keep_own_timestamp(option: &mut [u8], source: Ipv4Addr, echo: Ipv4Addr) -> Re
     head[3] = flags;
     let (own, later) = entries.split_at_mut(entry);
     own[..4].copy_from_slice(&echo.octets());
-    for later in later.chunks_exact_mut(entry) {
+    for later in later.chunks_mut(entry) {
         // Prespecified addresses are a question, not an answer: they stay.
-        let forgotten = if flags == PRESPECIFIED { 4 } else { 0 };
-        later[forgotten..].fill(0);
+        let kept = if flags == PRESPECIFIED { 4 } else { 0 };
+        later[kept..].fill(0);
     }
     Ok(())
 }
@@ -266,7 +267,7 @@ fn describe_timestamps(option: &[u8]) -> Option<Described> {
         let address = has_addresses.then(|| Ipv4Addr::new(entry[0], entry[1], entry[2], entry[3]));
         (address, time(&entry[size - 4..]))
     };
-    let filled = &option[TIMESTAMP_HEAD..][..passed];
+    let filled = &option[TIMESTAMP_HEAD..TIMESTAMP_HEAD + passed];
     Some(Described::Timestamps {
         entries: filled.chunks_exact(size).map(entry).collect(),
         overflow: state >> 4,

@@ -79,6 +79,9 @@ impl IpEcho {
     fn turn_round_v4(&self, datagram: &mut [u8]) -> Result<usize, Reason> {
         let header = ipv4::Header::parse(datagram)?;
         let (source, echo) = (header.source, header.destination);
+        if !ipv4::is_sealed(&datagram[..header.header_len]) {
+            return Err(Reason::BadChecksum);
+        }
         if !self.v4.contains(&echo) {
             return Err(Reason::NotEchoAddress);
         }
@@ -95,20 +98,25 @@ impl IpEcho {
         let (head, payload) = datagram[..header.total_len].split_at_mut(header.header_len);
         let mut destination = source;
         if header.protocol == icmp::PROTOCOL {
-            if self.icmp == IcmpPolicy::Discard || header.is_later_fragment {
+            if self.icmp == IcmpPolicy::Discard || header.is_fragment {
                 return Err(Reason::Icmp);
             }
-            if let Passage::To(host) = icmp::judge(payload, source, echo)? {
+            if let Passage::To(host) = icmp::judge(payload, source, echo, &self.v4)? {
                 destination = host;
             }
         }
         if head.len() > ipv4::FIXED {
-            let turned = options::turn_round(&mut head[ipv4::FIXED..], source, echo)?;
-            destination = turned.first_hop.unwrap_or(destination);
+            let first_hop = options::turn_round(&mut head[ipv4::FIXED..], source, echo, &self.v4)?;
+            if first_hop.is_some() && destination != source {
+                // A route back to the router says nothing about the way to anybody else.
+                return Err(Reason::Icmp);
+            }
+            destination = first_hop.unwrap_or(destination);
         }
         ipv4::set_addresses(head, echo, destination);
         ipv4::take_hop(head);
         if head.len() > ipv4::FIXED || destination != source {
+            // More than places changed. The old sum was right, so nothing wrong is sealed.
             ipv4::seal(head);
         }
         Ok(header.total_len)
