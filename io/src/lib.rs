@@ -16,6 +16,7 @@ mod tcp;
 mod tun;
 mod udp;
 mod worker;
+mod xdp;
 
 pub use clock::SystemClock;
 pub use packet::{PacketOptions, PacketSocket};
@@ -25,3 +26,4 @@ pub use tcp::{ListenOptions, StreamOptions, TcpListener};
 pub use tun::{TunDevice, TunOptions};
 pub use udp::{UdpOptions, UdpSocket};
 pub use worker::{MachineId, Remote, Worker, WorkerOptions};
+pub use xdp::{Xdp, XdpCounters, XdpError, XdpMode, XdpOptions, XdpOutcome, XdpRate, XdpRules};

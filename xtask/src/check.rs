@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every check that a change must pass, in one run.
 
+use crate::bpf;
 use crate::command::{built, cargo, quietly, quietly_within};
 use crate::man;
 use crate::packages;
+use crate::peers;
 use crate::report::{Ending, Report};
 use crate::tools::{self, Pending, Tool};
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ pub(crate) fn run() -> ExitCode {
     report.step("packages", || {
         packages::ensure(packages::FOR_TESTS).required(ci && packages::is_root())
     });
+    report.step("peers", peers::ensure);
     report.step("format", || plain(&["fmt", "--all", "--check"]));
     report.step("lints", || {
         plain(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
@@ -45,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
         report.step("examples", examples);
         report.step("manual", man::check);
     }
+    report.step("bytecode", bpf::check);
     report.step("dependencies", || with(deny, &tools::DENY, ci, dependencies));
     report.step("advisories", advisories);
     report.finish()

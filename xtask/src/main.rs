@@ -10,11 +10,13 @@
 )]
 
 mod bench;
+mod bpf;
 mod check;
 mod command;
 mod fuzz;
 mod man;
 mod packages;
+mod peers;
 mod report;
 mod tools;
 
@@ -49,6 +51,8 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Compile the XDP program with clang, and write its bytecode where halloo's build finds it.
+    Bpf,
     /// Write the manual pages and shell completions.
     Man {
         /// The folder to write to.
@@ -76,6 +80,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Test => Ok(check::run()),
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Bpf => bpf::run(),
         Chore::Man { out } => man::run(&out),
     }
 }

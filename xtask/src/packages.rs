@@ -87,6 +87,26 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "traceroute",
         why: "a client of the IP echo host that others wrote",
     },
+    Package {
+        name: "clang-14",
+        program: "clang-14",
+        why: "compiles the XDP program, to compare it with the bytecode",
+    },
+    Package {
+        name: "python3-pip",
+        program: "pip3",
+        why: "python-ndn, an NDN client and server that others wrote",
+    },
+    Package {
+        name: "nodejs",
+        program: "node",
+        why: "NDNts, another one",
+    },
+    Package {
+        name: "npm",
+        program: "npm",
+        why: "the same",
+    },
 ];
 
 /// What a build for fuzzing needs.

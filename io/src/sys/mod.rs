@@ -8,6 +8,7 @@
 
 mod address;
 mod batch;
+mod bpf;
 mod control;
 mod frames;
 mod options;
@@ -17,6 +18,7 @@ pub(crate) use batch::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
 };
 pub(crate) use batch::{receive_stamped, send_stamped};
+pub(crate) use bpf::{BpfMap, Shape, link_xdp, load_xdp, test_run};
 pub(crate) use frames::{
     FrameReceiveBatch, FrameSendBatch, Instruction, attach_filter, bind_packet, join_group,
 };

@@ -1,0 +1,115 @@
+/* Who is answered, and how often: what serve/src decides in user space, in the same order and from the same data. */
+#pragma once
+#include "headers.h"
+#include "maps.h"
+
+INLINE void count(u32 service, u32 what, u64 by)
+{
+	u32 key = service * COUNTERS + what;
+	u64 *counter = map_lookup(&counters, &key);
+
+	if (counter)
+		*counter += by;
+}
+
+/* A packet that ends here: everything else is counted by whoever gets it. */
+INLINE int refused(u32 service, u32 why, u64 bytes)
+{
+	count(service, RECEIVED, 1);
+	count(service, RECEIVED_BYTES, bytes);
+	count(service, why, 1);
+	return XDP_DROP;
+}
+
+INLINE int answered(u32 service, u64 bytes)
+{
+	count(service, RECEIVED, 1);
+	count(service, RECEIVED_BYTES, bytes);
+	count(service, REPLIED, 1);
+	count(service, REPLIED_BYTES, bytes);
+	return XDP_TX;
+}
+
+/* Whether the access list lets a source in; the longest prefix decides. */
+INLINE int is_allowed(const struct address *source)
+{
+	struct prefix key = { 128, *source };
+	u32 *allowed = map_lookup(&access, &key);
+
+	return !allowed || *allowed;
+}
+
+/* 0, or why this source port is not answered. */
+INLINE u32 port_refusal(u16 from, u16 to)
+{
+	u32 port = swap16(from);
+	u32 key = port >> 4;
+	u32 *word = map_lookup(&ports, &key);
+	u32 bits = word ? *word >> ((port & 15) * 2) & 3 : 0;
+
+	if (from == to || bits & 2)
+		return OWN_PORT;
+	return bits & 1 ? REFLECTION_PORT : 0;
+}
+
+/* Loopback, private and link-local addresses: an answer to them stays in our own networks. */
+INLINE int is_local_v4(u32 address)
+{
+	u32 bits = swap32(address);
+
+	return bits >> 24 == 127 || bits >> 24 == 10 || bits >> 20 == 0xac1 || bits >> 16 == 0xc0a8 ||
+	       bits >> 16 == 0xa9fe;
+}
+
+INLINE int is_local_v6(const u32 *address)
+{
+	u32 bits = swap32(address[0]);
+
+	return (bits >> 25) == (0xfc >> 1) || bits >> 22 == 0x3fa;
+}
+
+/* The bucket that would be full at `full_at` after one packet more; 0 if it does not hold one. */
+INLINE u64 draw(const struct pace *pace, u64 full_at, u64 now)
+{
+	full_at = (full_at > now ? full_at : now) + pace->interval;
+	return full_at - now <= pace->depth ? full_at : 0;
+}
+
+INLINE int draw_from_source(const struct pace *pace, const struct source *source, u64 now)
+{
+	u64 *bucket, full_at;
+
+	if (!pace->interval)
+		return 1;
+	bucket = map_lookup(&sources, source);
+	full_at = draw(pace, bucket ? *bucket : 0, now);
+	if (!full_at)
+		return 0;
+	if (bucket)
+		*bucket = full_at;
+	else
+		map_update(&sources, source, &full_at, 0);
+	return 1;
+}
+
+/* Takes a packet out of the buckets of its source and of all, or of neither; 0, or why not. Two processors that take at
+ * the same instant may both find the last one. */
+INLINE u32 rate_refusal(const struct settings *set, const struct source *source, int is_local, u64 now)
+{
+	u32 service = source->service;
+	u64 *all, full_at = 0;
+
+	if (is_local)
+		return draw_from_source(&set->local, source, now) ? 0 : RATE_LIMITED;
+	all = map_lookup(&all_sources, &service);
+	if (all && set->all.interval) {
+		full_at = draw(&set->all, *all, now);
+		if (!full_at)
+			return RATE_LIMITED_ALL;
+	}
+	if (!draw_from_source(&set->stranger, source, now))
+		return RATE_LIMITED;
+	if (all && full_at)
+		*all = full_at;
+	return 0;
+}
