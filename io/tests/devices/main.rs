@@ -129,6 +129,13 @@ impl Drop for Running {
     }
 }
 
+/// Waits until a host's address is one that it hears: the kernel gives an IPv6 address its route a moment after the
+/// address itself.
+fn settle(host: &Host, address: IpAddr) {
+    let address = address.to_string();
+    host.must("ping", ["-c1", "-w5", "-i0.2", &address]);
+}
+
 /// A UDP socket on a host that can hear itself.
 fn own_port(host: &Host, local: IpAddr) -> UdpSocket {
     host.enter(|| {
@@ -142,9 +149,8 @@ fn own_port(host: &Host, local: IpAddr) -> UdpSocket {
 fn converse(socket: &UdpSocket, echo: IpAddr, size: usize, count: usize) {
     use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
     let sent: Vec<u8> = (0..size * count).map(|at| (at / size + at) as u8).collect();
-    if count > 1 {
-        setsockopt(socket, UdpGsoSegment, &(size as i32)).expect("this kernel cuts UDP");
-    }
+    let segment = if count > 1 { size as i32 } else { 0 };
+    setsockopt(socket, UdpGsoSegment, &segment).expect("this kernel cuts UDP");
     socket.send_to(&sent, (echo, PORT)).expect("sent");
     for (number, expected) in sent.chunks(size).enumerate() {
         let mut heard = [0; 2_048];

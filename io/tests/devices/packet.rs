@@ -1,7 +1,7 @@
 //! Packet sockets.
 
 use super::talk::talk;
-use super::{PATIENCE, Running, Saw, Swap, converse, own_port};
+use super::{PATIENCE, Running, Saw, Swap, converse, own_port, settle};
 use halloo_io::{PacketOptions, PacketSocket};
 use halloo_lab::{Lab, Link};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,6 +17,7 @@ fn spare(link: &Link) -> [IpAddr; 2] {
 
 /// A machine at the far end of a link that has those addresses. The near end knows where the IPv6 one is.
 fn swap(link: &Link) -> (Running, Receiver<Saw>) {
+    settle(link.a().host(), link.a().v6().into());
     let addresses = spare(link);
     let options = PacketOptions {
         device: link.b().device().to_owned(),
@@ -54,8 +55,9 @@ fn datagrams_come_back_from_an_address_that_only_a_packet_socket_has() {
     let ours = [link.a().v4().into(), link.a().v6().into()];
     for (own, echo) in ours.into_iter().zip(spare(&link)) {
         let kind = if echo.is_ipv4() { 0x0800 } else { 0x86dd };
+        let socket = own_port(&near, own);
         for (size, count) in [(64, 1), (1_400, 1), (1_000, 10)] {
-            converse(&own_port(&near, own), echo, size, count);
+            converse(&socket, echo, size, count);
             let saw = seen
                 .iter()
                 .find(|saw| saw.kind == kind)

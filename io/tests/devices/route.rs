@@ -43,6 +43,16 @@ fn what_is_added_is_listed_and_what_is_removed_is_not() {
             netlink.remove_address(address).expect("it has it");
             assert!(!listed(&mut netlink), "{text}");
         }
+        let ends = ["addr", "add", "10.1.1.1", "peer", "10.1.1.2/32", "dev", "one"];
+        host.must("ip", ends);
+        let ours = LinkAddress {
+            link: link.id,
+            net: "10.1.1.1/32".parse().expect("a prefix"),
+        };
+        assert!(
+            netlink.addresses().expect("an answer").contains(&ours),
+            "and not the far end"
+        );
         let own = LinkAddress {
             link: link.id,
             net: "192.0.2.1/24".parse().expect("a prefix"),
