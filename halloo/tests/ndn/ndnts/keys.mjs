@@ -1,0 +1,21 @@
+// Keys as the tests describe them, for NDNts. Put in front of each of the programs here.
+
+import { createPrivateKey, createPublicKey } from "node:crypto";
+import { ECDSA, Ed25519, HMAC, generateSigningKey } from "@ndn/keychain";
+import { digestSigning, Name } from "@ndn/packet";
+
+const der = (key, type) => new Uint8Array(key.export({ type, format: "der" }));
+
+/** What signs and what verifies with the key. */
+async function pair(key) {
+  if (key.type === "digest") {
+    return [digestSigning, digestSigning];
+  }
+  const name = new Name(key.name);
+  if (key.type === "hmac") {
+    return generateSigningKey(name, HMAC, { importRaw: Buffer.from(key.secret, "hex") });
+  }
+  const algorithm = { ecdsa: ECDSA, ed25519: Ed25519 }[key.type];
+  const importPkcs8 = [der(createPrivateKey(key.private), "pkcs8"), der(createPublicKey(key.public), "spki")];
+  return generateSigningKey(name, algorithm, { importPkcs8 });
+}

@@ -1,0 +1,114 @@
+//! Programs that others wrote and Debian does not have: from PyPI and npm into the target folder, where tests look.
+
+use crate::command::{Finished, found, quietly_within};
+use crate::report::Ending;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A set of such programs.
+struct Peer {
+    /// For people, and the folder's name.
+    name: &'static str,
+    /// Its packages, each at one version.
+    pins: &'static str,
+    /// What installs them.
+    installer: &'static str,
+    /// Installs what the pins, which lie in the folder, say.
+    command: fn(folder: &Path) -> Command,
+}
+
+const PEERS: &[Peer] = &[
+    Peer {
+        name: "python-ndn",
+        pins: "halloo/tests/ndn/python/requirements.txt",
+        installer: "python3",
+        command: pip,
+    },
+    Peer {
+        name: "ndnts",
+        pins: "halloo/tests/ndn/ndnts/package.json",
+        installer: "npm",
+        command: npm,
+    },
+];
+
+/// How long a registry may take to hand over everything before it counts as out of reach.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What tells that a folder is complete, and what it was made from.
+const STAMP: &str = "installed";
+
+/// Installs what is missing, if the registries can be reached.
+pub(crate) fn ensure() -> Ending {
+    let mut missing = Vec::new();
+    for peer in PEERS {
+        if let Err(error) = peer.ensure() {
+            missing.push(format!("{}: {error:#}", peer.name));
+        }
+    }
+    if missing.is_empty() {
+        let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+        return Ending::passed(names.join(", "));
+    }
+    Ending::NotRun(missing.join("\n"))
+}
+
+impl Peer {
+    fn ensure(&self) -> Result<()> {
+        let folder = folder()?.join(self.name);
+        let pins = fs::read_to_string(self.pins).with_context(|| format!("cannot read {}", self.pins))?;
+        let stamp = folder.join(STAMP);
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == pins) {
+            return Ok(());
+        }
+        anyhow::ensure!(found(self.installer), "no {} here", self.installer);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let name = Path::new(self.pins).file_name().context("pins are a file")?;
+        fs::write(folder.join(name), &pins)?;
+        let Finished { success, output } = quietly_within((self.command)(&folder), LIMIT);
+        anyhow::ensure!(success, "{}", output.trim());
+        fs::write(stamp, pins)?;
+        Ok(())
+    }
+}
+
+/// Beside the folder of the profile that this program is in.
+fn folder() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("no target folder")?;
+    Ok(target.join("peers"))
+}
+
+/// A folder for `PYTHONPATH`: it needs less of the machine's Python than a virtual environment.
+fn pip(folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-warn-script-location",
+        ])
+        .args(["--root-user-action", "ignore"])
+        .args(["--requirement", "requirements.txt", "--target", "."])
+        .current_dir(folder);
+    command
+}
+
+/// What Debian's own node can run, and nothing that a package wants to run by itself.
+fn npm(folder: &Path) -> Command {
+    let mut command = Command::new("npm");
+    command
+        .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
+        .args(["--ignore-scripts", "--loglevel", "error"])
+        .current_dir(folder);
+    command
+}
