@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::link::{End, Link, LinkPlan, lay};
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The bridge's device on the switch's host.
@@ -30,6 +31,7 @@ impl Switch {
             "mcast_snooping",
             "0",
         ]);
+        look_at_no_packets(&host);
         host.ip(&["link", "set", BRIDGE, "up"]);
         Switch {
             host,
@@ -56,5 +58,18 @@ impl Switch {
     /// The host that holds the bridge.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+}
+
+/// Some kernels show bridged frames to the firewall, and throw away what is no good packet before that. A switch does
+/// not look.
+#[track_caller]
+fn look_at_no_packets(host: &Host) {
+    for tables in ["arptables", "iptables", "ip6tables"] {
+        let parameter = format!("net.bridge.bridge-nf-call-{tables}");
+        let file = Path::new("/proc/sys").join(parameter.replace('.', "/"));
+        if host.enter(|| file.exists()) {
+            host.sysctl(&parameter, "0");
+        }
     }
 }

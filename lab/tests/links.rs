@@ -266,3 +266,17 @@ fn a_station_sends_any_bytes_and_hears_what_arrives_and_not_what_its_host_sends(
     assert_eq!(heard(&mut near, PATIENCE).map(|frame| frame.len()), Some(14));
     assert_eq!(heard(&mut beside, Duration::ZERO), None);
 }
+
+#[test]
+fn a_switch_passes_frames_whatever_is_in_them() {
+    let Some(lab) = Lab::or_skip("a broken packet on a switch") else {
+        return;
+    };
+    let lan = lab.switch("lan");
+    let (near, far) = (lan.plug(&lab.host("near")), lan.plug(&lab.host("far")));
+    let (near, mut far) = (near.station(Side::A), far.station(Side::A));
+    // IPv4 by its type, with a header of noughts.
+    let frame = [&far.mac()[..], &near.mac(), &[0x08, 0x00], &[0; 60]].concat();
+    near.send(&frame);
+    while far.receive(PATIENCE).expect("it arrives") != frame {}
+}
