@@ -5,7 +5,7 @@ use crate::sys::{BpfMap, Shape};
 use halloo_base::{Reason, Snapshot};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A map as the program's source describes it.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +110,12 @@ impl Maps {
 
     /// Writes who is let in, and which source ports are not answered.
     pub(super) fn guard(&self, rules: &XdpRules) -> Result<(), XdpError> {
-        let prefixes = rules.allow.iter().map(|prefix| (prefix, 1u32));
+        // IPv6 prefixes say nothing about IPv4, which lives in a corner of the same numbers.
+        let every_v4 = (IpAddr::from(Ipv4Addr::UNSPECIFIED), 0);
+        let prefixes = [&every_v4]
+            .into_iter()
+            .chain(&rules.allow)
+            .map(|prefix| (prefix, 1u32));
         for (&(address, bits), allowed) in prefixes.chain(rules.deny.iter().map(|prefix| (prefix, 0))) {
             let bits = match address {
                 IpAddr::V4(_) => 96 + u32::from(bits),
