@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod feed;
+mod ip;
 mod ndn;
 mod ndn_face;
 mod probe;
@@ -20,6 +21,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. One more is one line here and a folder of seeds.
 pub const TARGETS: &[Target] = &[
+    ("ip_echo_respond", ip::respond),
+    ("ip_prober_recognise", ip::prober),
     ("ndn_face", ndn_face::face),
     ("ndn_name", ndn::name),
     ("ndn_packet", ndn::packet),
