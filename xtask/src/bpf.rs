@@ -181,7 +181,7 @@ fn rust(maps: &[Map<'_>], code: &[u64], relocations: &[(u64, usize)]) -> Result<
         text,
         "];\n\n/// The instructions, each as the kernel keeps it in 64 bits."
     )?;
-    writeln!(text, "pub(super) const CODE: [u64; {}] = [", code.len())?;
+    writeln!(text, "pub(super) static CODE: [u64; {}] = [", code.len())?;
     for line in code.chunks(6) {
         let line: Vec<_> = line.iter().map(|word| format!("{word:#018x},")).collect();
         writeln!(text, "    {}", line.join(" "))?;
