@@ -1,15 +1,18 @@
 //! Where the contest takes place: two hosts, one wire, a core for each side.
 
-use crate::udp::Generator;
+use crate::contender::Wire;
+use crate::udp::{Generator, Target};
 use anyhow::Result;
 use halloo_lab::{Host, Lab, Link, LinkPlan, Unavailable};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 
 /// The port of every server, one after the other.
 pub(crate) const PORT: u16 = 7777;
+/// The address that IP echo hosts turn datagrams round for: of a documentation network (RFC 5737).
+pub(crate) const ECHO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 /// The generator's core.
 const CLIENT_CORE: usize = 0;
 /// The server's core.
@@ -81,6 +84,9 @@ impl Arena {
             end.host().must("ip", route.iter().chain(&["congctl", "cubic"]));
             end.host().sysctl("net.ipv4.ip_local_port_range", "10000 65000");
         }
+        let echo = format!("{ECHO}/32");
+        let gateway = link.b().v4().to_string();
+        client.must("ip", ["route", "add", &echo, "via", &gateway]);
         Ok(Arena {
             client,
             server,
@@ -94,8 +100,17 @@ impl Arena {
     }
 
     /// A datagram generator; call it inside [`Arena::generate`].
-    pub(crate) fn generator(&self, ports: usize) -> Result<Generator> {
-        Generator::new(self.link.a(), self.link.b(), ports)
+    pub(crate) fn generator(&self, wire: Wire, ports: usize) -> Result<Generator> {
+        let target = match wire {
+            Wire::Ip => Target::Oneself(ECHO),
+            Wire::Udp | Wire::Tcp => Target::Server,
+        };
+        Generator::new(self.link.a(), self.link.b(), target, ports)
+    }
+
+    /// The server's device.
+    pub(crate) fn device(&self) -> &str {
+        self.link.b().device()
     }
 
     /// Where the server in turn listens.

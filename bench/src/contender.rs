@@ -1,6 +1,6 @@
 //! The servers under test: how each is started, and what it has used.
 
-use crate::arena::{Arena, PORT, Rank, SERVER_CORE};
+use crate::arena::{Arena, ECHO, PORT, Rank, SERVER_CORE};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use halloo_lab::{Child, program};
@@ -26,6 +26,16 @@ pub(crate) enum Contender {
     Halloo,
     /// `halloo serve --busy-poll`.
     HallooBusy,
+    /// `halloo serve --xdp DEV`: answered below the stack.
+    HallooXdp,
+    /// `halloo serve --ip-echo ADDR`: a TUN device.
+    HallooTun,
+    /// `halloo serve --ip-echo ADDR@DEV`: a packet socket.
+    HallooWire,
+    /// `halloo serve --ip-echo ADDR --xdp DEV`: answered below the stack.
+    HallooIpXdp,
+    /// The bench's own loop of one read and one write on a TUN device.
+    PlainTun,
     /// The bench's own recvfrom/sendto loop: what anybody writes first.
     Plain,
     /// sockperf's server.
@@ -45,6 +55,8 @@ pub(crate) enum Wire {
     Udp,
     /// Connections.
     Tcp,
+    /// Datagrams to an address that turns them round.
+    Ip,
 }
 
 /// A contender that has answered once. Dropping it ends it.
@@ -59,6 +71,11 @@ impl Contender {
         match self {
             Contender::Halloo => "halloo serve",
             Contender::HallooBusy => "halloo serve --busy-poll",
+            Contender::HallooXdp => "halloo serve --xdp",
+            Contender::HallooTun => "halloo serve --ip-echo ADDR",
+            Contender::HallooWire => "halloo serve --ip-echo ADDR@DEV",
+            Contender::HallooIpXdp => "halloo serve --ip-echo ADDR --xdp",
+            Contender::PlainTun => "plain loop on a TUN",
             Contender::Plain => "plain loop",
             Contender::Sockperf => "sockperf",
             Contender::Xinetd => "xinetd",
@@ -83,21 +100,37 @@ impl Contender {
         let answers = arena.generate(rank, || match wire {
             Wire::Udp => answers_udp(arena),
             Wire::Tcp => answers_tcp(arena),
+            Wire::Ip => answers_itself(arena),
         });
         ensure!(answers, "{} does not answer: {}", self.name(), running.child);
         Ok(running)
     }
 
     fn command(self, arena: &Arena, wire: Wire, files: &TempDir) -> Result<Vec<String>> {
-        let ip = arena.server_ip();
+        let (ip, device) = (arena.server_ip(), arena.device());
+        // Only what has a device of its own needs the host to forward; a packet socket answers in the host's place.
+        let forwards = !matches!(self, Contender::HallooWire);
+        arena
+            .server()
+            .sysctl("net.ipv4.ip_forward", if forwards { "1" } else { "0" });
         let own = std::env::current_exe()?.display().to_string();
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
         Ok(match (self, wire) {
             (Contender::Halloo, _) => words(format!("{} serve", halloo()?.display())),
             (Contender::HallooBusy, _) => words(format!("{} serve --busy-poll", halloo()?.display())),
+            (Contender::HallooXdp, _) => words(format!("{} serve --xdp {device}", halloo()?.display())),
+            (Contender::HallooTun, _) => words(format!("{} serve --ip-echo {ECHO}", halloo()?.display())),
+            (Contender::HallooWire, _) => {
+                words(format!("{} serve --ip-echo {ECHO}@{device}", halloo()?.display()))
+            }
+            (Contender::HallooIpXdp, _) => words(format!(
+                "{} serve --ip-echo {ECHO} --xdp {device}",
+                halloo()?.display()
+            )),
+            (Contender::PlainTun, _) => words(format!("{own} stand plain-tun {ECHO}:0")),
             (Contender::Plain, _) => words(format!("{own} stand plain {ip}:{PORT}")),
             (Contender::Tokio, _) => words(format!("{own} stand tokio {ip}:{PORT}")),
-            (Contender::Sockperf, Wire::Udp) => words(format!(
+            (Contender::Sockperf, Wire::Udp | Wire::Ip) => words(format!(
                 "{} server -i {ip} -p {PORT} --buffer-size {RECEIVE_BUFFER}",
                 program("sockperf")?.display()
             )),
@@ -105,7 +138,7 @@ impl Contender {
                 "{} server --tcp -i {ip} -p {PORT}",
                 program("sockperf")?.display()
             )),
-            (Contender::Socat, Wire::Udp) => words(format!(
+            (Contender::Socat, Wire::Udp | Wire::Ip) => words(format!(
                 "{} -T2 UDP4-LISTEN:{PORT},bind={ip},fork,reuseaddr,rcvbuf={RECEIVE_BUFFER} PIPE",
                 program("socat")?.display()
             )),
@@ -156,7 +189,7 @@ fn halloo() -> Result<PathBuf> {
 
 fn xinetd_config(arena: &Arena, wire: Wire) -> String {
     let (kind, protocol, wait) = match wire {
-        Wire::Udp => ("dgram", "udp", "yes"),
+        Wire::Udp | Wire::Ip => ("dgram", "udp", "yes"),
         Wire::Tcp => ("stream", "tcp", "no"),
     };
     // Its defaults (50 connections a second, 10 per source) would be all that is measured.
@@ -175,6 +208,20 @@ fn answers_udp(arena: &Arena) -> bool {
     let _ = socket.set_read_timeout(Some(Duration::from_millis(20)));
     within(Duration::from_secs(5), || {
         socket.send_to(&crate::udp::PAYLOAD, arena.target()).is_ok() && socket.recv(&mut [0; 64]).is_ok()
+    })
+}
+
+/// Whether a datagram to one's own port comes back.
+fn answers_itself(arena: &Arena) -> bool {
+    let Ok(socket) = UdpSocket::bind((arena.client_ip(), 0)) else {
+        return false;
+    };
+    let Ok(own) = socket.local_addr() else {
+        return false;
+    };
+    let _ = socket.set_read_timeout(Some(Duration::from_millis(20)));
+    within(Duration::from_secs(5), || {
+        socket.send_to(&crate::udp::PAYLOAD, (ECHO, own.port())).is_ok() && socket.recv(&mut [0; 64]).is_ok()
     })
 }
 

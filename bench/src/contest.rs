@@ -24,19 +24,41 @@ pub(crate) enum Part {
     Udp64,
     /// Round trips of single datagrams.
     Rtt,
+    /// Datagrams to oneself through an IP echo host.
+    Ip,
     /// Exchanges over TCP connections.
     Tcp,
     /// 10,000 idle connections.
     Idle,
 }
 
-use Contender::{Halloo, HallooBusy, Plain, Socat, Sockperf, Tokio, Xinetd};
+use Contender::{
+    Halloo, HallooBusy, HallooIpXdp, HallooTun, HallooWire, HallooXdp, Plain, PlainTun, Socat, Sockperf,
+    Tokio, Xinetd,
+};
 
 /// The order of the lines in a block.
-const ORDER: &[Contender] = &[Halloo, HallooBusy, Plain, Sockperf, Xinetd, Socat, Tokio];
+const ORDER: &[Contender] = &[
+    Halloo,
+    HallooBusy,
+    HallooXdp,
+    HallooTun,
+    HallooWire,
+    HallooIpXdp,
+    PlainTun,
+    Plain,
+    Sockperf,
+    Xinetd,
+    Socat,
+    Tokio,
+];
 
 /// Datagrams a second at which processor time is compared.
 const FIXED_RATE: f64 = 200_000.0;
+/// The same through an IP echo host.
+const IP_FIXED_RATE: f64 = 50_000.0;
+/// What turns IP datagrams round.
+const IP_HOSTS: [Contender; 4] = [HallooTun, HallooWire, HallooIpXdp, PlainTun];
 const HOGS: usize = 4;
 const MANY: usize = 10_000;
 
@@ -71,6 +93,12 @@ metrics! {
     HOST_999 = "host-p99.9", "halloo ping: host p99.9", Micros, Halloo;
     WIRE_HOGGED_999 = "wire-hogs-p99.9", "halloo ping: wire p99.9, 4 CPU hogs", Micros, Halloo;
     HOST_HOGGED_999 = "host-hogs-p99.9", "halloo ping: host p99.9, 4 CPU hogs", Micros, Halloo;
+    IP_LOSS_FREE = "ip-loss-free", "IP echoes/s without loss", PerSecond, PlainTun;
+    IP_CLOSED = "ip-closed", "IP echoes/s, 256 in flight", PerSecond, PlainTun;
+    IP_CPU = "ip-cpu", "server CPU per IP datagram at 50 k/s", Nanos, PlainTun;
+    IP_50 = "ip-rtt-p50", "IP echo round trip p50, 1 kHz", Micros, PlainTun;
+    IP_99 = "ip-rtt-p99", "IP echo round trip p99, 1 kHz", Micros, PlainTun;
+    IP_999 = "ip-rtt-p99.9", "IP echo round trip p99.9, 1 kHz", Micros, PlainTun;
     TCP_1 = "tcp-1", "TCP exchanges/s, 1 connection", PerSecond, Tokio;
     TCP_100 = "tcp-100", "TCP exchanges/s, 100 connections", PerSecond, Tokio;
     TCP_1000 = "tcp-1000", "TCP exchanges/s, 1,000 connections", PerSecond, Tokio;
@@ -87,6 +115,31 @@ const TARGETS: &[Target] = &[
     against(LOSS_FREE_64, Halloo, LOSS_FREE_64, Plain, Wanted::AtLeast(1.4)),
     against(CPU_1, Halloo, CPU_1, Plain, Wanted::AtMost(0.7)),
     against(CPU_64, Halloo, CPU_64, Plain, Wanted::AtMost(0.7)),
+    against(LOSS_FREE_64, HallooXdp, LOSS_FREE_64, Plain, Wanted::AtLeast(1.6)),
+    against(
+        LOSS_FREE_64,
+        HallooXdp,
+        LOSS_FREE_64,
+        Halloo,
+        Wanted::AtLeast(1.6),
+    ),
+    against(CPU_64, HallooXdp, CPU_64, Plain, Wanted::AtMost(0.7)),
+    against(RTT_50, HallooXdp, RTT_50, Halloo, Wanted::AtMost(0.125)),
+    against(
+        IP_LOSS_FREE,
+        HallooTun,
+        IP_LOSS_FREE,
+        PlainTun,
+        Wanted::AtLeast(1.5),
+    ),
+    against(
+        IP_LOSS_FREE,
+        HallooIpXdp,
+        IP_LOSS_FREE,
+        HallooTun,
+        Wanted::AtLeast(1.6),
+    ),
+    against(IP_50, HallooIpXdp, IP_50, HallooTun, Wanted::AtMost(0.125)),
     against(RTT_50, Halloo, RTT_50, Sockperf, Wanted::AtMost(1.0)),
     against(RTT_50, HallooBusy, RTT_50, Sockperf, Wanted::AtMost(0.25)),
     against(
@@ -168,20 +221,24 @@ pub(crate) fn run(arguments: &EchoArguments) -> Result<()> {
     for round in 1..=contest.effort.rounds {
         eprintln!("round {round} of {}", contest.effort.rounds);
         if wanted(Part::Udp) {
-            contest.udp(1, [LOSS_FREE_1, CLOSED_1, CPU_1]);
+            contest.datagrams(Wire::Udp, 1, FIXED_RATE, [LOSS_FREE_1, CLOSED_1, CPU_1]);
         }
         if wanted(Part::Udp64) {
-            contest.udp(64, [LOSS_FREE_64, CLOSED_64, CPU_64]);
+            contest.datagrams(Wire::Udp, 64, FIXED_RATE, [LOSS_FREE_64, CLOSED_64, CPU_64]);
         }
         if wanted(Part::Rtt) {
-            contest.round_trips(Rank::First, [RTT_50, RTT_99, RTT_999]);
+            contest.round_trips(Wire::Udp, Rank::First, [RTT_50, RTT_99, RTT_999]);
             contest.sessions(
                 &[(WIRE_50, 0.5), (WIRE_999, 0.999)],
                 &[(HOST_50, 0.5), (HOST_999, 0.999)],
             );
             let _hogs = Hogs::start(HOGS);
-            contest.round_trips(Rank::Equal, [HOGGED_50, HOGGED_99, HOGGED_999]);
+            contest.round_trips(Wire::Udp, Rank::Equal, [HOGGED_50, HOGGED_99, HOGGED_999]);
             contest.sessions(&[(WIRE_HOGGED_999, 0.999)], &[(HOST_HOGGED_999, 0.999)]);
+        }
+        if wanted(Part::Ip) {
+            contest.datagrams(Wire::Ip, 1, IP_FIXED_RATE, [IP_LOSS_FREE, IP_CLOSED, IP_CPU]);
+            contest.round_trips(Wire::Ip, Rank::First, [IP_50, IP_99, IP_999]);
         }
         if wanted(Part::Tcp) {
             contest.tcp(1, TCP_1, TCP_1_99);
@@ -214,9 +271,13 @@ pub(crate) fn run(arguments: &EchoArguments) -> Result<()> {
 }
 
 impl Contest {
-    fn udp(&mut self, ports: usize, [peak, closed, cpu]: [Metric; 3]) {
-        for contender in self.among(&[Halloo, Plain, Sockperf, Xinetd, Socat]) {
-            let measured = self.measure_udp(contender, ports);
+    fn datagrams(&mut self, wire: Wire, ports: usize, fixed: f64, [peak, closed, cpu]: [Metric; 3]) {
+        let who: &[Contender] = match wire {
+            Wire::Ip => &IP_HOSTS,
+            Wire::Udp | Wire::Tcp => &[Halloo, HallooXdp, Plain, Sockperf, Xinetd, Socat],
+        };
+        for contender in self.among(who) {
+            let measured = self.measure_datagrams(contender, wire, ports, fixed);
             let [rate, loop_rate, nanos] = self.or_note(contender, measured, [None; 3]);
             self.report.add(peak, contender, rate);
             self.report.add(closed, contender, loop_rate);
@@ -225,18 +286,24 @@ impl Contest {
     }
 
     /// The loss-free rate, the closed loop's rate, and processor time per datagram at a fixed rate.
-    fn measure_udp(&mut self, contender: Contender, ports: usize) -> Result<[Option<f64>; 3]> {
-        let running = contender.start(&self.arena, Wire::Udp, Rank::First)?;
+    fn measure_datagrams(
+        &mut self,
+        contender: Contender,
+        wire: Wire,
+        ports: usize,
+        fixed: f64,
+    ) -> Result<[Option<f64>; 3]> {
+        let running = contender.start(&self.arena, wire, Rank::First)?;
         let (run, steps) = (self.effort.run, self.effort.steps);
         let mut generator_limit = false;
         let result = self.arena.generate(Rank::First, || {
-            let mut generator = self.arena.generator(ports)?;
+            let mut generator = self.arena.generator(wire, ports)?;
             generator.closed_loop(run / 4)?;
             let closed = generator.closed_loop(run)?;
             let peak = generator.peak(closed, run, steps)?;
             generator_limit = peak.generator_limit;
             let before = running.cpu_nanos()?;
-            let outcome = generator.open_loop(FIXED_RATE, run * 2)?;
+            let outcome = generator.open_loop(fixed, run * 2)?;
             let used = running.cpu_nanos()? - before;
             let whole = outcome.received as f64 >= outcome.sent as f64 * 0.99;
             let nanos = whole.then(|| used as f64 / outcome.received as f64);
@@ -251,9 +318,13 @@ impl Contest {
         result
     }
 
-    fn round_trips(&mut self, rank: Rank, metrics: [Metric; 3]) {
-        for contender in self.among(&[Halloo, HallooBusy, Plain, Sockperf, Xinetd]) {
-            let measured = self.measure_round_trips(contender, rank);
+    fn round_trips(&mut self, wire: Wire, rank: Rank, metrics: [Metric; 3]) {
+        let who: &[Contender] = match wire {
+            Wire::Ip => &IP_HOSTS,
+            Wire::Udp | Wire::Tcp => &[Halloo, HallooBusy, HallooXdp, Plain, Sockperf, Xinetd],
+        };
+        for contender in self.among(who) {
+            let measured = self.measure_round_trips(contender, wire, rank);
             let mut trips = self.or_note(contender, measured, vec![]);
             for (metric, share) in metrics.into_iter().zip([0.5, 0.99, 0.999]) {
                 self.report.add(metric, contender, quantile(&mut trips, share));
@@ -261,10 +332,10 @@ impl Contest {
         }
     }
 
-    fn measure_round_trips(&self, contender: Contender, rank: Rank) -> Result<Vec<u64>> {
-        let _running = contender.start(&self.arena, Wire::Udp, rank)?;
+    fn measure_round_trips(&self, contender: Contender, wire: Wire, rank: Rank) -> Result<Vec<u64>> {
+        let _running = contender.start(&self.arena, wire, rank)?;
         self.arena.generate(rank, || {
-            let mut generator = self.arena.generator(1)?;
+            let mut generator = self.arena.generator(wire, 1)?;
             generator.round_trips(udp::SLOT, 100)?;
             generator.round_trips(udp::SLOT, self.effort.trips)
         })

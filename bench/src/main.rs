@@ -11,6 +11,7 @@ mod arena;
 mod contender;
 mod contest;
 mod machine;
+mod ndn;
 mod report;
 mod session;
 mod stand;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Echo servers over UDP and TCP. Needs root, for two network namespaces.
     Echo(EchoArguments),
+    /// NDN ping: a server's rate, a client's pace.
+    Ndn(ndn::NdnArguments),
     /// A server that the bench brings along.
     #[command(hide = true)]
     Stand { kind: Stand, at: SocketAddr },
@@ -65,6 +68,7 @@ pub(crate) struct EchoArguments {
 fn main() -> ExitCode {
     let ran = match Arguments::parse().command {
         Command::Echo(arguments) => contest::run(&arguments),
+        Command::Ndn(arguments) => ndn::run(&arguments),
         Command::Stand { kind, at } => stand::run(kind, at),
     };
     match ran {

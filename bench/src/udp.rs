@@ -12,7 +12,7 @@ use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 use std::collections::HashSet;
 use std::fs;
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,15 @@ pub(crate) struct Generator {
     space: Vec<u8>,
 }
 
+/// Whom the generator asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The server's address and port.
+    Server,
+    /// Its own port, at an address whose datagrams come back to where they came from.
+    Oneself(Ipv4Addr),
+}
+
 /// What came of a run at a fixed rate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
@@ -84,19 +93,23 @@ impl Outcome {
 }
 
 impl Generator {
-    /// As many source ports of one end, to a port of the other. Call it on the client's host.
-    pub(crate) fn new(from: &End, to: &End, ports: usize) -> Result<Generator> {
-        let target = SocketAddr::new(to.v4().into(), PORT);
+    /// As many source ports of one end, to the other or to what it turns round. Call it on the client's host.
+    pub(crate) fn new(from: &End, to: &End, target: Target, ports: usize) -> Result<Generator> {
         let wire = open_wire(from.device())?;
         let (mut frames, mut sockets) = (vec![], vec![]);
         for _ in 0..ports {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
             socket.set_recv_buffer_size(4 << 20)?;
             socket.bind(&SocketAddr::new(from.v4().into(), 0).into())?;
-            socket.connect(&target.into())?;
             socket.set_nonblocking(true)?;
             let socket = UdpSocket::from(socket);
-            frames.push(frame(from, to, socket.local_addr()?.port())?);
+            let port = socket.local_addr()?.port();
+            let target = match target {
+                Target::Server => SocketAddrV4::new(to.v4(), PORT),
+                Target::Oneself(echo) => SocketAddrV4::new(echo, port),
+            };
+            socket.connect(target)?;
+            frames.push(frame(from, to, port, target)?);
             sockets.push(socket);
         }
         Ok(Generator {
@@ -373,14 +386,14 @@ fn open_wire(device: &str) -> Result<OwnedFd> {
 }
 
 /// The whole of a datagram from this port: Ethernet (IEEE 802.3), IPv4 (RFC 791), UDP (RFC 768, no checksum).
-fn frame(from: &End, to: &End, port: u16) -> Result<[u8; FRAME]> {
+fn frame(from: &End, to: &End, port: u16, target: SocketAddrV4) -> Result<[u8; FRAME]> {
     let mut ip = [0; 20];
     ip[0] = 0x45;
     ip[2..4].copy_from_slice(&((FRAME - 14) as u16).to_be_bytes());
     ip[6] = 0x40;
     ip[8..10].copy_from_slice(&[64, 17]);
     ip[12..16].copy_from_slice(&from.v4().octets());
-    ip[16..20].copy_from_slice(&to.v4().octets());
+    ip[16..20].copy_from_slice(&target.ip().octets());
     let sum: u32 = ip
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
@@ -393,7 +406,7 @@ fn frame(from: &End, to: &End, port: u16) -> Result<[u8; FRAME]> {
         &[0x08, 0x00],
         &ip,
         &port.to_be_bytes(),
-        &PORT.to_be_bytes(),
+        &target.port().to_be_bytes(),
         &[0, (SIZE + 8) as u8, 0, 0],
         &PAYLOAD,
     ];
