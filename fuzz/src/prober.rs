@@ -33,6 +33,7 @@ pub(crate) fn udp_recognise(data: &[u8]) {
         key: keyed.then(key),
         token: TOKEN,
         size,
+        ..ProberOptions::default()
     });
     let mut request = vec![0; size];
     let asked = with_env(Mono(1_000), |env| prober.request(env, id, &mut request));

@@ -90,7 +90,7 @@ impl Story {
         let codec = UdpProber::new(&ProberOptions {
             token: 99,
             size: options.size,
-            key: None,
+            ..ProberOptions::default()
         });
         let last = Last::default();
         let session = DatagramSession::new(options, Box::new(codec), Box::new(last.clone()));

@@ -45,6 +45,8 @@ pub struct ProberOptions {
     pub token: u64,
     /// Request size in payload bytes.
     pub size: usize,
+    /// What NDN is asked for, and how. By default for no prefix at all.
+    pub ndn: Option<ndn::PingProberOptions>,
 }
 
 /// Every protocol that halloo knows, in the order in which people read of them.
@@ -54,6 +56,8 @@ pub const ALL: &[&Protocol] = &[
     &ip_echo::IP,
     &ip_echo::UDP_SELF,
     &ip_echo::TCP_SELF,
+    &ndn::NDN,
+    &ndn::NDN_TCP,
 ];
 
 /// The protocol that a URL scheme selects.
@@ -67,6 +71,7 @@ impl Default for ProberOptions {
             key: None,
             token: 0,
             size: 64,
+            ndn: None,
         }
     }
 }

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The header of RFC 1071's own kind of example: checksum field 0xb861 at octet 10.
+    /// A header whose checksum is known, 0xb861 at octet 10.
     const HEADER: [u8; 20] = [
         0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0, 0xc7,
     ];
@@ -60,6 +60,18 @@ mod tests {
     fn the_corner_case_of_rfc_1624_does_not_become_minus_zero() {
         // Section 4: checksum 0xdd2f, a word goes from 0x5555 to 0x3285, and the result is 0x0000.
         assert_eq!(updated(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn an_update_carries_twice_where_the_first_carry_runs_over() {
+        // Of words that sum up to 0xffff one goes from 0 to 1: the sum begins again at 1.
+        assert_eq!(updated(0x0000, 0x0000, 0x0001), 0xfffe);
+    }
+
+    #[test]
+    fn an_odd_last_octet_is_the_upper_half_of_its_word() {
+        assert_eq!(of(&[0x12, 0x34, 0x56]), of(&[0x12, 0x34, 0x56, 0x00]));
+        assert_ne!(of(&[0x12, 0x34, 0x56]), of(&[0x12, 0x34, 0x00, 0x56]));
     }
 
     proptest! {

@@ -21,6 +21,7 @@ fn keyed(size: usize) -> UdpProber {
         key: Some(key(SECRET)),
         token: TOKEN,
         size,
+        ..ProberOptions::default()
     })
 }
 
@@ -224,7 +225,7 @@ fn a_plain_payload_never_looks_like_a_probe() {
         let mut prober = UdpProber::new(&ProberOptions {
             token,
             size: 8,
-            key: None,
+            ..ProberOptions::default()
         });
         let asked = ask(&mut prober, token * 7, 8).expect("possible");
         assert!(asked[0] < 0x80, "{asked:02x?}");
