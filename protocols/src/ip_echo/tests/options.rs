@@ -91,3 +91,26 @@ fn what_does_not_fit_is_refused() {
     };
     assert_eq!(both.octets(), Err(AskedError::NoRoom));
 }
+
+#[test]
+fn what_is_asked_reaches_the_kernel_octet_by_octet() {
+    let routed = Asked {
+        source_route: vec![ip("192.0.2.1"), ip("192.0.2.2")],
+        ..Asked::default()
+    };
+    let route = vec![1, 131, 11, 4, 192, 0, 2, 1, 192, 0, 2, 2];
+    assert_eq!(routed.octets(), Ok(route));
+    let recorded = Asked {
+        record_route: true,
+        ..Asked::default()
+    };
+    assert_eq!(recorded.octets(), Ok([&[1, 7, 39, 4][..], &[0; 36]].concat()));
+    for (with_addresses, head) in [(false, [68, 40, 5, 0]), (true, [68, 36, 5, 1])] {
+        let timed = Asked {
+            timestamps: Some(with_addresses),
+            ..Asked::default()
+        };
+        let room = usize::from(head[1]) - 4;
+        assert_eq!(timed.octets(), Ok([&head[..], &vec![0; room]].concat()));
+    }
+}
