@@ -108,6 +108,7 @@ fn targets(listeners: &Listeners, screen: &mut Screen) -> Result<Vec<Target>> {
                 host,
                 port: address.port(),
                 ip_protocol: None,
+                question: None,
             });
             alone = false;
         }

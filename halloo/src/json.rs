@@ -300,3 +300,33 @@ pub(crate) struct Notice {
     pub(crate) head: Head,
     pub(crate) message: String,
 }
+
+/// `ndnpingserver` has all its sockets.
+#[derive(Serialize)]
+pub(crate) struct ServerStart {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) time_ns: u64,
+    pub(crate) prefix: String,
+    pub(crate) face: Option<String>,
+    pub(crate) listening: Vec<String>,
+}
+
+/// `ndnpingserver` has answered.
+#[derive(Serialize)]
+pub(crate) struct Interest<'a> {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) time_ns: u64,
+    pub(crate) name: &'a str,
+}
+
+/// All that `ndnpingserver` did.
+#[derive(Serialize)]
+pub(crate) struct Answers {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) time_ns: u64,
+    pub(crate) answered: u64,
+    pub(crate) silent: std::collections::BTreeMap<&'static str, u64>,
+}

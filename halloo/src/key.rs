@@ -1,7 +1,8 @@
-//! The shared key in its file.
+//! Secrets in their files.
 
 use anyhow::{Context, Result, bail};
 use halloo_protocols::echo::Key;
+use std::error::Error;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -15,32 +16,37 @@ const LONGEST: u64 = 1024;
 /// # Errors
 /// If the file cannot be read, is open to others, or holds too little or too much.
 pub(crate) fn read(path: &Path) -> Result<Key> {
-    let name = path.display();
-    let file = File::open(path).with_context(|| format!("--key-file {name}"))?;
-    let mode = file
-        .metadata()
-        .with_context(|| format!("--key-file {name}"))?
-        .permissions()
-        .mode();
+    secret(path, Key::from_file).with_context(|| format!("--key-file {}", path.display()))
+}
+
+/// Makes something of a secret in a file, of which nothing else is left behind.
+///
+/// # Errors
+/// If the file cannot be read, is open to others, or holds too much; or as `make`.
+pub(crate) fn secret<T, E>(path: &Path, make: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<T>
+where
+    E: Error + Send + Sync + 'static,
+{
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
     if mode & 0o007 != 0 {
         bail!(
-            "--key-file {name}: everybody on this host may open it (mode {:04o}); chmod o= {name}",
-            mode & 0o7777
+            "everybody on this host may open it (mode {:04o}); chmod o= {}",
+            mode & 0o7777,
+            path.display()
         );
     }
     let mut contents = Vec::with_capacity(LONGEST as usize + 1);
-    file.take(LONGEST + 1)
-        .read_to_end(&mut contents)
-        .with_context(|| format!("--key-file {name}"))?;
-    let key = if contents.len() as u64 > LONGEST {
-        bail!("--key-file {name}: longer than {LONGEST} bytes")
+    file.take(LONGEST + 1).read_to_end(&mut contents)?;
+    let made = if contents.len() as u64 > LONGEST {
+        bail!("longer than {LONGEST} bytes")
     } else {
-        Key::from_file(&contents)
+        make(&contents)
     };
-    // The key has its own copy; this one is not left behind in freed memory.
+    // What was made has its own copy; this one is not left behind in freed memory.
     contents.fill(0);
     std::hint::black_box(&contents);
-    key.with_context(|| format!("--key-file {name}"))
+    made.map_err(anyhow::Error::from)
 }
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_key_that_everybody_may_read_is_no_secret() {
-        let error = key(b"sixteen bytes...", 0o644).unwrap_err().to_string();
+        let error = format!("{:#}", key(b"sixteen bytes...", 0o644).unwrap_err());
         assert!(
             error.contains("mode 0644") && error.contains("chmod o="),
             "{error}"

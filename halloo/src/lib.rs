@@ -20,6 +20,8 @@ mod signals;
 mod target;
 
 use anyhow::{Context, Result};
+pub use ndn::Program;
+
 use cli::{Cli, Command, EchoClientArgs, PingArgs};
 use ping::{JsonReport, Plan, Report, TextReport, TextStyle};
 use screen::{BAD, Screen, Styled};
@@ -72,6 +74,8 @@ fn dispatch(command: &Command) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::pages(args),
+        Command::Ndnping(args) => Ok(Program::Ping.run(args.words.iter().cloned())),
+        Command::Ndnpingserver(args) => Ok(Program::PingServer.run(args.words.iter().cloned())),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What to ask: `udp://host:7777`, `tcp://192.0.2.7`, `ip://192.0.2.7?protocol=200`, `[fe80::1%eth0]:7`, or just a name.
 
+use crate::ndn::Question;
 use halloo_base::Transport;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
+use halloo_protocols::ndn::{self, UriError};
 use halloo_protocols::{ALL, Protocol, by_scheme};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,6 +19,8 @@ pub struct Target {
     pub port: u16,
     /// Which IP protocol is asked by, where that can be chosen.
     pub ip_protocol: Option<u8>,
+    /// What is asked for, where names are asked for and not hosts.
+    pub(crate) question: Option<Question>,
 }
 
 /// A host as the user named it.
@@ -28,6 +32,8 @@ pub enum Host {
     V4(Ipv4Addr),
     /// An IPv6 address, with the device of a link-local one.
     V6(Ipv6Addr, Option<String>),
+    /// Nobody in particular: the NDN forwarder that this host's programs use.
+    Forwarder,
 }
 
 /// Why a target makes no sense.
@@ -57,6 +63,12 @@ pub enum TargetError {
     /// The kernel takes its datagrams for itself.
     #[error("IP protocol {0} is not for us: {1}")]
     TakenIpProtocol(u8, &'static str),
+    /// Not the name of anything in NDN.
+    #[error("{0}")]
+    BadPrefix(#[from] UriError),
+    /// `ndn+tcp:/name` names no host.
+    #[error("{0} goes to a host of its own: {0}//HOST[:6363]/NAME; by this host's forwarder it is ndn:/NAME")]
+    NoForwarder(&'static str),
     /// `user@host`.
     #[error("a user name means nothing here; leave out `{0}@`")]
     UserInfo(String),
@@ -87,7 +99,8 @@ impl Target {
     /// Whether both ask the same.
     pub(crate) fn is(&self, other: &Target) -> bool {
         let place = |target: &Target| (target.protocol.scheme, target.port, target.ip_protocol);
-        place(self) == place(other) && self.host == other.host
+        let name = |target: &Target| target.question.as_ref().map(|question| question.prefix.clone());
+        place(self) == place(other) && self.host == other.host && name(self) == name(other)
     }
 
     /// Whether what comes back is what was sent, header and all: the other end is an IP echo host.
@@ -102,6 +115,9 @@ impl Target {
     /// # Errors
     /// What is wrong with it, in words that say what would be right.
     pub fn parse(text: &str) -> Result<Target, TargetError> {
+        if let Some((protocol, rest)) = named(text) {
+            return Target::parse_named(protocol, rest);
+        }
         let (scheme, rest) = text.split_once("://").unwrap_or(("udp", text));
         let protocol = by_scheme(&scheme.to_ascii_lowercase())
             .filter(|protocol| protocol.prober.is_some())
@@ -131,6 +147,30 @@ impl Target {
             host: Host::parse(host)?,
             port,
             ip_protocol,
+            question: None,
+        })
+    }
+
+    /// What stands behind the colon of `ndn:/name` or `ndn://host:6363/name`.
+    fn parse_named(protocol: &'static Protocol, rest: &str) -> Result<Target, TargetError> {
+        let usual = protocol.default_port.unwrap_or_default();
+        let (host, port, name) = match rest.strip_prefix("//") {
+            None if protocol.scheme != ndn::NDN.scheme => {
+                return Err(TargetError::NoForwarder(ndn::NDN_TCP.scheme));
+            }
+            None => (Host::Forwarder, usual, rest),
+            Some(rest) => {
+                let (place, name) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let (host, port) = split_port(place)?;
+                (Host::parse(host)?, port.map_or(Ok(usual), parse_port)?, name)
+            }
+        };
+        Ok(Target {
+            protocol,
+            host,
+            port,
+            ip_protocol: None,
+            question: Some(Question::new(name.parse()?)),
         })
     }
 
@@ -148,12 +188,13 @@ impl Target {
             host: Host::parse(bare)?,
             port,
             ip_protocol: None,
+            question: None,
         })
     }
 }
 
 impl Host {
-    fn parse(text: &str) -> Result<Host, TargetError> {
+    pub(crate) fn parse(text: &str) -> Result<Host, TargetError> {
         if text.is_empty() {
             return Err(TargetError::NoHost);
         }
@@ -171,8 +212,19 @@ impl Host {
     }
 }
 
+/// The protocol, and what stands behind its colon, of a target that is asked by name. `ndn:7777` is none: it is a host
+/// of that name.
+fn named(text: &str) -> Option<(&'static Protocol, &str)> {
+    let (scheme, rest) = text.split_once(':').filter(|(_, rest)| rest.starts_with('/'))?;
+    let known = [&ndn::NDN, &ndn::NDN_TCP].into_iter();
+    let protocol = known
+        .into_iter()
+        .find(|known| known.scheme.eq_ignore_ascii_case(scheme))?;
+    Some((protocol, rest))
+}
+
 /// Takes `[v6]:port`, `[v6]`, `v6`, `host:port` and `host` apart.
-fn split_port(text: &str) -> Result<(&str, Option<&str>), TargetError> {
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<&str>), TargetError> {
     if let Some(inner) = text.strip_prefix('[') {
         let bad = || TargetError::BadBrackets(text.to_owned());
         let (host, after) = inner.split_once(']').ok_or_else(bad)?;
@@ -219,7 +271,7 @@ fn parse_ip_protocol(text: &str) -> Result<u8, TargetError> {
     Err(TargetError::TakenIpProtocol(number, why))
 }
 
-fn parse_port(text: &str) -> Result<u16, TargetError> {
+pub(crate) fn parse_port(text: &str) -> Result<u16, TargetError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if port > 0 && digits => Ok(port),
@@ -306,6 +358,10 @@ pub(crate) fn forms() -> String {
 fn form(protocol: &Protocol) -> String {
     let scheme = protocol.scheme;
     match (protocol.transport, protocol.default_port) {
+        _ if scheme == ndn::NDN.scheme => {
+            format!("{scheme}:/NAME, {scheme}://HOST[:{}]/NAME", crate::ndn::PORT)
+        }
+        _ if scheme == ndn::NDN_TCP.scheme => format!("{scheme}://HOST[:{}]/NAME", crate::ndn::PORT),
         (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
         (_, Some(port)) => format!("{scheme}://HOST[:{port}]"),
         (_, None) => format!("{scheme}://HOST:PORT"),
@@ -319,13 +375,21 @@ impl fmt::Display for Host {
             Host::V4(ip) => ip.fmt(f),
             Host::V6(ip, None) => write!(f, "[{ip}]"),
             Host::V6(ip, Some(zone)) => write!(f, "[{ip}%{zone}]"),
+            Host::Forwarder => f.write_str("forwarder"),
         }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.protocol.scheme, self.host)?;
+        let scheme = self.protocol.scheme;
+        if let Some(Question { prefix, .. }) = &self.question {
+            return match &self.host {
+                Host::Forwarder => write!(f, "{scheme}:{prefix}"),
+                host => write!(f, "{scheme}://{host}:{}{prefix}", self.port),
+            };
+        }
+        write!(f, "{scheme}://{}", self.host)?;
         match self.ip_protocol {
             None => write!(f, ":{}", self.port),
             Some(EXPERIMENTAL) => Ok(()),

@@ -9,8 +9,10 @@ pub use serve::{CheckArgs, DemoArgs, ServeArgs};
 pub use value::{Dscp, Interval, Link};
 pub(crate) use value::{duration as span, parse_listen as listen_address};
 
+use crate::ndn::Program;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The whole command line.
@@ -67,11 +69,25 @@ pub enum Command {
     /// Show what halloo measures: an echo host and a prober for every protocol, on loopback
     #[command(long_about = serve::DEMO_ABOUT)]
     Demo(DemoArgs),
+    /// Ask an NDN ping server, as ndn-tools' program of that name
+    #[command(disable_help_flag = true, after_help = Program::Ping.usage())]
+    Ndnping(ProgramArgs),
+    /// Answer NDN pings, as ndn-tools' program of that name
+    #[command(disable_help_flag = true, after_help = Program::PingServer.usage())]
+    Ndnpingserver(ProgramArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),
+}
+
+/// `halloo ndnping` and `halloo ndnpingserver`: they read their command lines themselves.
+#[derive(Args, Debug)]
+pub struct ProgramArgs {
+    /// Options and name prefix
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
 /// `halloo completions`.

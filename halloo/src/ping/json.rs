@@ -100,7 +100,7 @@ fn start(about: &About, local: Option<String>, connect: Option<Nanos>) -> json::
         of: of(Some(about), "start"),
         time_ns: now(),
         protocol: about.target.protocol.scheme,
-        remote: about.remote.to_string(),
+        remote: about.address(),
         local,
         bytes: about.size,
         interval_ns: nanos(about.spacing),

@@ -13,7 +13,8 @@ mod summary;
 mod text;
 
 pub(crate) use json::JsonReport;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Family, Plan};
+pub(crate) use resolve::resolve_host;
 pub(crate) use session::About;
 pub(crate) use sink::final_word;
 pub(crate) use text::{TextReport, TextStyle};
@@ -58,6 +59,12 @@ pub(crate) trait Report {
 
     /// Something went wrong beside the probes.
     fn problem(&mut self, about: Option<&About>, what: &str) -> io::Result<()>;
+
+    /// The running summary that somebody asked for by a signal.
+    fn asked(&mut self, about: &About, summary: &Summary) -> io::Result<()> {
+        crate::complain(format_args!("{}", summary::running_line(about, summary)));
+        Ok(())
+    }
 
     /// The end of a session.
     fn end(&mut self, about: &About, summary: &Summary) -> io::Result<()>;
@@ -203,6 +210,7 @@ fn watch(
         while let Some(request) = signals.next() {
             for (session, asked) in sessions.iter().zip(&mut asked) {
                 match request {
+                    Request::Drain => session.remote.drain(),
                     Request::Stop => session.remote.stop(),
                     Request::Report => {
                         *asked = true;
@@ -217,7 +225,7 @@ fn watch(
             while let Ok(event) = session.events.pop() {
                 match &event {
                     Event::Summary(summary) if std::mem::take(asked) => {
-                        crate::complain(format_args!("{}", summary::running_line(&session.about, summary)));
+                        report.asked(&session.about, summary)?;
                     }
                     _ => report.event(&session.about, &event)?,
                 }

@@ -9,6 +9,8 @@ use halloo_probe::SessionOptions;
 use halloo_protocols::by_scheme;
 use halloo_protocols::echo::{Key, wire};
 use halloo_protocols::ip_echo::{self, Asked};
+use halloo_protocols::ndn::LONGEST_PACKET;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +51,17 @@ pub(crate) enum Family {
     Any,
     V4,
     V6,
+}
+
+impl Family {
+    /// Whether the address is of this family.
+    pub(crate) fn has(self, address: &SocketAddr) -> bool {
+        match self {
+            Family::Any => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        }
+    }
 }
 
 impl Plan {
@@ -202,6 +215,15 @@ impl Plan {
     }
 
     fn check_size(&self, target: &Target) -> Result<()> {
+        if let Some(size) = target.question.as_ref().and_then(|question| question.size) {
+            ensure!(
+                size <= LONGEST_PACKET,
+                "--size {size}: an NDN packet has at most {LONGEST_PACKET} bytes ({target})"
+            );
+        }
+        if target.question.is_some() {
+            return Ok(());
+        }
         let (longest, over) = match target.protocol.transport {
             Transport::Tcp => {
                 ensure!(

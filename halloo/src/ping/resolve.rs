@@ -2,10 +2,11 @@
 
 use super::plan::Family;
 use crate::cli::Link;
+use crate::ndn::{Face, face_of};
 use crate::target::{Host, Target};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::net::if_::{if_nameindex, if_nametoindex};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// All addresses of a target, best first.
@@ -14,6 +15,8 @@ pub(crate) struct Resolved {
     pub(crate) addresses: Vec<SocketAddr>,
     /// How long the lookup took; nothing was looked up for a literal address.
     pub(crate) lookup: Option<Duration>,
+    /// The way to them, where it is not the target's protocol alone that says so.
+    pub(crate) face: Option<Face>,
 }
 
 /// Looks a target up as this system is set up to: hosts file, DNS, and whatever else is configured.
@@ -21,14 +24,32 @@ pub(crate) struct Resolved {
 /// # Errors
 /// If the name has no address, or the lookup failed.
 pub(crate) fn resolve(target: &Target) -> Result<Resolved> {
-    let port = target.port;
-    let literal = |address| {
-        Ok(Resolved {
-            addresses: vec![address],
-            lookup: None,
-        })
-    };
-    match &target.host {
+    let face = face_of(target)?;
+    match &face {
+        None => look_up(&target.host, target.port),
+        Some(Face::Unix(_)) => Ok(Resolved::literal((Ipv4Addr::UNSPECIFIED, 0).into())),
+        Some(Face::Tcp(place) | Face::Udp(place)) => {
+            let mut found = look_up(&place.host, place.port)?;
+            found.addresses.retain(|address| place.family.has(address));
+            Ok(found)
+        }
+    }
+    .map(|found| Resolved { face, ..found })
+}
+
+/// The best address of a host, of this family.
+///
+/// # Errors
+/// If it has none.
+pub(crate) fn resolve_host(host: &Host, port: u16, family: Family) -> Result<SocketAddr> {
+    let found = look_up(host, port)?.addresses;
+    let fits = found.into_iter().find(|address| family.has(address));
+    fits.with_context(|| format!("{host} has no address of that family"))
+}
+
+fn look_up(host: &Host, port: u16) -> Result<Resolved> {
+    let literal = |address| Ok(Resolved::literal(address));
+    match host {
         Host::V4(ip) => literal(SocketAddr::new((*ip).into(), port)),
         Host::V6(ip, zone) => {
             let scope = zone.as_deref().map(scope_of).transpose()?.unwrap_or(0);
@@ -45,25 +66,34 @@ pub(crate) fn resolve(target: &Target) -> Result<Resolved> {
             Ok(Resolved {
                 addresses,
                 lookup: Some(lookup),
+                face: None,
             })
         }
+        Host::Forwarder => bail!("a forwarder is no host"),
     }
 }
 
 impl Resolved {
+    fn literal(address: SocketAddr) -> Resolved {
+        Resolved {
+            addresses: vec![address],
+            lookup: None,
+            face: None,
+        }
+    }
+
     /// The best address that may be asked by this link.
     ///
     /// # Errors
     /// If the target has none of the family that is asked for.
     pub(crate) fn choose(&self, target: &Target, family: Family, link: Option<&Link>) -> Result<SocketAddr> {
+        if let (Some(Face::Unix(_)), [nowhere]) = (&self.face, &self.addresses[..]) {
+            ensure!(link.is_none(), "--link: a Unix socket has no link ({target})");
+            return Ok(*nowhere);
+        }
         let source = link.and_then(Link::source);
         let fits = |address: &&SocketAddr| {
-            let of_family = match family {
-                Family::Any => true,
-                Family::V4 => address.is_ipv4(),
-                Family::V6 => address.is_ipv6(),
-            };
-            of_family && source.is_none_or(|source| source.is_ipv4() == address.is_ipv4())
+            family.has(address) && source.is_none_or(|source| source.is_ipv4() == address.is_ipv4())
         };
         let found = self.addresses.iter().find(fits).copied();
         found.with_context(|| {
@@ -117,6 +147,7 @@ mod tests {
         Resolved {
             addresses,
             lookup: None,
+            face: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) fn about() -> About {
         id: 1,
         target: Target::parse("udp://echo.example.net:7").expect("a target"),
         remote: "192.0.2.7:7".parse().expect("an address"),
+        face: None,
         link: None,
         lookup: Some(Duration::from_micros(1_500)),
         size: 64,

@@ -5,6 +5,7 @@ use super::resolve::{Resolved, device_index};
 use super::sink::{Fate, Readers, RingSink, Wiring};
 use crate::cli::Link;
 use crate::hint::explain;
+use crate::ndn::Face;
 use crate::random_u64;
 use crate::target::Target;
 use anyhow::{Context, Result};
@@ -29,6 +30,8 @@ pub(crate) struct About {
     pub(crate) target: Target,
     /// The address behind that.
     pub(crate) remote: SocketAddr,
+    /// The way to it, where it is not the target's protocol alone that says so.
+    pub(crate) face: Option<Face>,
     /// By which link, if the user said.
     pub(crate) link: Option<Link>,
     /// How long the lookup took, where there was one.
@@ -65,7 +68,29 @@ pub(super) struct Session {
 impl About {
     /// Whether it asks over a connection.
     pub(crate) fn is_stream(&self) -> bool {
-        self.target.protocol.transport == Transport::Tcp
+        let by_protocol = self.target.protocol.transport == Transport::Tcp;
+        self.face.as_ref().map_or(by_protocol, Face::is_stream)
+    }
+
+    /// Whether it is asked over a Unix socket, which has no addresses.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.face, Some(Face::Unix(_)))
+    }
+
+    /// Where it is asked, without the port: an address, or the socket of a forwarder.
+    pub(crate) fn place(&self) -> String {
+        match &self.face {
+            Some(face @ Face::Unix(_)) => face.to_string(),
+            _ => self.remote.ip().to_string(),
+        }
+    }
+
+    /// The same with the port.
+    pub(crate) fn address(&self) -> String {
+        match &self.face {
+            Some(face @ Face::Unix(_)) => face.to_string(),
+            _ => self.remote.to_string(),
+        }
     }
 
     /// Payload bytes of an answer. Over IPv4 a raw socket hands over the header too, but an answer there is as long as
@@ -98,11 +123,18 @@ impl Session {
             .protocol
             .prober
             .context("this protocol cannot be asked")?;
-        let prober = new_prober(&ProberOptions {
-            key: plan.key.clone(),
-            token: random_u64()?,
-            size: plan.size as usize,
-        });
+        let token = random_u64()?;
+        let question = about.target.question.as_ref();
+        let ndn = question.map(|question| question.options(plan.lost_after, token));
+        let prober = match (ndn, &about.face) {
+            (Some(ndn), Some(face)) => face.prober(ndn),
+            (ndn, _) => new_prober(&ProberOptions {
+                key: plan.key.clone(),
+                token,
+                size: plan.size as usize,
+                ndn,
+            }),
+        };
         let mut worker = Worker::new(WorkerOptions {
             seed: random_u64()?,
             ..WorkerOptions::default()
@@ -159,7 +191,7 @@ impl Session {
                     tos: plan.tos,
                     ttl: about.ttl,
                     dont_fragment: plan.dont_fragment,
-                    ..StreamOptions::default()
+                    ..about.face.as_ref().map(Face::stream_options).unwrap_or_default()
                 };
                 worker.streams(streams, machine);
             }
@@ -225,9 +257,13 @@ pub(super) fn abouts(
             id: 0,
             target: target.clone(),
             remote: resolved.choose(target, plan.family, link.as_ref())?,
+            face: resolved.face.clone(),
             link: link.clone(),
             lookup: resolved.lookup,
-            size: plan.size,
+            size: target
+                .question
+                .as_ref()
+                .map_or(plan.size, |question| question.longest(plan.lost_after)),
             spacing: plan.spacing(),
             lost_after: plan.lost_after,
             count: plan.count,
@@ -242,13 +278,16 @@ pub(super) fn abouts(
 
 fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
     SessionOptions {
-        size: plan.size as usize,
+        size: about.size as usize,
         interval: plan.spacing(),
         count: plan.count,
         deadline: plan.deadline,
         lost_after: plan.lost_after,
         outstanding: window(about, plan),
         tos: plan.tos,
+        // Forwarders forget a question when its time is over.
+        discard_late: about.target.question.is_some(),
+        departure_stamps: !about.is_unix(),
         ..SessionOptions::new(about.id, path)
     }
 }

@@ -115,7 +115,7 @@ impl Report for TextReport {
                 "{} {} ({}){from} {} bytes of data.",
                 Styled(STRONG, "PING"),
                 about.target,
-                about.remote.ip(),
+                about.place(),
                 about.size
             ))?;
         }
@@ -177,12 +177,11 @@ pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
                 .lookup
                 .map(|took| format!(", lookup {} ms", millis(took.into())))
                 .unwrap_or_default();
-            let text = format!(
-                "connected to {} from {}: connect {} ms{lookup}",
-                path.remote,
-                path.local,
-                millis(*connect)
-            );
+            let ends = match about.is_unix() {
+                true => about.address(),
+                false => format!("{} from {}", path.remote, path.local),
+            };
+            let text = format!("connected to {ends}: connect {} ms{lookup}", millis(*connect));
             (false, text)
         }
         Event::Broken {
@@ -234,7 +233,7 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
         Break::ConnectTimeout { after } => {
-            format!("no connection to {} within {}", about.remote, waited(after))
+            format!("no connection to {} within {}", about.address(), waited(after))
         }
         Break::Finished => "the peer closed the connection".into(),
         Break::Foreign(what) => format!("the peer is no echo host: {what}"),
@@ -249,7 +248,7 @@ fn refused(about: &About, error: UnreachableError) -> String {
     } else {
         ""
     };
-    format!("cannot connect to {}: {error}{hint}", about.remote)
+    format!("cannot connect to {}: {error}{hint}", about.address())
 }
 
 /// `64 bytes from 192.0.2.7:7777: seq=1 time=0.041 ms wire=3.12 us ttl=64`
@@ -329,6 +328,7 @@ fn waited(span: Duration) -> String {
 fn far_end(about: &About) -> String {
     let addr = about.remote;
     match about.target.protocol.transport {
+        _ if about.is_unix() => about.address(),
         Transport::Ip => addr.ip().to_string(),
         _ => SocketAddr::new(addr.ip(), addr.port()).to_string(),
     }

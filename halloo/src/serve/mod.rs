@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use supervisor::Supervisor;
+pub(crate) use supervisor::Supervisor;
 use tell::Teller;
 
 /// Whom root becomes unless told otherwise.
@@ -226,7 +226,7 @@ fn echo_options(config: &Config, key: Option<Key>) -> UdpEchoOptions {
 }
 
 /// Directed broadcast addresses of this host's networks at this moment.
-fn broadcasts() -> Vec<Broadcast> {
+pub(crate) fn broadcasts() -> Vec<Broadcast> {
     let Ok(all) = getifaddrs() else { return vec![] };
     let address = |storage: Option<SockaddrStorage>| {
         let storage = storage?;

@@ -4,13 +4,13 @@ use sd_notify::NotifyState;
 use std::time::Duration;
 
 /// Tells the service manager how it goes. Without one, nothing happens.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     watchdog: Option<Duration>,
 }
 
 impl Supervisor {
     /// Everything is bound, and answers come from now on.
-    pub(super) fn ready(status: &str) -> Supervisor {
+    pub(crate) fn ready(status: &str) -> Supervisor {
         notify(&[NotifyState::Ready, NotifyState::Status(status)]);
         // Half of what is granted, so that one late wake-up does no harm.
         Supervisor {
@@ -19,19 +19,19 @@ impl Supervisor {
     }
 
     /// How often it wants to hear that we are alive.
-    pub(super) fn watchdog(&self) -> Option<Duration> {
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
     /// We are alive.
-    pub(super) fn alive(&self) {
+    pub(crate) fn alive(&self) {
         if self.watchdog.is_some() {
             notify(&[NotifyState::Watchdog]);
         }
     }
 
     /// No more answers.
-    pub(super) fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         notify(&[NotifyState::Stopping]);
     }
 }
