@@ -20,7 +20,7 @@ pub use settings::{
 };
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Reads and changes this network namespace's links, addresses and routes. Changes need CAP_NET_ADMIN.
 pub struct Netlink {
@@ -54,6 +54,8 @@ pub struct Link {
     pub queue_length: u32,
     /// Its Ethernet address, if it has one.
     pub mac: Option<[u8; 6]>,
+    /// Whether a device is behind it, and not only the kernel. Kernels before 5.14 do not tell.
+    pub hardware: bool,
 }
 
 /// What to change about a link; what is `None` stays.
@@ -293,12 +295,14 @@ impl From<&LinkMessage> for Link {
             mtu: 0,
             queue_length: 0,
             mac: None,
+            hardware: false,
         };
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::TxQueueLen(length) => link.queue_length = *length,
+                LinkAttribute::ParentDevName(_) => link.hardware = true,
                 LinkAttribute::Address(octets) => link.mac = octets.as_slice().try_into().ok(),
                 _ => {}
             }
@@ -308,6 +312,14 @@ impl From<&LinkMessage> for Link {
 }
 
 impl LinkAddress {
+    /// The directed broadcast address of its network, where there is one (RFC 919; RFC 3021 for the smallest).
+    pub(crate) fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.net {
+            IpNet::V4(net) if net.prefix_len() < 31 => Some(net.broadcast()),
+            _ => None,
+        }
+    }
+
     fn read(message: &AddressMessage) -> Option<LinkAddress> {
         // On a link between two ends, Address is the other end and Local is ours.
         let (mut local, mut address) = (None, None);

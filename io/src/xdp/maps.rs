@@ -22,8 +22,17 @@ pub(super) struct Plan {
 const PERCPU_ARRAY: u32 = 6;
 const SECOND: u64 = 1_000_000_000;
 
-/// The counters of one service that are no reasons, in their order.
-const PLAIN_COUNTERS: usize = 4;
+/// What the program is to make of a source (`access` in program/maps.h).
+const DENIED: u32 = 0;
+const ALLOWED: u32 = 1;
+const ODD: u32 = 2;
+
+/// `flags` of the settings.
+const ANSWERS_PROBES: u32 = 1;
+const IS_NATIVE: u32 = 2;
+
+/// Numbers in the counters of one service.
+const COUNTED: usize = 9;
 /// The reasons that can end a packet in the program, in the order of their counters.
 const REASONS: [Reason; 5] = [
     Reason::Denied,
@@ -53,7 +62,10 @@ pub(super) struct Settings {
     pub(super) wall_offset: u64,
     pub(super) mac: [u8; 6],
     pub(super) min_interval: u16,
+    /// Octets of the longest frame that holds one packet.
+    pub(super) longest: u16,
     pub(super) probes: bool,
+    pub(super) native: bool,
 }
 
 impl Maps {
@@ -103,26 +115,23 @@ impl Maps {
         }
         bytes.extend(settings.mac);
         bytes.extend(settings.min_interval.to_ne_bytes());
-        bytes.extend(u32::from(settings.probes).to_ne_bytes());
-        bytes.extend([0; 4]);
+        bytes.extend(settings.longest.to_ne_bytes());
+        bytes.extend([0; 2]);
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let flags = flag(settings.probes, ANSWERS_PROBES) | flag(settings.native, IS_NATIVE);
+        bytes.extend(flags.to_ne_bytes());
         self.update("settings", &0u32.to_ne_bytes(), &bytes)
     }
 
     /// Writes who is let in, and which source ports are not answered.
     pub(super) fn guard(&self, rules: &XdpRules) -> Result<(), XdpError> {
         // IPv6 prefixes say nothing about IPv4, which lives in a corner of the same numbers.
-        let every_v4 = (IpAddr::from(Ipv4Addr::UNSPECIFIED), 0);
-        let prefixes = [&every_v4]
-            .into_iter()
-            .chain(&rules.allow)
-            .map(|prefix| (prefix, 1u32));
-        for (&(address, bits), allowed) in prefixes.chain(rules.deny.iter().map(|prefix| (prefix, 0))) {
-            let bits = match address {
-                IpAddr::V4(_) => 96 + u32::from(bits),
-                IpAddr::V6(_) => u32::from(bits),
-            };
-            let key = [&bits.to_ne_bytes()[..], &mapped(address)].concat();
-            self.update("access", &key, &allowed.to_ne_bytes())?;
+        self.judge(Ipv4Addr::UNSPECIFIED.into(), 0, ALLOWED)?;
+        for &(address, bits) in &rules.allow {
+            self.judge(address, bits, ALLOWED)?;
+        }
+        for &(address, bits) in &rules.deny {
+            self.judge(address, bits, DENIED)?;
         }
         let mut words = [0u32; 4096];
         let refused = rules.refused_ports.iter().map(|&port| (port, 1));
@@ -133,6 +142,20 @@ impl Maps {
             self.update("ports", &key.to_ne_bytes(), &word.to_ne_bytes())?;
         }
         Ok(())
+    }
+
+    /// Leaves this source to user space, whatever the rules say.
+    pub(super) fn doubt(&self, source: Ipv4Addr) -> Result<(), XdpError> {
+        self.judge(source.into(), 32, ODD)
+    }
+
+    fn judge(&self, address: IpAddr, bits: u8, judgement: u32) -> Result<(), XdpError> {
+        let bits = match address {
+            IpAddr::V4(_) => 96 + bits,
+            IpAddr::V6(_) => bits,
+        };
+        let key = [&u32::from(bits).to_ne_bytes()[..], &mapped(address)].concat();
+        self.update("access", &key, &judgement.to_ne_bytes())
     }
 
     /// Says whether UDP to this address and port is answered.
@@ -157,22 +180,20 @@ impl Maps {
 
     /// What one service has counted, on all processors together.
     pub(super) fn counted(&self, service: Service) -> io::Result<Snapshot> {
-        let size = PLAIN_COUNTERS + REASONS.len();
-        let mut counts = vec![0u64; size];
-        for (place, count) in counts.iter_mut().enumerate() {
-            let key = (service as usize * size + place) as u32;
-            let mut values = vec![0; 8 * self.processors];
-            self.of("counters").lookup(&key.to_ne_bytes(), &mut values)?;
-            // The process may not read a value half written: 64 bits are written at once.
-            let each = values.as_chunks::<8>().0.iter();
-            *count = each.map(|octets| u64::from_ne_bytes(*octets)).sum();
+        let mut values = vec![0; COUNTED * 8 * self.processors];
+        let key = (service as u32).to_ne_bytes();
+        self.of("counters").lookup(&key, &mut values)?;
+        let mut counts = [0; COUNTED];
+        for (place, octets) in values.as_chunks::<8>().0.iter().enumerate() {
+            counts[place % COUNTED] += u64::from_ne_bytes(*octets);
         }
-        let silent = REASONS.into_iter().zip(counts[PLAIN_COUNTERS..].iter().copied());
+        let [received, received_bytes, replied_bytes, replied, refused @ ..] = counts;
+        let silent = REASONS.into_iter().zip(refused);
         Ok(Snapshot {
-            received: counts[0],
-            received_bytes: counts[1],
-            replied: counts[2],
-            replied_bytes: counts[3],
+            received,
+            received_bytes,
+            replied,
+            replied_bytes,
             silent: silent.filter(|&(_, count)| count > 0).collect(),
         })
     }

@@ -10,22 +10,22 @@ mod bytecode;
 mod maps;
 
 use crate::SystemClock;
+use crate::route::{Link, LinkAddress, Netlink, NetlinkError};
 use crate::sys::{link_xdp, load_xdp, test_run};
 use halloo_base::{Clock, Snapshot};
 use maps::{Maps, Service, Settings};
-use nix::net::if_::if_nametoindex;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 /// XDP_FLAGS_* of linux/if_link.h.
 const GENERIC: u32 = 1 << 1;
 const NATIVE: u32 = 1 << 2;
+/// Octets of an Ethernet header.
+const ETHERNET: u32 = 14;
 /// The instruction that loads 64 bits takes them for a map's descriptor when its source register says so.
 const FROM_MAP: u64 = 1 << 12;
 
@@ -101,6 +101,8 @@ pub struct Xdp {
     maps: Maps,
     options: XdpOptions,
     mac: [u8; 6],
+    /// Octets of the longest frame that holds one packet.
+    longest: u16,
     mode: XdpMode,
     listening: BTreeSet<SocketAddr>,
     program: OwnedFd,
@@ -120,6 +122,9 @@ pub struct XdpCounters {
 /// Why there is no program on an interface.
 #[derive(Debug, thiserror::Error)]
 pub enum XdpError {
+    /// The kernel does not tell its interfaces.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
     /// No interface has this name.
     #[error("there is no interface `{0}`")]
     NoDevice(String),
@@ -164,13 +169,35 @@ impl Xdp {
     /// What the kernel does not have or allow, or the interface cannot do.
     pub fn attach(options: &XdpOptions) -> Result<Xdp, XdpError> {
         let device = &options.device;
-        let index = if_nametoindex(device.as_str()).map_err(|_| XdpError::NoDevice(device.clone()))?;
-        let mac = mac_of(device).ok_or_else(|| XdpError::NotEthernet(device.clone()))?;
+        let mut netlink = Netlink::open()?;
+        let link = netlink.link(device)?;
+        let link = link.ok_or_else(|| XdpError::NoDevice(device.clone()))?;
+        let mac = link.mac.filter(|&mac| mac != [0; 6]);
+        let mac = mac.ok_or_else(|| XdpError::NotEthernet(device.clone()))?;
         let mut xdp = Xdp::load(options, mac)?;
-        let (mode, link) = link(&xdp.program, device, index, options.mode)?;
-        xdp.mode = mode;
-        xdp._link = Some(link);
-        Ok(xdp)
+        let addresses = netlink.addresses()?;
+        let broadcasts: Vec<_> = addresses.iter().filter_map(LinkAddress::broadcast).collect();
+        xdp.set_broadcasts(&broadcasts)?;
+        xdp.longest = u16::try_from(link.mtu + ETHERNET).unwrap_or(u16::MAX);
+        let mut failure = None;
+        for &mode in options.mode.attempts(&link) {
+            // The program has to know before its first packet.
+            xdp.mode = mode;
+            xdp.set_clock()?;
+            let flags = if mode == XdpMode::Native { NATIVE } else { GENERIC };
+            match link_xdp(xdp.program.as_fd(), link.id.0, flags) {
+                Ok(link) => {
+                    xdp._link = Some(link);
+                    return Ok(xdp);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(XdpError::Attach {
+            device: device.clone(),
+            mode: xdp.mode,
+            error: failure.expect("there is always one attempt"),
+        })
     }
 
     /// Loads the program and attaches it to nothing: for [`Xdp::try_on`]. Frames are to be for this MAC address.
@@ -192,7 +219,11 @@ impl Xdp {
             maps,
             options: options.clone(),
             mac,
-            mode: XdpMode::Generic,
+            longest: u16::MAX,
+            mode: match options.mode {
+                XdpMode::Auto => XdpMode::Generic,
+                mode => mode,
+            },
             listening: BTreeSet::new(),
             program,
             _link: None,
@@ -243,6 +274,17 @@ impl Xdp {
         Ok(())
     }
 
+    /// Tells the program directed broadcast addresses of this host's networks: what claims to come from one is left to
+    /// user space. [`Xdp::attach`] does it once; none is forgotten.
+    ///
+    /// # Errors
+    /// If the kernel takes no more of them.
+    pub fn set_broadcasts(&self, broadcasts: &[Ipv4Addr]) -> Result<(), XdpError> {
+        broadcasts
+            .iter()
+            .try_for_each(|&address| self.maps.doubt(address))
+    }
+
     /// Tells the program what time it is: it reads the monotonic clock, and is told how far the wall clock is from that.
     /// The two drift together, so this is needed only after the wall clock was stepped; once a second is often enough.
     ///
@@ -254,7 +296,9 @@ impl Xdp {
             wall_offset: now.wall.0.wrapping_sub(now.mono.0),
             mac: self.mac,
             min_interval: self.options.min_interval,
+            longest: self.longest,
             probes: self.options.probes,
+            native: self.mode == XdpMode::Native,
         };
         self.maps.set(&settings, &self.options.rules)
     }
@@ -297,41 +341,15 @@ pub enum XdpOutcome {
     Answered(Vec<u8>),
 }
 
-fn link(program: &OwnedFd, device: &str, index: u32, mode: XdpMode) -> Result<(XdpMode, OwnedFd), XdpError> {
-    let attempts: &[XdpMode] = match mode {
-        XdpMode::Auto if is_real(device) => &[XdpMode::Native, XdpMode::Generic],
-        XdpMode::Auto | XdpMode::Generic => &[XdpMode::Generic],
-        XdpMode::Native => &[XdpMode::Native],
-    };
-    let mut failure = None;
-    for &mode in attempts {
-        let flags = if mode == XdpMode::Native { NATIVE } else { GENERIC };
-        match link_xdp(program.as_fd(), index, flags) {
-            Ok(link) => return Ok((mode, link)),
-            Err(error) => failure = Some((mode, error)),
+impl XdpMode {
+    /// What to try on a link, the best first.
+    fn attempts(self, on: &Link) -> &'static [XdpMode] {
+        match self {
+            XdpMode::Auto if on.hardware => &[XdpMode::Native, XdpMode::Generic],
+            XdpMode::Auto | XdpMode::Generic => &[XdpMode::Generic],
+            XdpMode::Native => &[XdpMode::Native],
         }
     }
-    let (mode, error) = failure.expect("there is always one attempt");
-    Err(XdpError::Attach {
-        device: device.to_owned(),
-        mode,
-        error,
-    })
-}
-
-/// Whether there is hardware behind an interface.
-fn is_real(device: &str) -> bool {
-    Path::new("/sys/class/net").join(device).join("device").exists()
-}
-
-fn mac_of(device: &str) -> Option<[u8; 6]> {
-    let text = fs::read_to_string(Path::new("/sys/class/net").join(device).join("address")).ok()?;
-    let mut octets = text.trim().split(':').map(|octet| u8::from_str_radix(octet, 16));
-    let mut mac = [0; 6];
-    for octet in &mut mac {
-        *octet = octets.next()?.ok()?;
-    }
-    (octets.next().is_none() && mac != [0; 6]).then_some(mac)
 }
 
 /// What would help against an error, where that is known.

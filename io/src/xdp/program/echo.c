@@ -14,34 +14,57 @@ struct packet {
 	u64 now;
 };
 
-/* Both ends, however they were written. */
-struct ends {
+/* A datagram, whichever version of IP carries it. */
+struct datagram {
 	struct address source;
 	struct address destination;
 	struct source bucket;
 	int is_local;
 	u8 hops;
 	u8 tos;
+	u8 protocol;
+	/* The source, 0 if it is no IPv4 address. */
 	u32 ipv4;
+	/* Both addresses as they lie in the header. */
+	void *addresses;
+	u32 addresses_size;
+	/* What the header carries, and how many octets the header says that is. */
+	void *inner;
+	u32 inner_size;
 };
+
+/* The sum that a transport's checksum has over addresses, protocol and length. */
+INLINE u64 pseudo_sum(const struct datagram *datagram)
+{
+	u32 rest = swap16(datagram->protocol) + swap16(datagram->inner_size);
+
+	return sum_over(NULL, 0, datagram->addresses, datagram->addresses_size, rest);
+}
+
+/* Whether a checksum covers only the pseudo header, so that a device is to complete it: never on a wire, but between
+ * machines that share a memory. Where the kernel keeps that with the packet it stays right; elsewhere it is lost. */
+INLINE int is_left_to_device(const struct packet *packet, const struct datagram *datagram, u32 place)
+{
+	u16 *check = datagram->inner + place;
+
+	return packet->set->flags & IS_NATIVE && (void *)(check + 1) <= packet->end &&
+	       *check == fold(pseudo_sum(datagram));
+}
 
 INLINE u64 sum_of_probe(struct udp *udp, u64 pseudo)
 {
 	return sum_over(NULL, 0, udp, sizeof(struct udp) + sizeof(struct probe), pseudo);
 }
 
-/* Writes what a responder writes. The checksum may be whole, or what a network card would complete (a veth carries such):
- * then it covers the addresses only, which stay what they were. */
-INLINE int reflect(const struct packet *packet, struct udp *udp, struct probe *probe, const struct ends *ends, u64 pseudo)
+/* Writes what a responder writes, and keeps the checksum as whole as it was. 0: it is neither whole nor left to a device. */
+INLINE int reflect(const struct packet *packet, const struct datagram *datagram, struct udp *udp, struct probe *probe)
 {
 	struct observation seen;
+	u64 residence, pseudo = pseudo_sum(datagram);
 	u16 check = udp->checksum;
-	int is_whole = fold(sum_of_probe(udp, pseudo)) == 0xffff;
-	u64 residence;
+	int is_whole = check && fold(sum_of_probe(udp, pseudo)) == 0xffff;
 
 	if (check && !is_whole && check != fold(pseudo))
-		return 0;
-	if (!check && !ends->ipv4)
 		return 0;
 	seen = observe(swap64(probe->token), swap32(probe->seq));
 	probe->flags = IS_REPLY | KERNEL_STAMP;
@@ -50,15 +73,15 @@ INLINE int reflect(const struct packet *packet, struct udp *udp, struct probe *p
 	probe->follow_up = 0;
 	probe->window = swap32(seen.window);
 	probe->distance = 0;
-	probe->ttl = ends->hops;
-	probe->tos = ends->tos;
+	probe->ttl = datagram->hops;
+	probe->tos = datagram->tos;
 	probe->window_length = seen.window_length > 32 ? 32 : seen.window_length;
 	probe->port = udp->from;
 	probe->min_interval = swap16(packet->set->min_interval);
-	probe->ipv4 = ends->ipv4;
+	probe->ipv4 = datagram->ipv4;
 	residence = mono_now() - packet->now;
 	probe->residence = swap32(residence > 0xffffffff ? 0xffffffff : residence);
-	if (check && is_whole) {
+	if (is_whole) {
 		udp->checksum = 0;
 		check = ~fold(sum_of_probe(udp, pseudo));
 		udp->checksum = check ? check : 0xffff;
@@ -78,59 +101,81 @@ INLINE struct probe *as_probe(const struct packet *packet, struct udp *udp, u32 
 {
 	struct probe *probe = (void *)(udp + 1);
 
-	/* Of just this size: a packet that the sender's kernel left to be cut has no other sign of it. */
-	if (!packet->set->probes || size != sizeof(*probe) || (void *)(probe + 1) > packet->end)
+	/* Of just this size: several probes that a device is to cut, and that are short together, have no other sign. */
+	if (!(packet->set->flags & ANSWERS_PROBES) || size != sizeof(*probe) || (void *)(probe + 1) > packet->end)
 		return NULL;
 	if (probe->version != PROBE_VERSION || probe->flags & (IS_REPLY | AUTHENTICATED))
 		return NULL;
 	return probe->length == swap16(sizeof(*probe)) ? probe : NULL;
 }
 
-/* Decides about a datagram that is `length` octets long with its UDP header. XDP_TX: the payload is the answer's, and the
- * ports are turned round. */
-INLINE int echo_udp(const struct packet *packet, struct udp *udp, u32 length, struct ends *ends, u64 pseudo)
+/* Decides about a UDP datagram. XDP_TX: the payload is the answer's, and the ports are turned round. */
+INLINE int echo_udp(const struct packet *packet, struct datagram *datagram)
 {
-	struct endpoint here = { ends->destination, udp->to, 0 };
+	struct udp *udp = datagram->inner;
 	struct probe *probe = NULL;
-	u32 size = length - sizeof(*udp), why;
+	u32 size = datagram->inner_size - sizeof(*udp), access, ending;
 
-	if (swap16(udp->length) != length || length < sizeof(*udp) || !udp->from)
+	if (datagram->protocol != UDP || (void *)(udp + 1) > packet->end)
 		return XDP_PASS;
-	if (!map_lookup(&listeners, &here))
+	if (datagram->inner_size < sizeof(*udp) || swap16(udp->length) != datagram->inner_size || !udp->from)
+		return XDP_PASS;
+	/* Over IPv6 it is no datagram without a checksum (RFC 8200 section 8.1). */
+	if (!udp->checksum && !datagram->ipv4)
+		return XDP_PASS;
+
+	struct endpoint here = { datagram->destination, udp->to, 0 };
+
+	if (!map_lookup(&listeners, &here) || is_left_to_device(packet, datagram, CHECKSUM_OF_UDP))
 		return XDP_PASS;
 	if (has_magic(packet, udp, size)) {
 		probe = as_probe(packet, udp, size);
 		if (!probe)
 			return XDP_PASS;
 	}
-	ends->bucket.service = SERVICE_UDP;
-	if (!is_allowed(&ends->source))
-		return refused(SERVICE_UDP, DENIED, size);
-	why = port_refusal(udp->from, udp->to);
-	if (!why)
-		why = rate_refusal(packet->set, &ends->bucket, ends->is_local, packet->now);
-	if (why)
-		return refused(SERVICE_UDP, why, size);
-	if (probe && !reflect(packet, udp, probe, ends, pseudo))
+	access = access_of(&datagram->source);
+	if (access == IS_ODD)
 		return XDP_PASS;
-	swap_ports(udp);
-	return answered(SERVICE_UDP, size);
+	datagram->bucket.service = SERVICE_UDP;
+	ending = access == IS_DENIED ? DENIED : port_refusal(udp->from, udp->to);
+	if (!ending)
+		ending = rate_refusal(packet->set, &datagram->bucket, datagram->is_local, packet->now);
+	if (!ending) {
+		if (probe && !reflect(packet, datagram, udp, probe))
+			return XDP_PASS;
+		swap_ports(udp);
+	}
+	count(SERVICE_UDP, ending, size);
+	return ending ? XDP_DROP : XDP_TX;
 }
 
-/* Decides about a datagram to an echo address. XDP_TX: it may go back. */
-INLINE int echo_ip(const struct packet *packet, u32 length, struct ends *ends)
+/* Whether something in the datagram may be left to a device that will not do it. */
+INLINE int is_unfinished(const struct packet *packet, const struct datagram *datagram)
 {
-	u32 why;
+	if (datagram->protocol == TCP)
+		return is_left_to_device(packet, datagram, CHECKSUM_OF_TCP);
+	if (datagram->protocol == UDP)
+		return is_left_to_device(packet, datagram, CHECKSUM_OF_UDP);
+	/* Only computing it would tell. */
+	return datagram->protocol == SCTP && packet->set->flags & IS_NATIVE;
+}
 
-	if (ends->hops <= 1 || map_lookup(&echo_addresses, &ends->source))
+/* Decides about a datagram of `size` octets to an echo address. XDP_TX: it may go back. */
+INLINE int echo_ip(const struct packet *packet, struct datagram *datagram, u32 size)
+{
+	u32 access, ending;
+
+	if (datagram->hops <= 1 || map_lookup(&echo_addresses, &datagram->source) || is_unfinished(packet, datagram))
 		return XDP_PASS;
-	ends->bucket.service = SERVICE_IP;
-	if (!is_allowed(&ends->source))
-		return refused(SERVICE_IP, DENIED, length);
-	why = rate_refusal(packet->set, &ends->bucket, ends->is_local, packet->now);
-	if (why)
-		return refused(SERVICE_IP, why, length);
-	return answered(SERVICE_IP, length);
+	access = access_of(&datagram->source);
+	if (access == IS_ODD)
+		return XDP_PASS;
+	datagram->bucket.service = SERVICE_IP;
+	ending = DENIED;
+	if (access == IS_ALLOWED)
+		ending = rate_refusal(packet->set, &datagram->bucket, datagram->is_local, packet->now);
+	count(SERVICE_IP, ending, size);
+	return ending ? XDP_DROP : XDP_TX;
 }
 
 INLINE u64 sum_of_ipv4(struct ipv4 *ip)
@@ -138,34 +183,45 @@ INLINE u64 sum_of_ipv4(struct ipv4 *ip)
 	return sum_over(NULL, 0, ip, sizeof(*ip), 0);
 }
 
+/* Whether only user space may judge this source: no host has it, or a datagram with it never leaves its host. */
+INLINE int is_odd_ipv4(u32 address)
+{
+	u32 first = address & 0xff;
+
+	return first == 0 || first == 127 || first >= 224;
+}
+
 INLINE int ipv4(const struct packet *packet)
 {
 	struct ipv4 *ip = (void *)(packet->frame + 1);
-	struct udp *udp = (void *)(ip + 1);
-	struct ends ends = {};
-	u32 length, first, check;
+	struct datagram datagram = {};
+	u32 size, check;
 	int verdict;
 
 	if ((void *)(ip + 1) > packet->end || ip->version_and_length != PLAIN_IPV4)
 		return XDP_PASS;
-	length = swap16(ip->total_length);
-	if (length < sizeof(*ip) || (void *)ip + length > packet->end || fold(sum_of_ipv4(ip)) != 0xffff)
+	size = swap16(ip->total_length);
+	if (size < sizeof(*ip) || (void *)ip + size > packet->end || fold(sum_of_ipv4(ip)) != 0xffff)
 		return XDP_PASS;
-	first = ip->source & 0xff;
-	if (first == 0 || first == 127 || first >= 224 || ip->source == ip->destination)
+	if (is_odd_ipv4(ip->source) || ip->source == ip->destination)
 		return XDP_PASS;
-	ends.source = mapped(ip->source);
-	ends.destination = mapped(ip->destination);
-	ends.bucket.low = ip->source;
-	ends.is_local = is_local_v4(ip->source);
-	ends.hops = ip->ttl;
-	ends.tos = ip->tos;
-	ends.ipv4 = ip->source;
+	datagram.source = mapped(ip->source);
+	datagram.destination = mapped(ip->destination);
+	datagram.bucket.low = ip->source;
+	datagram.is_local = is_local_ipv4(ip->source);
+	datagram.hops = ip->ttl;
+	datagram.tos = ip->tos;
+	datagram.protocol = ip->protocol;
+	datagram.ipv4 = ip->source;
+	datagram.addresses = &ip->source;
+	datagram.addresses_size = 8;
+	datagram.inner = ip + 1;
+	datagram.inner_size = size - sizeof(*ip);
 
-	if (map_lookup(&echo_addresses, &ends.destination)) {
+	if (map_lookup(&echo_addresses, &datagram.destination)) {
 		if (ip->protocol == ICMP)
 			return XDP_PASS;
-		verdict = echo_ip(packet, length, &ends);
+		verdict = echo_ip(packet, &datagram, size);
 		if (verdict != XDP_TX)
 			return verdict;
 		/* RFC 1624: the TTL is the upper octet of its word. */
@@ -173,11 +229,9 @@ INLINE int ipv4(const struct packet *packet)
 		ip->checksum = check + (check >= 0xffff);
 		ip->ttl -= 1;
 	} else {
-		if (ip->protocol != UDP || ip->fragment & IS_FRAGMENT || (void *)(udp + 1) > packet->end)
+		if (ip->fragment & IS_FRAGMENT)
 			return XDP_PASS;
-		u64 pseudo = sum_over(NULL, 0, &ip->source, 8, swap16(UDP) + udp->length);
-
-		verdict = echo_udp(packet, udp, length - sizeof(*ip), &ends, pseudo);
+		verdict = echo_udp(packet, &datagram);
 		if (verdict != XDP_TX)
 			return verdict;
 		/* A datagram of this host's own, as the kernel would send it. */
@@ -188,17 +242,17 @@ INLINE int ipv4(const struct packet *packet)
 		ip->checksum = ~fold(sum_of_ipv4(ip));
 	}
 	ip->source = ip->destination;
-	ip->destination = ends.ipv4;
+	ip->destination = datagram.ipv4;
 	return XDP_TX;
 }
 
 INLINE int is_extension(u8 next)
 {
-	return next == 0 || next == ROUTING || next == FRAGMENT || next == DESTINATION_OPTIONS;
+	return next == 0 || next == ROUTING || next == FRAGMENT || next == AUTHENTICATION || next == DESTINATION_OPTIONS;
 }
 
-/* Whether only user space may judge this source: unspecified, loopback, mapped, multicast or link-local. */
-INLINE int is_odd_v6(const u32 *address)
+/* The same for IPv6: unspecified, loopback, mapped, multicast, link-local. */
+INLINE int is_odd_ipv6(const u32 *address)
 {
 	u32 bits = swap32(address[0]);
 
@@ -208,48 +262,51 @@ INLINE int is_odd_v6(const u32 *address)
 INLINE int ipv6(const struct packet *packet)
 {
 	struct ipv6 *ip = (void *)(packet->frame + 1);
-	struct udp *udp = (void *)(ip + 1);
-	struct ends ends = {};
-	u32 length, first;
+	struct datagram datagram = {};
+	u32 size, first;
 	int verdict;
 
 	if ((void *)(ip + 1) > packet->end)
 		return XDP_PASS;
 	first = swap32(ip->version_class_flow);
-	length = sizeof(*ip) + swap16(ip->payload_length);
-	if (first >> 28 != 6 || (void *)ip + length > packet->end)
+	size = sizeof(*ip) + swap16(ip->payload_length);
+	if (first >> 28 != 6 || (void *)ip + size > packet->end)
 		return XDP_PASS;
-	if (is_odd_v6(ip->source) || is_extension(ip->next) || ip->next == ICMPV6)
+	if (is_odd_ipv6(ip->source) || is_extension(ip->next) || ip->next == ICMPV6)
 		return XDP_PASS;
-	__builtin_memcpy(&ends.source, ip->source, 16);
-	__builtin_memcpy(&ends.destination, ip->destination, 16);
-	__builtin_memcpy(&ends.bucket.high, ip->source, 8);
-	ends.is_local = is_local_v6(ip->source);
-	ends.hops = ip->hop_limit;
-	ends.tos = first >> 20;
+	__builtin_memcpy(&datagram.source, ip->source, 16);
+	__builtin_memcpy(&datagram.destination, ip->destination, 16);
+	__builtin_memcpy(&datagram.bucket.high, ip->source, 8);
+	datagram.is_local = is_local_ipv6(ip->source);
+	datagram.hops = ip->hop_limit;
+	datagram.tos = first >> 20;
+	datagram.protocol = ip->next;
+	datagram.addresses = ip->source;
+	datagram.addresses_size = 32;
+	datagram.inner = ip + 1;
+	datagram.inner_size = size - sizeof(*ip);
 
-	if (map_lookup(&echo_addresses, &ends.destination)) {
-		verdict = echo_ip(packet, length, &ends);
+	if (map_lookup(&echo_addresses, &datagram.destination)) {
+		verdict = echo_ip(packet, &datagram, size);
 		if (verdict != XDP_TX)
 			return verdict;
 		ip->hop_limit -= 1;
 	} else {
-		if (ip->next != UDP || (void *)(udp + 1) > packet->end)
-			return XDP_PASS;
-		/* Without a checksum it is no datagram over IPv6 (RFC 8200 section 8.1). */
-		if (!udp->checksum)
-			return XDP_PASS;
-		u64 pseudo = sum_over(NULL, 0, ip->source, 32, swap16(UDP) + udp->length);
-
-		verdict = echo_udp(packet, udp, length - sizeof(*ip), &ends, pseudo);
+		verdict = echo_udp(packet, &datagram);
 		if (verdict != XDP_TX)
 			return verdict;
 		ip->version_class_flow = swap32(6u << 28);
 		ip->hop_limit = HOPS;
 	}
-	__builtin_memcpy(ip->source, &ends.destination, 16);
-	__builtin_memcpy(ip->destination, &ends.source, 16);
+	__builtin_memcpy(ip->source, &datagram.destination, 16);
+	__builtin_memcpy(ip->destination, &datagram.source, 16);
 	return XDP_TX;
+}
+
+/* Whether a frame is for this station alone, and from another. */
+INLINE int is_between_stations(const struct ethernet *frame, const u8 *ours)
+{
+	return is_same_station(frame->to, ours) && !is_same_station(frame->from, ours) && !(frame->from[0] & 1);
 }
 
 __attribute__((section("xdp"), used)) int echo(struct context *context)
@@ -264,9 +321,9 @@ __attribute__((section("xdp"), used)) int echo(struct context *context)
 	struct ethernet *frame = packet.frame;
 	int verdict = XDP_PASS;
 
-	if (!packet.set || (void *)(frame + 1) > packet.end)
+	if (!packet.set || (void *)(frame + 1) > packet.end || (void *)frame + packet.set->longest < packet.end)
 		return XDP_PASS;
-	if (!is_same_station(frame->to, packet.set->mac) || frame->from[0] & 1)
+	if (!is_between_stations(frame, packet.set->mac))
 		return XDP_PASS;
 	if (frame->kind == TYPE_IPV4)
 		verdict = ipv4(&packet);

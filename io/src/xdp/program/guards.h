@@ -3,40 +3,27 @@
 #include "headers.h"
 #include "maps.h"
 
-INLINE void count(u32 service, u32 what, u64 by)
+/* Counts a packet that ends here; all others are counted by whoever gets them. */
+INLINE void count(u32 service, u32 ending, u64 bytes)
 {
-	u32 key = service * COUNTERS + what;
-	u64 *counter = map_lookup(&counters, &key);
+	struct counters *these = map_lookup(&counters, &service);
 
-	if (counter)
-		*counter += by;
+	if (!these || ending >= ENDINGS)
+		return;
+	these->received += 1;
+	these->received_bytes += bytes;
+	these->endings[ending] += 1;
+	if (ending == REPLIED)
+		these->replied_bytes += bytes;
 }
 
-/* A packet that ends here: everything else is counted by whoever gets it. */
-INLINE int refused(u32 service, u32 why, u64 bytes)
-{
-	count(service, RECEIVED, 1);
-	count(service, RECEIVED_BYTES, bytes);
-	count(service, why, 1);
-	return XDP_DROP;
-}
-
-INLINE int answered(u32 service, u64 bytes)
-{
-	count(service, RECEIVED, 1);
-	count(service, RECEIVED_BYTES, bytes);
-	count(service, REPLIED, 1);
-	count(service, REPLIED_BYTES, bytes);
-	return XDP_TX;
-}
-
-/* Whether the access list lets a source in; the longest prefix decides. */
-INLINE int is_allowed(const struct address *source)
+/* What the access list says of a source; the longest prefix decides. */
+INLINE u32 access_of(const struct address *source)
 {
 	struct prefix key = { 128, *source };
-	u32 *allowed = map_lookup(&access, &key);
+	u32 *told = map_lookup(&access, &key);
 
-	return !allowed || *allowed;
+	return told ? *told : IS_ALLOWED;
 }
 
 /* 0, or why this source port is not answered. */
@@ -53,7 +40,7 @@ INLINE u32 port_refusal(u16 from, u16 to)
 }
 
 /* Loopback, private and link-local addresses: an answer to them stays in our own networks. */
-INLINE int is_local_v4(u32 address)
+INLINE int is_local_ipv4(u32 address)
 {
 	u32 bits = swap32(address);
 
@@ -61,7 +48,7 @@ INLINE int is_local_v4(u32 address)
 	       bits >> 16 == 0xa9fe;
 }
 
-INLINE int is_local_v6(const u32 *address)
+INLINE int is_local_ipv6(const u32 *address)
 {
 	u32 bits = swap32(address[0]);
 

@@ -69,7 +69,12 @@ struct probe {
 #define IS_FRAGMENT 0xff3f
 #define HOPS 64
 
-enum { ICMP = 1, UDP = 17, ROUTING = 43, FRAGMENT = 44, ICMPV6 = 58, DESTINATION_OPTIONS = 60 };
+enum { ICMP = 1, TCP = 6, UDP = 17, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, ICMPV6 = 58, DESTINATION_OPTIONS = 60,
+       SCTP = 132 };
+
+/* Where the checksums lie in their headers. */
+#define CHECKSUM_OF_TCP 16
+#define CHECKSUM_OF_UDP 6
 
 #define MAGIC 0x6f6c68f7
 #define PROBE_VERSION 1

@@ -38,10 +38,16 @@ struct settings {
 	u8 mac[6];
 	/* As in a probe: units of 100 us. */
 	u16 min_interval;
-	/* Whether structured probes are answered here. */
-	u32 probes;
-	u32 reserved;
+	/* Octets of the longest frame that one packet can be in; what is longer are several that a device is to cut. */
+	u16 longest;
+	u16 reserved;
+	u32 flags;
 };
+
+/* Structured probes are answered here. */
+#define ANSWERS_PROBES 1
+/* What the stack left to a device is lost with a packet that goes back: there is no socket buffer that remembers it. */
+#define IS_NATIVE 2
 
 struct endpoint {
 	struct address address;
@@ -72,20 +78,19 @@ struct session {
 	u32 reserved;
 };
 
+/* What the access list says of a source; the last is not in the list, but nobody's source. */
+enum { IS_DENIED, IS_ALLOWED, IS_ODD };
+
 enum { SERVICE_UDP, SERVICE_IP, SERVICES };
 
-/* Counters of one service; the reasons are those of base/src/count.rs that can end a packet here. */
-enum {
-	RECEIVED,
-	RECEIVED_BYTES,
-	REPLIED,
-	REPLIED_BYTES,
-	DENIED,
-	REFLECTION_PORT,
-	OWN_PORT,
-	RATE_LIMITED,
-	RATE_LIMITED_ALL,
-	COUNTERS,
+/* How a packet can end here: with an answer, or for one of the reasons of base/src/count.rs. */
+enum { REPLIED, DENIED, REFLECTION_PORT, OWN_PORT, RATE_LIMITED, RATE_LIMITED_ALL, ENDINGS };
+
+struct counters {
+	u64 received;
+	u64 received_bytes;
+	u64 replied_bytes;
+	u64 endings[ENDINGS];
 };
 
 /* Entries of 0 are set by the process. */
@@ -98,4 +103,4 @@ MAP ports = { MAP_ARRAY, sizeof(u32), sizeof(u32), 4096, 0 };
 MAP sources = { MAP_LRU_HASH, sizeof(struct source), sizeof(u64), 0, 0 };
 MAP all_sources = { MAP_ARRAY, sizeof(u32), sizeof(u64), SERVICES, 0 };
 MAP sessions = { MAP_LRU_HASH, sizeof(u64), sizeof(struct session), 0, 0 };
-MAP counters = { MAP_PERCPU_ARRAY, sizeof(u32), sizeof(u64), SERVICES * COUNTERS, 0 };
+MAP counters = { MAP_PERCPU_ARRAY, sizeof(u32), sizeof(struct counters), SERVICES, 0 };
