@@ -3,4 +3,8 @@
 //! python-ndn and NDNts are installed by `cargo xtask test`; without them the tests that need them say so and end.
 
 mod codec;
+mod forwarder;
+mod ours;
 mod peers;
+mod pings;
+mod sturdy;

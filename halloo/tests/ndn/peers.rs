@@ -1,9 +1,19 @@
 //! Starting the programs that others wrote, around the small scripts beside this file.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes, so that a hang ends with a message.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somebody else's NDN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +26,8 @@ pub(crate) enum Peer {
 
 pub(crate) const PEERS: [Peer; 2] = [Peer::Python, Peer::Ndnts];
 
-/// The script that each of NDNts's programs begins with.
-const NDNTS_KEYS: &str = include_str!("ndnts/keys.mjs");
+/// What each of NDNts's programs begins with.
+const NDNTS_HEAD: &str = concat!(include_str!("ndnts/keys.mjs"), include_str!("ndnts/faces.mjs"));
 
 impl Peer {
     /// Runs one of the scripts, such as `codec`; `None` after saying loudly that this peer is not here.
@@ -46,7 +56,7 @@ impl Peer {
                 command
                     .current_dir(folder)
                     .args(["--input-type=module", "--eval"])
-                    .arg(NDNTS_KEYS.to_owned() + &source)
+                    .arg(NDNTS_HEAD.to_owned() + &source)
                     .arg("--");
                 command
             }
@@ -70,5 +80,102 @@ impl Peer {
         let test = thread.name().unwrap_or("a test");
         eprintln!("SKIPPED {test}: {name} is not here, `cargo xtask test` installs it");
         None
+    }
+}
+
+/// A program that runs while the test does something; it ends with the test.
+pub(crate) struct Running {
+    child: Child,
+    output: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+impl Running {
+    /// One of a peer's scripts.
+    pub(crate) fn peer(peer: Peer, script: &str, setting: &Value) -> Option<Running> {
+        peer.command(script, [setting.to_string()]).map(Running::start)
+    }
+
+    pub(crate) fn start(mut command: Command) -> Running {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = lines(child.stdout.take().expect("piped"), |_| {});
+        // Where a test fails, what was complained of may be why.
+        let errors = lines(child.stderr.take().expect("piped"), |line| eprintln!("{line}"));
+        Running {
+            child,
+            output,
+            errors,
+        }
+    }
+
+    /// The next line of its output that contains `text`; those before it are lost.
+    pub(crate) fn line_with(&self, text: &str) -> String {
+        next_with(&self.output, text)
+    }
+
+    /// The same of its standard error.
+    pub(crate) fn complaint_with(&self, text: &str) -> String {
+        next_with(&self.errors, text)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The rest of its output, and its exit code.
+    pub(crate) fn finish(mut self) -> (String, Option<i32>) {
+        let mut text = String::new();
+        loop {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(line) => text += &(line + "\n"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end, and has said:\n{text}"),
+            }
+        }
+        let status = self.child.wait().expect("it can be waited for");
+        (text, status.code())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("process ids are small");
+        kill(Pid::from_raw(pid), signal).expect("it is our child");
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_none()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(pipe: impl Read + Send + 'static, see: fn(&str)) -> Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            see(&line);
+            // Whoever does not read any more has seen enough.
+            let _ = tell.send(line);
+        }
+    });
+    told
+}
+
+fn next_with(lines: &Receiver<String>, text: &str) -> String {
+    loop {
+        let line = lines.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|why| panic!("no line with `{text}`: {why}"));
+        if line.contains(text) {
+            return line;
+        }
     }
 }

@@ -1,5 +1,4 @@
-// Keys as the tests describe them, for NDNts. Put in front of each of the programs here.
-
+// Keys as the tests describe them, for NDNts. This and faces.mjs stand in front of each program here, imports included.
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { ECDSA, Ed25519, HMAC, generateSigningKey } from "@ndn/keychain";
 import { digestSigning, Name } from "@ndn/packet";

@@ -137,6 +137,13 @@ impl Engine {
             token: token.map(<[u8]>::to_vec),
             ..Header::default()
         };
+        // Later segments are asked for by the names that the first one told.
+        let is_later = interest.name.0.len() > 4;
+        let is_known = |part: &&Vec<u8>| is_later && is_answer(interest, part);
+        if let Some(part) = self.datasets.values().flatten().find(is_known).cloned() {
+            self.send(from, &header, &part);
+            return true;
+        }
         let content = match &topic[..] {
             "status/general" => self.status(),
             "faces/list" => {
@@ -150,13 +157,12 @@ impl Engine {
                 return true;
             }
         };
+        self.versions = now_ms().max(self.versions + 1);
         let name = Name(interest.name.0[..4].to_vec());
-        let longest = self.behaviour.segment;
-        for part in management::dataset(&name, self.started, &content, longest) {
-            if Data::parse(&part).is_some_and(|data| interest.is_answered_by(&data)) {
-                self.send(from, &header, &part);
-                break;
-            }
+        let parts = management::dataset(&name, self.versions, &content, self.behaviour.segment);
+        if let Some(first) = parts.first().filter(|part| is_answer(interest, part)) {
+            self.send(from, &header, first);
+            self.datasets.insert(topic, parts);
         }
         true
     }
@@ -225,4 +231,8 @@ impl Engine {
             .get_mut(&id)
             .expect("tables forget a face when it goes")
     }
+}
+
+fn is_answer(interest: &Interest, part: &[u8]) -> bool {
+    Data::parse(part).is_some_and(|data| interest.is_answered_by(&data))
 }

@@ -39,6 +39,10 @@ pub(super) struct Engine {
     commands: Vec<Command>,
     started: u64,
     nonces: u32,
+    /// The last status datasets by topic, in segments.
+    datasets: BTreeMap<String, Vec<Vec<u8>>>,
+    /// The last one's version.
+    versions: u64,
     /// Reads nothing from neighbours.
     is_held: bool,
     waiting: Vec<Waiting>,
@@ -76,6 +80,8 @@ impl Engine {
             commands: Vec::new(),
             started: 0,
             nonces: 0,
+            datasets: BTreeMap::new(),
+            versions: 0,
             is_held: false,
             waiting: Vec::new(),
         };
