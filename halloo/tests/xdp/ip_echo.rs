@@ -105,6 +105,7 @@ fn frames_that_are_not_for_this_station_are_passed_up() {
         (group, PEER_MAC),
         ([2, 0, 0, 0, 0, 2], PEER_MAC),
         (OUR_MAC, group),
+        (OUR_MAC, OUR_MAC),
     ] {
         assert_eq!(
             answer(&program, &framed(to, from, &request)),

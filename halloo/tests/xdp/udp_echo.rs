@@ -6,7 +6,7 @@ use halloo_base::{
     Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Responder, Rng, Stamp, StampSource, Verdict,
     Wall,
 };
-use halloo_io::{SystemClock, Xdp, XdpOptions};
+use halloo_io::{SystemClock, Xdp, XdpMode, XdpOptions};
 use halloo_protocols::echo::wire::Probe;
 use halloo_protocols::echo::{UdpEcho, UdpEchoOptions};
 
@@ -286,4 +286,49 @@ fn bogon_sources_are_left_to_user_space() {
             "{source}"
         );
     }
+}
+
+#[test]
+fn in_native_mode_what_a_device_is_to_finish_is_passed_up() {
+    let native = XdpOptions {
+        mode: XdpMode::Native,
+        ..options()
+    };
+    let Some(program) = program("native mode", &native) else {
+        return;
+    };
+    for peer in PEERS {
+        for (sum, is_answered) in [(Sum::Whole, true), (Sum::Partial, false)] {
+            for payload in [b"plain".to_vec(), probe(1, 2)] {
+                let mut asked = Udp {
+                    sum,
+                    ..Udp::new(peer, &payload)
+                };
+                let told = answer(&program, &asked.frame());
+                assert_eq!(told.is_some(), is_answered, "{asked:?}");
+                // Through the IP echo host too.
+                let echo = if asked.from.is_ipv4() {
+                    "192.0.2.7"
+                } else {
+                    "2001:db8::7"
+                };
+                asked.to.set_ip(echo.parse().expect("an address"));
+                let told = answer(&program, &asked.frame());
+                assert_eq!(told.is_some(), is_answered, "{asked:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn broadcast_addresses_of_this_host_are_left_to_user_space() {
+    let Some(program) = xdp("broadcast sources") else {
+        return;
+    };
+    let asked = Udp::new("198.51.100.255:40000", b"hello");
+    assert!(answer(&program, &asked.frame()).is_some());
+    let broadcasts = ["198.51.100.255".parse().expect("an address")];
+    program.set_broadcasts(&broadcasts).expect("told");
+    assert_eq!(answer(&program, &asked.frame()), None);
+    assert!(answer(&program, &Udp::new("198.51.100.254:40000", b"hello").frame()).is_some());
 }

@@ -62,7 +62,7 @@ pub(super) struct Settings {
     pub(super) wall_offset: u64,
     pub(super) mac: [u8; 6],
     pub(super) min_interval: u16,
-    /// Octets of the longest frame that holds one packet.
+    /// Octets of the longest frame on the wire.
     pub(super) longest: u16,
     pub(super) probes: bool,
     pub(super) native: bool,

@@ -101,7 +101,7 @@ pub struct Xdp {
     maps: Maps,
     options: XdpOptions,
     mac: [u8; 6],
-    /// Octets of the longest frame that holds one packet.
+    /// Octets of the longest frame on the wire.
     longest: u16,
     mode: XdpMode,
     listening: BTreeSet<SocketAddr>,

@@ -109,6 +109,14 @@ INLINE struct probe *as_probe(const struct packet *packet, struct udp *udp, u32 
 	return probe->length == swap16(sizeof(*probe)) ? probe : NULL;
 }
 
+/* What a wire would carry as several frames counts as so many. */
+INLINE u32 rate_of(const struct packet *packet, const struct datagram *datagram)
+{
+	u32 packets = 1 + datagram->inner_size / packet->set->longest;
+
+	return rate_refusal(packet->set, &datagram->bucket, datagram->is_local, packet->now, packets);
+}
+
 /* Decides about a UDP datagram. XDP_TX: the payload is the answer's, and the ports are turned round. */
 INLINE int echo_udp(const struct packet *packet, struct datagram *datagram)
 {
@@ -139,7 +147,7 @@ INLINE int echo_udp(const struct packet *packet, struct datagram *datagram)
 	datagram->bucket.service = SERVICE_UDP;
 	ending = access == IS_DENIED ? DENIED : port_refusal(udp->from, udp->to);
 	if (!ending)
-		ending = rate_refusal(packet->set, &datagram->bucket, datagram->is_local, packet->now);
+		ending = rate_of(packet, datagram);
 	if (!ending) {
 		if (probe && !reflect(packet, datagram, udp, probe))
 			return XDP_PASS;
@@ -171,9 +179,7 @@ INLINE int echo_ip(const struct packet *packet, struct datagram *datagram, u32 s
 	if (access == IS_ODD)
 		return XDP_PASS;
 	datagram->bucket.service = SERVICE_IP;
-	ending = DENIED;
-	if (access == IS_ALLOWED)
-		ending = rate_refusal(packet->set, &datagram->bucket, datagram->is_local, packet->now);
+	ending = access == IS_DENIED ? DENIED : rate_of(packet, datagram);
 	count(SERVICE_IP, ending, size);
 	return ending ? XDP_DROP : XDP_TX;
 }
@@ -321,7 +327,7 @@ __attribute__((section("xdp"), used)) int echo(struct context *context)
 	struct ethernet *frame = packet.frame;
 	int verdict = XDP_PASS;
 
-	if (!packet.set || (void *)(frame + 1) > packet.end || (void *)frame + packet.set->longest < packet.end)
+	if (!packet.set || (void *)(frame + 1) > packet.end)
 		return XDP_PASS;
 	if (!is_between_stations(frame, packet.set->mac))
 		return XDP_PASS;

@@ -55,21 +55,21 @@ INLINE int is_local_ipv6(const u32 *address)
 	return (bits >> 25) == (0xfc >> 1) || bits >> 22 == 0x3fa;
 }
 
-/* The bucket that would be full at `full_at` after one packet more; 0 if it does not hold one. */
-INLINE u64 draw(const struct pace *pace, u64 full_at, u64 now)
+/* The bucket that would be full at `full_at` after so many packets more; 0 if it does not hold them. */
+INLINE u64 draw(const struct pace *pace, u64 full_at, u64 now, u32 packets)
 {
-	full_at = (full_at > now ? full_at : now) + pace->interval;
+	full_at = (full_at > now ? full_at : now) + pace->interval * packets;
 	return full_at - now <= pace->depth ? full_at : 0;
 }
 
-INLINE int draw_from_source(const struct pace *pace, const struct source *source, u64 now)
+INLINE int draw_from_source(const struct pace *pace, const struct source *source, u64 now, u32 packets)
 {
 	u64 *bucket, full_at;
 
 	if (!pace->interval)
 		return 1;
 	bucket = map_lookup(&sources, source);
-	full_at = draw(pace, bucket ? *bucket : 0, now);
+	full_at = draw(pace, bucket ? *bucket : 0, now, packets);
 	if (!full_at)
 		return 0;
 	if (bucket)
@@ -79,22 +79,22 @@ INLINE int draw_from_source(const struct pace *pace, const struct source *source
 	return 1;
 }
 
-/* Takes a packet out of the buckets of its source and of all, or of neither; 0, or why not. Two processors that take at
- * the same instant may both find the last one. */
-INLINE u32 rate_refusal(const struct settings *set, const struct source *source, int is_local, u64 now)
+/* Takes a packet that stands for so many out of the buckets of its source and of all, or of neither; 0, or why not. Two
+ * processors that take at the same instant may both find the last one. */
+INLINE u32 rate_refusal(const struct settings *set, const struct source *source, int is_local, u64 now, u32 packets)
 {
 	u32 service = source->service;
 	u64 *all, full_at = 0;
 
 	if (is_local)
-		return draw_from_source(&set->local, source, now) ? 0 : RATE_LIMITED;
+		return draw_from_source(&set->local, source, now, packets) ? 0 : RATE_LIMITED;
 	all = map_lookup(&all_sources, &service);
 	if (all && set->all.interval) {
-		full_at = draw(&set->all, *all, now);
+		full_at = draw(&set->all, *all, now, packets);
 		if (!full_at)
 			return RATE_LIMITED_ALL;
 	}
-	if (!draw_from_source(&set->stranger, source, now))
+	if (!draw_from_source(&set->stranger, source, now, packets))
 		return RATE_LIMITED;
 	if (all && full_at)
 		*all = full_at;

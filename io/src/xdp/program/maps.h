@@ -38,7 +38,7 @@ struct settings {
 	u8 mac[6];
 	/* As in a probe: units of 100 us. */
 	u16 min_interval;
-	/* Octets of the longest frame that one packet can be in; what is longer are several that a device is to cut. */
+	/* Octets of the longest frame on the wire; what is longer are several that a device is to cut. */
 	u16 longest;
 	u16 reserved;
 	u32 flags;
