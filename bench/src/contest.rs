@@ -93,6 +93,9 @@ metrics! {
     HOST_999 = "host-p99.9", "halloo ping: host p99.9", Micros, Halloo;
     WIRE_HOGGED_999 = "wire-hogs-p99.9", "halloo ping: wire p99.9, 4 CPU hogs", Micros, Halloo;
     HOST_HOGGED_999 = "host-hogs-p99.9", "halloo ping: host p99.9, 4 CPU hogs", Micros, Halloo;
+    FLOOR = "floor", "datagrams/s one way, nobody answers: the generator's own limit", PerSecond, Plain;
+    FLOOR_NANOS = "floor-ns", "the same, for each datagram", Nanos, Plain;
+    IP_NANOS = "ip-ns", "IP echo without loss, for each datagram there and back", Nanos, PlainTun;
     IP_LOSS_FREE = "ip-loss-free", "IP echoes/s without loss", PerSecond, PlainTun;
     IP_CLOSED = "ip-closed", "IP echoes/s, 256 in flight", PerSecond, PlainTun;
     IP_CPU = "ip-cpu", "server CPU per IP datagram at 50 k/s", Nanos, PlainTun;
@@ -220,6 +223,9 @@ pub(crate) fn run(arguments: &EchoArguments) -> Result<()> {
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     for round in 1..=contest.effort.rounds {
         eprintln!("round {round} of {}", contest.effort.rounds);
+        if wanted(Part::Udp) || wanted(Part::Udp64) || wanted(Part::Ip) {
+            contest.floor();
+        }
         if wanted(Part::Udp) {
             contest.datagrams(Wire::Udp, 1, FIXED_RATE, [LOSS_FREE_1, CLOSED_1, CPU_1]);
         }
@@ -271,6 +277,21 @@ pub(crate) fn run(arguments: &EchoArguments) -> Result<()> {
 }
 
 impl Contest {
+    /// What the generator itself can do: datagrams that cross the wire and the stack behind it, and nobody answers.
+    fn floor(&mut self) {
+        let measured = self.arena.server().enter(|| {
+            let sink = udp::Sink::new(self.arena.target())?;
+            let rate = self.arena.generate(Rank::First, || {
+                self.arena.generator(Wire::Udp, 1)?.flood(self.effort.run)
+            })?;
+            let arrived = sink.taken()? as f64 / self.effort.run.as_secs_f64();
+            Ok(arrived.min(rate))
+        });
+        let rate = self.or_note(HallooXdp, measured.map(Some), None);
+        self.report.add(FLOOR, Plain, rate);
+        self.report.add(FLOOR_NANOS, Plain, rate.map(|rate| 1e9 / rate));
+    }
+
     fn datagrams(&mut self, wire: Wire, ports: usize, fixed: f64, [peak, closed, cpu]: [Metric; 3]) {
         let who: &[Contender] = match wire {
             Wire::Ip => &IP_HOSTS,
@@ -282,6 +303,9 @@ impl Contest {
             self.report.add(peak, contender, rate);
             self.report.add(closed, contender, loop_rate);
             self.report.add(cpu, contender, nanos);
+            if wire == Wire::Ip {
+                self.report.add(IP_NANOS, contender, rate.map(|rate| 1e9 / rate));
+            }
         }
     }
 

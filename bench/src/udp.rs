@@ -148,6 +148,17 @@ impl Generator {
         })
     }
 
+    /// Sends as fast as it can; returns datagrams a second.
+    pub(crate) fn flood(&mut self, duration: Duration) -> Result<f64> {
+        breathe(duration);
+        let start = Instant::now();
+        let mut sent = 0;
+        while start.elapsed() < duration {
+            sent += self.burst(BURST)?;
+        }
+        Ok(sent as f64 / start.elapsed().as_secs_f64())
+    }
+
     /// Keeps [`WINDOW`] datagrams in flight; returns answers a second.
     pub(crate) fn closed_loop(&mut self, duration: Duration) -> Result<f64> {
         breathe(duration);
@@ -302,6 +313,22 @@ impl Generator {
             while self.read(socket)? > 0 {}
         }
         Ok(())
+    }
+}
+
+/// A socket of the server's that takes what is sent to it and says nothing.
+pub(crate) struct Sink(Tally);
+
+impl Sink {
+    /// Call it on the server's host, like all of it.
+    pub(crate) fn new(at: SocketAddr) -> Result<Sink> {
+        let sockets: Rc<[UdpSocket]> = Rc::new([UdpSocket::bind(at)?]);
+        Ok(Sink(Tally::begin(&sockets)?))
+    }
+
+    /// How many datagrams have come.
+    pub(crate) fn taken(&self) -> Result<usize> {
+        Ok(dropped(&self.0.sockets)? - self.0.before)
     }
 }
 
