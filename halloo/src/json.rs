@@ -273,18 +273,23 @@ pub(crate) struct Listener {
     #[serde(flatten)]
     pub(crate) head: Head,
     pub(crate) protocol: &'static str,
-    pub(crate) address: String,
+    pub(crate) address: Option<String>,
+    pub(crate) device: Option<String>,
+    pub(crate) mode: Option<String>,
+    pub(crate) serves: Vec<String>,
     pub(crate) dual_stack: bool,
     pub(crate) inherited: bool,
 }
 
-/// The counters of one protocol of `halloo serve`.
+/// The counters of one listener of `halloo serve`.
 #[derive(Serialize)]
 pub(crate) struct ServeCounters {
     #[serde(flatten)]
     pub(crate) head: Head,
     pub(crate) time_ns: u64,
     pub(crate) protocol: &'static str,
+    pub(crate) service: Option<&'static str>,
+    pub(crate) device: Option<String>,
     pub(crate) last: bool,
     pub(crate) received: u64,
     pub(crate) received_bytes: u64,

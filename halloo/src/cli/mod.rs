@@ -6,8 +6,11 @@ mod value;
 
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
-pub use value::{Dscp, Interval, Link};
-pub(crate) use value::{duration as span, parse_listen as listen_address};
+pub use value::{Dscp, EchoAddress, Interval, Link, XdpDevice, XdpMode};
+pub(crate) use value::{
+    device_name, duration as span, parse_echo_address as echo_address, parse_listen as listen_address,
+    parse_xdp_device as xdp_device,
+};
 
 use crate::ndn::Program;
 use clap::{Args, CommandFactory, Parser, Subcommand};

@@ -1,6 +1,6 @@
 //! `halloo serve`, `halloo check` and `halloo demo`.
 
-use super::value::parse_listen;
+use super::value::{EchoAddress, XdpDevice, parse_echo_address, parse_listen, parse_xdp_device};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,8 @@ use std::path::PathBuf;
 pub struct ServeArgs {
     /// Answer UDP here: PORT, or ADDRESS:PORT with an IPv6 address in brackets; may be repeated
     ///
-    /// A port alone means every address, IPv4 and IPv6. Where --udp or --tcp is given, nothing else is listened on.
+    /// A port alone means every address, IPv4 and IPv6. Where --udp, --tcp or --ip-echo is given, nothing else is
+    /// listened on.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub udp: Vec<SocketAddr>,
 
@@ -24,6 +25,25 @@ pub struct ServeArgs {
     /// Answer on port 7 too, UDP and TCP (the echo service of RFC 862)
     #[arg(long)]
     pub classic: bool,
+
+    /// Turn round every IP datagram to this address, of any protocol (RFC 2075); may be repeated
+    ///
+    /// The address must be one that no host has. It is routed to a TUN device, through which the host forwards; with
+    /// @DEVICE it is answered for on that Ethernet device itself, ARP and neighbour discovery included, and then takes
+    /// exactly one hop. Everything is removed when halloo ends. --dry-run tells beforehand.
+    #[arg(long, value_name = "ADDR[@DEV]", value_parser = parse_echo_address)]
+    pub ip_echo: Vec<EchoAddress>,
+
+    /// Answer in the driver of this device what needs no more than a look (XDP); may be repeated
+    ///
+    /// UDP echo and IP echo are then answered before the kernel has looked at them, by the same rules. `native` insists
+    /// on the driver itself, `generic` works with any.
+    #[arg(long, value_name = "DEV[,auto|native|generic]", value_parser = parse_xdp_device)]
+    pub xdp: Vec<XdpDevice>,
+
+    /// Tell what would be set up and what the host still needs, and touch nothing
+    #[arg(long, conflicts_with = "json")]
+    pub dry_run: bool,
 
     /// Read the configuration from this TOML file; options on the command line win over it
     #[arg(short, long, value_name = "FILE")]
@@ -49,7 +69,7 @@ pub struct ServeArgs {
 pub(super) const SERVE_ABOUT: &str = "Sends back what it is sent: every UDP datagram as it came, and all bytes of a TCP connection until \
                   the other side has finished (RFC 862). Probes of `halloo ping` with room for it are answered with \
                   the kernel's stamps, in an answer of the same length.\n\nWithout arguments it listens on port 7777 \
-                  of all addresses, UDP and TCP, IPv4 and IPv6. SIGUSR1 prints counters; SIGTERM and Ctrl-C end with \
+                  of all addresses, UDP and TCP, IPv4 and IPv6. With --ip-echo it is an IP echo host (RFC 2075). SIGUSR1 prints counters; SIGTERM and Ctrl-C end with \
                   them. Under systemd it reports readiness and takes over sockets that were passed to it.";
 
 const SERVE_EXAMPLES: &str = "\
@@ -62,6 +82,13 @@ EXAMPLES:
 
   Chosen addresses
       $ halloo serve --udp 192.0.2.7:7777 --udp [2001:db8::7]:7777 --tcp 7
+
+  An IP echo host: first what it would do, then do it
+      $ halloo serve --ip-echo 192.0.2.7 --dry-run
+      $ sudo halloo serve --ip-echo 192.0.2.7 --ip-echo 2001:db8::7
+
+  On a segment itself, the plain ones answered by the driver
+      $ sudo halloo serve --ip-echo 192.0.2.8@eth0 --xdp eth0
 
   Everything from a file
       $ halloo serve --config /etc/halloo/serve.toml

@@ -1,5 +1,10 @@
 //! Values of options, and what is said when they are wrong.
 
+mod device;
+
+pub use device::{EchoAddress, XdpDevice, XdpMode};
+pub(crate) use device::{device_name, parse_echo_address, parse_xdp_device};
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -1,12 +1,13 @@
 //! The configuration file of `halloo serve`.
 
 mod error;
+mod ip_echo;
 mod schema;
 
 pub(crate) use error::ConfigError;
 pub(crate) use schema::Config;
 
-use crate::cli::ServeArgs;
+use crate::cli::{EchoAddress, ServeArgs};
 use halloo_serve::{OptionsError, Secret};
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -50,6 +51,11 @@ impl Config {
                 "there is no key_file to require the key of",
             ));
         }
+        config
+            .ip_echo
+            .check()
+            .and_then(|()| config.xdp.check())
+            .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
             OptionsError::OutOfRange {
                 field,
@@ -88,12 +94,16 @@ impl Config {
             (!flags.is_empty()).then(|| flags.iter().copied().map(schema::Listen).collect())
         };
         // To name listeners of one kind alone means those alone, not the defaults of the other kind beside them.
-        match (list(&args.udp), list(&args.tcp)) {
-            (None, None) => {}
-            (udp, tcp) => {
-                serve.udp = udp.or(serve.udp.take()).or(Some(vec![]));
-                serve.tcp = tcp.or(serve.tcp.take()).or(Some(vec![]));
-            }
+        let (udp, tcp) = (list(&args.udp), list(&args.tcp));
+        if udp.is_some() || tcp.is_some() || !args.ip_echo.is_empty() {
+            serve.udp = udp.or(serve.udp.take()).or(Some(vec![]));
+            serve.tcp = tcp.or(serve.tcp.take()).or(Some(vec![]));
+        }
+        if !args.ip_echo.is_empty() {
+            self.ip_echo.addresses = args.ip_echo.iter().cloned().map(ip_echo::Echo).collect();
+        }
+        if !args.xdp.is_empty() {
+            self.xdp.devices = args.xdp.iter().cloned().map(ip_echo::Driver).collect();
         }
         serve.classic |= args.classic;
         serve.busy_poll |= args.busy_poll;
@@ -111,14 +121,24 @@ impl Config {
         self.listeners(self.serve.tcp.as_ref())
     }
 
+    /// Echo addresses.
+    pub(crate) fn echo_addresses(&self) -> Vec<EchoAddress> {
+        let addresses = self.ip_echo.addresses.iter();
+        addresses.map(|address| address.0.clone()).collect()
+    }
+
     /// Whether there is somewhere to listen, and no listener takes what another one asks for.
     ///
     /// # Errors
     /// In words that name the listeners.
     pub(crate) fn check_listeners(&self) -> Result<(), ListenersError> {
         let (udp, tcp) = (self.udp(), self.tcp());
-        if udp.is_empty() && tcp.is_empty() {
+        if udp.is_empty() && tcp.is_empty() && self.ip_echo.addresses.is_empty() {
             return Err(ListenersError::None);
+        }
+        // The command line's were not looked at when the file was.
+        for check in [self.ip_echo.check(), self.xdp.check()] {
+            check.map_err(|(key, why)| ListenersError::Section { key, why })?;
         }
         for (list, all) in [("udp", udp), ("tcp", tcp)] {
             for &wide in &all {
@@ -144,11 +164,19 @@ impl Config {
 }
 
 /// Why listeners cannot be had together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListenersError {
-    /// Both lists are empty.
-    #[error("nothing to listen on: both serve.udp and serve.tcp are empty")]
+    /// All lists are empty.
+    #[error("nothing to listen on: serve.udp, serve.tcp and ip_echo.addresses are empty")]
     None,
+    /// A section beside contradicts itself.
+    #[error("{key}: {why}")]
+    Section {
+        /// The key that is wrong.
+        key: &'static str,
+        /// In words.
+        why: String,
+    },
     /// The kernel gives a port of one address to one socket, and a wildcard has it on all of them.
     #[error("{list}: {wide} is every address, {narrow} among them; leave one of the two out")]
     Covered {

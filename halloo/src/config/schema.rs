@@ -1,5 +1,6 @@
 //! The keys of the file, their defaults, and what they mean to the rest of halloo.
 
+use super::ip_echo::{IpEcho, Xdp};
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
 use halloo_serve::{AccessList, Guards, Limits, Rate, Secret, StreamServerOptions};
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) guard: Guard,
     pub(crate) limits: Limit,
     pub(crate) tcp: Tcp,
+    pub(crate) ip_echo: IpEcho,
+    pub(crate) xdp: Xdp,
 }
 
 /// `[serve]`: where to answer, and as whom.

@@ -63,6 +63,40 @@ fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
             "[tcp]\nper_source = -1\n",
             "bad.toml:2:14: tcp.per_source: invalid value: integer `-1`, expected a number or \"none\"".into(),
         ),
+        (
+            "[ip_echo]\naddresses = [\"192.0.2.7\", \"ff02::1\"]\n",
+            "bad.toml:2:27: ip_echo.addresses: `ff02::1`: ff02::1 is a multicast address; an echo address is one that \
+             a host could have"
+                .into(),
+        ),
+        (
+            "[ip_echo]\naddresses = [\"192.0.2.7\", \"192.0.2.7@eth0\"]\n",
+            "bad.toml:2:13: ip_echo.addresses: 192.0.2.7 is listed twice".into(),
+        ),
+        (
+            "[ip_echo]\nicmp = \"echo\"\n",
+            "bad.toml:2:8: ip_echo.icmp: unknown variant `echo`, expected `discard` or `safe`".into(),
+        ),
+        ("[ip_echo]\nmtu = 576\n", "bad.toml:2:7: ip_echo.mtu is 576, but must be 1280 to 65535".into()),
+        ("[ip_echo]\nqueues = 0\n", "bad.toml:2:10: ip_echo.queues is 0, but must be 1 to 64".into()),
+        (
+            "[ip_echo]\ndevice = \"a name too long for one\"\n",
+            "bad.toml:2:10: ip_echo.device: `a name too long for one` is not a device name (1 to 15 characters, no \
+             `/`, `:` or blanks)"
+                .into(),
+        ),
+        (
+            "[ip_echo]\nadresses = []\n",
+            "bad.toml:2:1: unknown key `adresses`; did you mean `addresses`?".into(),
+        ),
+        (
+            "[xdp]\ndevices = [\"eth0,fast\"]\n",
+            "bad.toml:2:12: xdp.devices: `eth0,fast`: `fast` is no way to attach; use auto, native or generic".into(),
+        ),
+        (
+            "[xdp]\ndevices = [\"eth0\", \"eth0,native\"]\n",
+            "bad.toml:2:11: xdp.devices: eth0 is listed twice".into(),
+        ),
     ];
     for (text, expected) in table {
         assert_eq!(error(text), expected, "{text}");
@@ -110,7 +144,8 @@ fn classic_adds_port_seven_where_it_is_not_listed_yet() {
 #[test]
 fn what_check_prints_reads_back_as_the_same_rules() {
     let text = "[serve]\nudp = [\"7\"]\nmin_interval = \"1500us\"\n[access]\ndeny = [\"192.0.2.7\"]\n\
-                [limits]\nall = \"none\"\n[tcp]\nper_local_source = 9\n";
+                [limits]\nall = \"none\"\n[tcp]\nper_local_source = 9\n\
+                [ip_echo]\naddresses = [\"192.0.2.7@eth0\"]\nicmp = \"safe\"\n[xdp]\ndevices = [\"eth0,native\"]\n";
     let config = Config::parse("x.toml", text).expect(text);
     let printed = toml::to_string(&config.complete()).expect("a configuration can be written");
     let again = Config::parse("printed.toml", &printed).expect(&printed);
@@ -119,6 +154,11 @@ fn what_check_prints_reads_back_as_the_same_rules() {
     let secret = Secret::new([0; 16]);
     assert_eq!(again.stream_options(secret), config.stream_options(secret));
     assert_eq!(again.serve.min_interval, config.serve.min_interval);
+    assert_eq!(again.echo_addresses(), config.echo_addresses());
+    assert_eq!(
+        (again.ip_echo.icmp, again.xdp.devices),
+        (config.ip_echo.icmp, config.xdp.devices)
+    );
 }
 
 #[test]

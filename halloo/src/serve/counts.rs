@@ -1,31 +1,78 @@
-//! The counters of a protocol, for people and for programs.
+//! The counters of a listener, for people and for programs.
 
 use crate::format::counted;
 use crate::json::{Head, ServeCounters};
-use halloo_base::{Clock, Counters, Snapshot, Transport};
+use halloo_base::{Clock, Counters, Reason, Snapshot, Transport};
 use halloo_io::SystemClock;
 use halloo_protocols::Protocol;
 use std::sync::Arc;
 
-/// What is counted for one protocol.
-pub(super) struct Counted {
+/// What is counted for one protocol, and on one device where it has some of its own.
+pub(crate) struct Counted {
     pub(super) protocol: &'static Protocol,
-    pub(super) counters: Arc<Counters>,
+    pub(super) device: Option<String>,
+    pub(super) source: Source,
+}
+
+/// Who counts.
+pub(super) enum Source {
+    /// Our threads, each for itself.
+    Threads(Vec<Arc<Counters>>),
+    /// Questions where an echo address is, which the same thread answers.
+    Neighbours(Arc<Counters>),
+    /// A driver, before anything came to a thread.
+    Driver(Snapshot),
 }
 
 /// Counters at zero.
-pub(super) fn counters(protocol: &'static Protocol) -> Counted {
+pub(crate) fn counters(protocol: &'static Protocol) -> Counted {
     Counted {
         protocol,
-        counters: Arc::new(Counters::default()),
+        device: None,
+        source: Source::Threads(vec![]),
     }
 }
 
 impl Counted {
+    /// One more thread's counters.
+    pub(super) fn thread(&mut self) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        if let Source::Threads(threads) = &mut self.source {
+            threads.push(Arc::clone(&counters));
+        }
+        counters
+    }
+
+    /// All of it now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        match &self.source {
+            Source::Threads(threads) => sum(threads.iter().map(|thread| thread.snapshot())),
+            Source::Neighbours(counters) => counters.snapshot(),
+            Source::Driver(done) => done.clone(),
+        }
+    }
+
+    /// `UDP echo`, `IP echo on halloo0`, `IP echo by xdp on eth0`
+    fn title(&self) -> String {
+        let what = match self.source {
+            Source::Threads(_) => self.protocol.name.to_owned(),
+            Source::Neighbours(_) => "ARP and neighbour discovery".to_owned(),
+            Source::Driver(_) => format!("{} by xdp", self.protocol.name),
+        };
+        match &self.device {
+            Some(device) => format!("{what} on {device}"),
+            None => what,
+        }
+    }
+
     /// A line for what was answered, and one for each reason why something was not.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let now = self.counters.snapshot();
-        let head = format!("{:<9}", self.protocol.name);
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let now = self.snapshot();
+        let head = format!("{:<9}", self.title());
+        let noun = match self.source {
+            Source::Neighbours(_) => "question",
+            _ => "datagram",
+        };
         let mut lines = vec![match self.protocol.transport {
             Transport::Tcp => format!(
                 "{head} {}, {} admitted, {} in, {} out",
@@ -36,7 +83,7 @@ impl Counted {
             ),
             _ => format!(
                 "{head} {} received ({}), {} answered ({})",
-                counted(now.received, "datagram"),
+                counted(now.received, noun),
                 counted(now.received_bytes, "byte"),
                 now.replied,
                 counted(now.replied_bytes, "byte")
@@ -56,18 +103,25 @@ impl Counted {
         lines
     }
 
-    pub(super) fn object(&self, last: bool) -> ServeCounters {
+    pub(crate) fn object(&self, last: bool) -> ServeCounters {
         let Snapshot {
             received,
             received_bytes,
             replied,
             replied_bytes,
             silent,
-        } = self.counters.snapshot();
+        } = self.snapshot();
+        let (protocol, service) = match self.source {
+            Source::Threads(_) => (self.protocol.scheme, None),
+            Source::Neighbours(_) => ("neighbours", Some(self.protocol.scheme)),
+            Source::Driver(_) => ("xdp", Some(self.protocol.scheme)),
+        };
         ServeCounters {
             head: Head::new("counters"),
             time_ns: SystemClock.stamp().wall.0,
-            protocol: self.protocol.scheme,
+            protocol,
+            service,
+            device: self.device.clone(),
             last,
             received,
             received_bytes,
@@ -78,19 +132,36 @@ impl Counted {
     }
 }
 
+fn sum(parts: impl Iterator<Item = Snapshot>) -> Snapshot {
+    let mut whole = Snapshot::default();
+    let mut silent = [0; Reason::ALL.len()];
+    for part in parts {
+        whole.received += part.received;
+        whole.received_bytes += part.received_bytes;
+        whole.replied += part.replied;
+        whole.replied_bytes += part.replied_bytes;
+        for (why, n) in part.silent {
+            silent[why as usize] += n;
+        }
+    }
+    let counts = Reason::ALL.iter().copied().zip(silent);
+    whole.silent = counts.filter(|&(_, n)| n > 0).collect();
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halloo_base::Reason;
-    use halloo_protocols::echo;
+    use halloo_protocols::{echo, ip_echo};
 
     #[test]
     fn counters_read_as_sentences_and_silence_has_its_reasons() {
-        let udp = counters(&echo::UDP);
-        udp.counters.receive(64);
-        udp.counters.receive(1);
-        udp.counters.reply(64);
-        udp.counters.silent(Reason::Loop);
+        let mut udp = counters(&echo::UDP);
+        let thread = udp.thread();
+        thread.receive(64);
+        thread.receive(1);
+        thread.reply(64);
+        thread.silent(Reason::Loop);
         let lines = [
             "UDP echo  2 datagrams received (65 bytes), 1 answered (64 bytes)",
             "          1 loop",
@@ -101,5 +172,52 @@ mod tests {
             tcp.lines(),
             ["TCP echo  0 connections, 0 admitted, 0 bytes in, 0 bytes out"]
         );
+    }
+
+    #[test]
+    fn threads_of_one_device_are_added_up() {
+        let mut ip = Counted {
+            device: Some("halloo0".into()),
+            ..counters(&ip_echo::IP)
+        };
+        for bytes in [20, 30] {
+            let thread = ip.thread();
+            thread.receive(bytes);
+            thread.silent(Reason::Icmp);
+        }
+        ip.thread().silent(Reason::TtlExpired);
+        let lines = [
+            "IP echo on halloo0 2 datagrams received (50 bytes), 0 answered (0 bytes)",
+            "          1 ttl_expired",
+            "          2 icmp",
+        ];
+        assert_eq!(ip.lines(), lines);
+        let object = ip.object(true);
+        assert_eq!(
+            (object.protocol, object.service, object.received),
+            ("ip", None, 2)
+        );
+    }
+
+    #[test]
+    fn what_a_driver_did_and_who_asked_for_an_address_stand_apart() {
+        let device = Some("eth0".to_owned());
+        let by_driver = Counted {
+            protocol: &ip_echo::IP,
+            device: device.clone(),
+            source: Source::Driver(Snapshot::default()),
+        };
+        assert!(by_driver.lines()[0].starts_with("IP echo by xdp on eth0 0 datagrams received"));
+        let object = by_driver.object(false);
+        assert_eq!((object.protocol, object.service), ("xdp", Some("ip")));
+        let neighbours = Counted {
+            protocol: &ip_echo::IP,
+            device,
+            source: Source::Neighbours(Arc::default()),
+        };
+        assert!(
+            neighbours.lines()[0].starts_with("ARP and neighbour discovery on eth0 0 questions received")
+        );
+        assert_eq!(neighbours.object(false).protocol, "neighbours");
     }
 }

@@ -1,10 +1,16 @@
 //! Listeners: those that the service manager passed, and those that we bind.
 
+use super::driver::{Drivers, Services};
+use super::ip_echo::{self, Devices};
 use super::tell::Teller;
+use crate::cli::{EchoAddress, XdpDevice};
 use crate::config::Config;
 use crate::hint::explain;
+use crate::json::{Head, Listener};
 use anyhow::{Context, Result, bail};
 use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
+use halloo_protocols::echo::UDP;
+use halloo_protocols::ip_echo::IP;
 use listenfd::ListenFd;
 use nix::libc::EAFNOSUPPORT;
 use std::fmt;
@@ -24,6 +30,8 @@ const BACKLOG: u32 = 8192;
 pub(crate) struct Listeners {
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: Vec<TcpListener>,
+    pub(super) devices: Devices,
+    pub(super) drivers: Drivers,
     told: Vec<Listening>,
 }
 
@@ -32,16 +40,43 @@ pub(super) struct Origin {
     pub(super) file: Option<PathBuf>,
     pub(super) udp_by_flag: bool,
     pub(super) tcp_by_flag: bool,
+    pub(super) echo_by_flag: bool,
+    pub(super) xdp_by_flag: bool,
 }
 
 /// One listener, for people.
 #[derive(Clone, Debug)]
 pub(super) struct Listening {
     pub(super) protocol: &'static str,
-    pub(super) address: SocketAddr,
-    pub(super) dual_stack: bool,
-    pub(super) inherited: bool,
+    pub(super) at: At,
 }
+
+/// Where a listener hears.
+#[derive(Clone, Debug)]
+pub(super) enum At {
+    /// On a port.
+    Port {
+        address: SocketAddr,
+        dual_stack: bool,
+        inherited: bool,
+    },
+    /// On a device, everything that is for an address.
+    Device {
+        ip: IpAddr,
+        device: String,
+        mode: &'static str,
+    },
+    /// In a driver.
+    Driver {
+        device: String,
+        mode: String,
+        serves: Vec<String>,
+    },
+}
+
+/// How datagrams for an echo address come: routed to a TUN device, or in the frames of an Ethernet device.
+const TUN: &str = "tun";
+const FRAMES: &str = "frames";
 
 impl Listeners {
     /// Takes over what the service manager passed, or else binds everything that the configuration names. All or
@@ -50,26 +85,31 @@ impl Listeners {
     /// # Errors
     /// The first listener that could not be had, with what may help.
     pub(super) fn open(config: &Config, origin: &Origin, teller: &mut Teller) -> Result<Listeners> {
-        let inherited = Listeners::inherited()?;
-        if !inherited.told.is_empty() {
-            return Ok(inherited);
-        }
         config.check_listeners()?;
-        let mut listeners = Listeners::default();
+        let mut listeners = Listeners::inherited()?;
+        if listeners.told.is_empty() {
+            listeners.bind(config, origin, teller)?;
+        }
+        listeners.add_devices(ip_echo::open(config, origin, teller)?);
+        listeners.add_drivers(config, origin, teller)?;
+        Ok(listeners)
+    }
+
+    fn bind(&mut self, config: &Config, origin: &Origin, teller: &mut Teller) -> Result<()> {
         let (udp, tcp) = (config.udp(), config.tcp());
         for &address in &udp {
             let v6_only = has_v4_twin(address, &udp);
             let (socket, address) = or_v4(address, teller, |local| bind_udp(local, v6_only))
                 .with_context(|| origin.cannot("udp", address))?;
-            listeners.add_udp(socket, address.is_ipv6() && !v6_only, false);
+            self.add_udp(socket, address.is_ipv6() && !v6_only, false);
         }
         for &address in &tcp {
             let v6_only = has_v4_twin(address, &tcp);
             let (listener, address) = or_v4(address, teller, |local| bind_tcp(local, v6_only))
                 .with_context(|| origin.cannot("tcp", address))?;
-            listeners.add_tcp(listener, address.is_ipv6() && !v6_only, false);
+            self.add_tcp(listener, address.is_ipv6() && !v6_only, false);
         }
-        Ok(listeners)
+        Ok(())
     }
 
     /// On free ports of a loopback address, for a host that only this process asks.
@@ -91,11 +131,26 @@ impl Listeners {
         self
     }
 
+    /// The same with devices for echo addresses.
+    pub(crate) fn with_devices(mut self, devices: Devices) -> Listeners {
+        self.add_devices(devices);
+        self
+    }
+
     /// The addresses by protocol scheme: `("udp", 127.0.0.1:4711)`.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        self.told
-            .iter()
-            .map(|listening| (listening.protocol, listening.address))
+        self.told.iter().filter_map(|listening| match listening.at {
+            At::Port { address, .. } => Some((listening.protocol, address)),
+            _ => None,
+        })
+    }
+
+    /// The echo addresses, with the Ethernet device that they are served on, if it is one.
+    fn echo_addresses(&self) -> impl Iterator<Item = (IpAddr, Option<String>)> {
+        self.told.iter().filter_map(|listening| match &listening.at {
+            At::Device { ip, device, mode } => Some((*ip, (*mode == FRAMES).then(|| device.clone()))),
+            _ => None,
+        })
     }
 
     pub(super) fn told(&self) -> &[Listening] {
@@ -134,10 +189,46 @@ impl Listeners {
     fn tell(&mut self, protocol: &'static str, address: SocketAddr, dual_stack: bool, inherited: bool) {
         self.told.push(Listening {
             protocol,
-            address,
-            dual_stack: dual(address, dual_stack),
-            inherited,
+            at: At::Port {
+                address,
+                dual_stack: dual(address, dual_stack),
+                inherited,
+            },
         });
+    }
+
+    fn add_devices(&mut self, devices: Devices) {
+        let mut tell = |ip: &IpAddr, device: &str, mode| {
+            self.told.push(Listening {
+                protocol: IP.scheme,
+                at: At::Device {
+                    ip: *ip,
+                    device: device.to_owned(),
+                    mode,
+                },
+            });
+        };
+        if let Some((tun, addresses)) = devices.tun() {
+            addresses.iter().for_each(|ip| tell(ip, tun, TUN));
+        }
+        for (socket, addresses) in &devices.wires {
+            addresses.iter().for_each(|ip| tell(ip, socket.device(), FRAMES));
+        }
+        self.devices = devices;
+    }
+
+    fn add_drivers(&mut self, config: &Config, origin: &Origin, teller: &mut Teller) -> Result<()> {
+        let services = Services {
+            udp: self
+                .addresses()
+                .filter(|(protocol, _)| *protocol == UDP.scheme)
+                .map(|(_, address)| address)
+                .collect(),
+            echo: self.echo_addresses().collect(),
+        };
+        self.drivers = Drivers::attach(config, origin, &services, teller)?;
+        self.told.extend(self.drivers.told(config, &services));
+        Ok(())
     }
 }
 
@@ -153,6 +244,60 @@ impl Origin {
             (Some(file), false) => format!("serve.{key} {address} ({})", file.display()),
             _ => format!("--{key} {address}"),
         }
+    }
+
+    /// `--ip-echo 192.0.2.7@eth0` or `ip_echo.addresses 192.0.2.7@eth0 (serve.toml)`
+    pub(super) fn cannot_echo(&self, address: Option<&EchoAddress>) -> String {
+        let address = address.map(ToString::to_string).unwrap_or_default();
+        match (&self.file, self.echo_by_flag) {
+            (Some(file), false) => format!("ip_echo.addresses {address} ({})", file.display()),
+            _ => format!("--ip-echo {address}"),
+        }
+    }
+
+    /// `--xdp eth0` or `xdp.devices eth0 (serve.toml)`
+    pub(super) fn cannot_drive(&self, device: &XdpDevice) -> String {
+        match (&self.file, self.xdp_by_flag) {
+            (Some(file), false) => format!("xdp.devices {device} ({})", file.display()),
+            _ => format!("--xdp {device}"),
+        }
+    }
+}
+
+impl Listening {
+    /// The same for programs.
+    pub(super) fn object(&self) -> Listener {
+        let mut object = Listener {
+            head: Head::new("listener"),
+            protocol: self.protocol,
+            address: None,
+            device: None,
+            mode: None,
+            serves: vec![],
+            dual_stack: false,
+            inherited: false,
+        };
+        match &self.at {
+            At::Port {
+                address,
+                dual_stack,
+                inherited,
+            } => {
+                object.address = Some(address.to_string());
+                (object.dual_stack, object.inherited) = (*dual_stack, *inherited);
+            }
+            At::Device { ip, device, mode } => {
+                object.address = Some(ip.to_string());
+                object.device = Some(device.clone());
+                object.mode = Some((*mode).to_owned());
+            }
+            At::Driver { device, mode, serves } => {
+                object.device = Some(device.clone());
+                object.mode = Some(mode.clone());
+                object.serves.clone_from(serves);
+            }
+        }
+        object
     }
 }
 
@@ -223,8 +368,22 @@ pub(super) fn warn_of_short_backlog(teller: &mut Teller) {
 
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} echo on {}", self.protocol, self.address)?;
-        match (self.dual_stack, self.inherited) {
+        let (address, dual_stack, inherited) = match &self.at {
+            At::Port {
+                address,
+                dual_stack,
+                inherited,
+            } => (address, *dual_stack, *inherited),
+            At::Device { ip, device, mode } => {
+                let kind = if *mode == TUN { "tun " } else { "" };
+                return write!(f, "ip echo of {ip} on {kind}{device}");
+            }
+            At::Driver { device, mode, serves } => {
+                return write!(f, "xdp on {device} ({mode}): {}", serves.join(", "));
+            }
+        };
+        write!(f, "{} echo on {address}", self.protocol)?;
+        match (dual_stack, inherited) {
             (_, true) => f.write_str(" (passed by the service manager)"),
             (true, _) => f.write_str(" (dual stack)"),
             _ => Ok(()),
@@ -253,23 +412,54 @@ mod tests {
             file: Some("serve.toml".into()),
             udp_by_flag: true,
             tcp_by_flag: false,
+            echo_by_flag: false,
+            xdp_by_flag: false,
         };
         assert_eq!(origin.cannot("udp", addr("192.0.2.7:7")), "--udp 192.0.2.7:7");
         assert_eq!(
             origin.cannot("tcp", addr("[::]:7")),
             "serve.tcp [::]:7 (serve.toml)"
         );
+        let echo = EchoAddress {
+            ip: "192.0.2.7".parse().expect("an address"),
+            device: Some("eth0".into()),
+        };
+        assert_eq!(
+            origin.cannot_echo(Some(&echo)),
+            "ip_echo.addresses 192.0.2.7@eth0 (serve.toml)"
+        );
+        let by_flag = Origin {
+            echo_by_flag: true,
+            ..origin
+        };
+        assert_eq!(by_flag.cannot_echo(Some(&echo)), "--ip-echo 192.0.2.7@eth0");
     }
 
     #[test]
     fn a_listener_is_told_in_one_line() {
-        let address = addr("[::]:7777");
-        let line = Listening {
-            protocol: "udp",
-            address,
+        let line = |protocol, at| Listening { protocol, at }.to_string();
+        let port = At::Port {
+            address: addr("[::]:7777"),
             dual_stack: true,
             inherited: false,
         };
-        assert_eq!(line.to_string(), "udp echo on [::]:7777 (dual stack)");
+        assert_eq!(line("udp", port), "udp echo on [::]:7777 (dual stack)");
+        for (device, mode, text) in [
+            ("halloo0", TUN, "ip echo of 192.0.2.7 on tun halloo0"),
+            ("eth0", FRAMES, "ip echo of 192.0.2.7 on eth0"),
+        ] {
+            let ip = "192.0.2.7".parse().expect("an address");
+            let device = device.to_owned();
+            assert_eq!(line("ip", At::Device { ip, device, mode }), text);
+        }
+        let driver = At::Driver {
+            device: "eth0".into(),
+            mode: "generic".into(),
+            serves: vec!["udp 7777".into(), "ip echo of 192.0.2.7".into()],
+        };
+        assert_eq!(
+            line("xdp", driver),
+            "xdp on eth0 (generic): udp 7777, ip echo of 192.0.2.7"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! `halloo serve`: listeners, the threads that answer on them, and what the outside is told.
 
 mod counts;
+mod driver;
+mod dry_run;
+mod ip_echo;
 mod listen;
 mod supervisor;
 mod tell;
@@ -10,11 +13,15 @@ use crate::config::Config;
 use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use counts::{Counted, counters};
+use counts::{Counted, Source, counters};
+use driver::Drivers;
 use halloo_base::Counters;
-use halloo_io::{Remote, Worker, WorkerOptions};
+use halloo_io::{PacketSocket, Remote, TunDevice, Worker, WorkerOptions};
 use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
-use halloo_serve::{Broadcast, Secret, Server, ServerOptions, StreamServer};
+use halloo_protocols::ip_echo::IP;
+use halloo_serve::{
+    Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
+};
 pub(crate) use listen::Listeners;
 use listen::Origin;
 use nix::ifaddrs::getifaddrs;
@@ -22,6 +29,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, SockaddrIn, SockaddrLike, SockaddrStorage};
 use nix::unistd::Uid;
 use std::io;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -38,12 +46,18 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct EchoHost {
     threads: Vec<(JoinHandle<io::Result<()>>, Remote)>,
     counted: Vec<Counted>,
+    drivers: Drivers,
+    /// What nobody reads, and has to be there.
+    _devices: ip_echo::Devices,
 }
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let mut teller = Teller::new(args.json);
     let (config, origin) = configuration(args)?;
+    if args.dry_run {
+        return dry_run::run(&config, &origin);
+    }
     let key = config.serve.key_file.as_deref().map(key::read).transpose()?;
     let listeners = Listeners::open(&config, &origin, &mut teller)?;
     if !config.tcp().is_empty() {
@@ -53,7 +67,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     become_nobody(&config, &mut teller)?;
     let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
     let told = listeners.told().to_vec();
-    let host = EchoHost::start(&config, key, listeners)?;
+    let mut host = EchoHost::start(&config, key, listeners)?;
     // Not before: who reads that we listen may send a datagram, or a signal, at once.
     teller.ready(&told)?;
     let status = told
@@ -62,7 +76,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         .collect::<Vec<_>>()
         .join(", ");
     let supervisor = Supervisor::ready(&status);
-    let ended = attend(&host, &signals, &supervisor, &mut teller);
+    let ended = attend(&mut host, &signals, &supervisor, &mut teller);
     supervisor.stopping();
     let failed = host.stop();
     ended?;
@@ -80,6 +94,8 @@ fn configuration(args: &ServeArgs) -> Result<(Config, Origin)> {
         file: args.config.clone(),
         udp_by_flag: !args.udp.is_empty(),
         tcp_by_flag: !args.tcp.is_empty(),
+        echo_by_flag: !args.ip_echo.is_empty(),
+        xdp_by_flag: !args.xdp.is_empty(),
     };
     config.overlay(args);
     if config.serve.require_key && config.serve.key_file.is_none() {
@@ -89,12 +105,22 @@ fn configuration(args: &ServeArgs) -> Result<(Config, Origin)> {
 }
 
 /// Reports on request, until it is asked to stop or a thread has failed.
-fn attend(host: &EchoHost, signals: &Signals, supervisor: &Supervisor, teller: &mut Teller) -> Result<()> {
-    let pause = supervisor.watchdog().unwrap_or(IDLE).min(IDLE);
+fn attend(
+    host: &mut EchoHost,
+    signals: &Signals,
+    supervisor: &Supervisor,
+    teller: &mut Teller,
+) -> Result<()> {
+    let idle = if host.drivers.is_empty() {
+        IDLE
+    } else {
+        driver::REFRESH
+    };
+    let pause = supervisor.watchdog().unwrap_or(idle).min(idle);
     loop {
         while let Some(request) = signals.next() {
             let last = request == Request::Stop;
-            teller.counters(&host.counted, last)?;
+            teller.counters(&host.counted, &host.drivers.counted(), last)?;
             if last {
                 return Ok(());
             }
@@ -103,6 +129,7 @@ fn attend(host: &EchoHost, signals: &Signals, supervisor: &Supervisor, teller: &
             return Ok(());
         }
         supervisor.alive();
+        host.drivers.refresh();
         thread::park_timeout(pause);
     }
 }
@@ -112,10 +139,12 @@ impl EchoHost {
     ///
     /// # Errors
     /// If the rules contradict themselves, or there is no thread to be had.
-    pub(crate) fn start(config: &Config, key: Option<Key>, listeners: Listeners) -> Result<EchoHost> {
+    pub(crate) fn start(config: &Config, key: Option<Key>, mut listeners: Listeners) -> Result<EchoHost> {
         let mut host = EchoHost {
             threads: vec![],
             counted: vec![],
+            drivers: std::mem::take(&mut listeners.drivers),
+            _devices: ip_echo::Devices::default(),
         };
         let broadcasts = broadcasts();
         if !listeners.udp.is_empty() {
@@ -133,7 +162,7 @@ impl EchoHost {
                 secret: Secret::new(crate::random()?),
             };
             let responder = UdpEcho::new(echo_options(config, key), crate::random()?);
-            let counters = host.count(&echo::UDP);
+            let counters = host.count(counters(&echo::UDP));
             let server = Server::new(options, Box::new(responder), counters)?;
             let mut worker = worker(config.serve.busy_poll)?;
             let machine = worker.add(Box::new(server));
@@ -144,8 +173,8 @@ impl EchoHost {
         }
         if !listeners.tcp.is_empty() {
             let mut options = config.stream_options(Secret::new(crate::random()?));
-            options.broadcasts = broadcasts;
-            let counters = host.count(&echo::TCP);
+            options.broadcasts.clone_from(&broadcasts);
+            let counters = host.count(counters(&echo::TCP));
             let server = StreamServer::new(options, Box::new(|_| Box::new(TcpEcho)), counters)?;
             let mut worker = worker(false)?;
             let machine = worker.add(Box::new(server));
@@ -156,7 +185,82 @@ impl EchoHost {
             }
             host.spawn("tcp", worker)?;
         }
+        let mut guards = config.guards();
+        guards.broadcasts = broadcasts;
+        host.start_ip_echo(config, &guards, listeners.devices)?;
         Ok(host)
+    }
+
+    /// A thread for each queue of the TUN device, and one for each Ethernet device.
+    fn start_ip_echo(
+        &mut self,
+        config: &Config,
+        guards: &Guards,
+        mut devices: ip_echo::Devices,
+    ) -> Result<()> {
+        let queues = std::mem::take(&mut devices.tun);
+        let wires = std::mem::take(&mut devices.wires);
+        self._devices = devices;
+        if let Some(first) = queues.first() {
+            let mut counted = on_device(first.name());
+            for queue in queues {
+                let counters = counted.thread();
+                self.start_queue(config, guards, queue, counters)?;
+            }
+            self.counted.push(counted);
+        }
+        for (socket, addresses) in wires {
+            self.start_wire(config, guards, socket, addresses)?;
+        }
+        Ok(())
+    }
+
+    fn start_queue(
+        &mut self,
+        config: &Config,
+        guards: &Guards,
+        queue: TunDevice,
+        counters: Arc<Counters>,
+    ) -> Result<()> {
+        let options = ServerOptions {
+            guards: guards.clone(),
+            reply_limit: IP.reply_limit,
+            transport: IP.transport,
+            secret: Secret::new(crate::random()?),
+        };
+        let responder = Box::new(ip_echo::responder(config, false));
+        let mut worker = worker(config.serve.busy_poll)?;
+        let machine = worker.add(Box::new(Server::new(options, responder, counters)?));
+        worker.tun(queue, machine).context("cannot watch a TUN device")?;
+        self.spawn("ip", worker)
+    }
+
+    fn start_wire(
+        &mut self,
+        config: &Config,
+        guards: &Guards,
+        socket: PacketSocket,
+        addresses: Vec<IpAddr>,
+    ) -> Result<()> {
+        let neighbours = Arc::new(Counters::default());
+        self.counted.push(Counted {
+            source: Source::Neighbours(Arc::clone(&neighbours)),
+            ..on_device(socket.device())
+        });
+        let counters = self.count(on_device(socket.device()));
+        let secret = Secret::new(crate::random()?);
+        let options = FrameServerOptions {
+            guards: guards.clone(),
+            ..FrameServerOptions::new(socket.link(), socket.mac(), addresses, secret)
+        };
+        let responder = Box::new(ip_echo::responder(config, true));
+        let server = FrameServer::new(options, responder, counters, neighbours)?;
+        let mut worker = worker(config.serve.busy_poll)?;
+        let machine = worker.add(Box::new(server));
+        worker
+            .packet(socket, machine)
+            .context("cannot watch a packet socket")?;
+        self.spawn("frames", worker)
     }
 
     /// Stops answering.
@@ -177,9 +281,8 @@ impl EchoHost {
         result
     }
 
-    fn count(&mut self, protocol: &'static halloo_protocols::Protocol) -> Arc<Counters> {
-        let counted = counters(protocol);
-        let counters = Arc::clone(&counted.counters);
+    fn count(&mut self, mut counted: Counted) -> Arc<Counters> {
+        let counters = counted.thread();
         self.counted.push(counted);
         counters
     }
@@ -203,6 +306,14 @@ impl EchoHost {
     /// Nothing ends a thread but us, or a failure.
     fn has_failed(&self) -> bool {
         self.threads.iter().any(|(thread, _)| thread.is_finished())
+    }
+}
+
+/// Counters of the IP echo on a device.
+fn on_device(name: &str) -> Counted {
+    Counted {
+        device: Some(name.to_owned()),
+        ..counters(&IP)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::counts::Counted;
 use super::listen::Listening;
-use crate::json::{Head, Listener, Notice};
+use crate::json::{Head, Notice};
 use crate::screen::{DIM, STRONG, Screen, Styled};
 use serde::Serialize;
 use std::io;
@@ -52,13 +52,18 @@ impl Teller {
     }
 
     /// All counters, for the last time or on request.
-    pub(super) fn counters(&mut self, counted: &[Counted], last: bool) -> io::Result<()> {
+    pub(super) fn counters(
+        &mut self,
+        counted: &[Counted],
+        by_driver: &[Counted],
+        last: bool,
+    ) -> io::Result<()> {
         if !self.json {
             let title = if last { "stopped; in all:" } else { "so far:" };
             self.screen
                 .line(format_args!("{} {title}", Styled(STRONG, "halloo:")))?;
         }
-        for one in counted {
+        for one in counted.iter().chain(by_driver) {
             if self.json {
                 self.object(&one.object(last))?;
             } else {
@@ -72,13 +77,7 @@ impl Teller {
 
     fn listener(&mut self, listening: &Listening) -> io::Result<()> {
         if self.json {
-            return self.object(&Listener {
-                head: Head::new("listener"),
-                protocol: listening.protocol,
-                address: listening.address.to_string(),
-                dual_stack: listening.dual_stack,
-                inherited: listening.inherited,
-            });
+            return self.object(&listening.object());
         }
         self.screen
             .line(format_args!("{} {listening}", Styled(STRONG, "halloo:")))

@@ -94,7 +94,9 @@ fn every_field_is_in_the_document_and_nothing_else() {
     let counters = ServeCounters {
         head: Head::new("counters"),
         time_ns: 1,
-        protocol: "udp",
+        protocol: "xdp",
+        service: Some("udp"),
+        device: Some("eth0".into()),
         last: false,
         received: 1,
         received_bytes: 1,
@@ -105,7 +107,10 @@ fn every_field_is_in_the_document_and_nothing_else() {
     let listener = Listener {
         head: Head::new("listener"),
         protocol: "udp",
-        address: "[::]:7".into(),
+        address: Some("[::]:7".into()),
+        device: Some("eth0".into()),
+        mode: Some("generic".into()),
+        serves: vec!["udp 7777".into()],
         dual_stack: true,
         inherited: false,
     };
