@@ -101,6 +101,7 @@ pub(crate) fn prober(data: &[u8]) {
         key: None,
         token: 0x0123_4567_89ab_cdef,
         size,
+        ..ProberOptions::default()
     });
     let mut payload = vec![0; size];
     let asked = with_env(Mono(1_000), |env| prober.request(env, id, &mut payload));
