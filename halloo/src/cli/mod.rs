@@ -1,9 +1,11 @@
 //! The command line: every command, option and help text.
 
+mod ndn;
 mod ping;
 mod serve;
 mod value;
 
+pub use ndn::ProgramArgs;
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
 pub use value::{Dscp, EchoAddress, Interval, Link, XdpDevice, XdpMode};
@@ -15,7 +17,6 @@ pub(crate) use value::{
 use crate::ndn::Program;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The whole command line.
@@ -72,25 +73,25 @@ pub enum Command {
     /// Show what halloo measures: an echo host and a prober for every protocol, on loopback
     #[command(long_about = serve::DEMO_ABOUT)]
     Demo(DemoArgs),
-    /// Ask an NDN ping server, as ndn-tools' program of that name
-    #[command(disable_help_flag = true, after_help = Program::Ping.usage())]
+    /// Ask an NDN ping server, as the program of ndn-tools does
+    #[command(
+        disable_help_flag = true,
+        long_about = ndn::NDNPING_ABOUT,
+        after_long_help = ndn::explained(Program::Ping)
+    )]
     Ndnping(ProgramArgs),
-    /// Answer NDN pings, as ndn-tools' program of that name
-    #[command(disable_help_flag = true, after_help = Program::PingServer.usage())]
+    /// Answer NDN pings, as the program of ndn-tools does
+    #[command(
+        disable_help_flag = true,
+        long_about = ndn::NDNPINGSERVER_ABOUT,
+        after_long_help = ndn::explained(Program::PingServer)
+    )]
     Ndnpingserver(ProgramArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),
-}
-
-/// `halloo ndnping` and `halloo ndnpingserver`: they read their command lines themselves.
-#[derive(Args, Debug)]
-pub struct ProgramArgs {
-    /// Options and name prefix
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<OsString>,
 }
 
 /// `halloo completions`.

@@ -123,7 +123,13 @@ impl Drop for Host {
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Running {
         let mut command = Command::new(HALLOO);
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stderr(Stdio::piped());
+        Running::of(&mut command)
+    }
+
+    /// A command that is not started yet.
+    pub(crate) fn of(command: &mut Command) -> Running {
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("halloo runs");
         let out = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Running { child, out }
@@ -162,6 +168,14 @@ impl Running {
             .expect("its output can be read");
         let status = self.child.wait().expect("it can be waited for");
         (rest, status.code())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

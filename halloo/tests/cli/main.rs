@@ -3,5 +3,6 @@
 mod common;
 mod demo;
 mod echo_client;
+mod ndn;
 mod ping;
 mod serve;
