@@ -149,7 +149,6 @@ fn rust(maps: &[Map<'_>], code: &[u64], relocations: &[(u64, usize)]) -> Result<
         text,
         "//! Made by `cargo xtask bpf` with {CLANG} from program/echo.c; not to be changed by hand."
     )?;
-    writeln!(text, "#![cfg_attr(rustfmt, rustfmt::skip)]")?;
     writeln!(
         text,
         "#![allow(clippy::unreadable_literal, reason = \"nobody reads machine code by its digits\")]"

@@ -56,14 +56,8 @@ impl Udp {
         udp.extend(length.to_be_bytes());
         udp.extend([0, 0]);
         udp.extend(&self.payload);
-        let pseudo = [
-            octets(self.from.ip()),
-            octets(self.to.ip()),
-            vec![0, 17],
-            length.to_be_bytes().to_vec(),
-        ]
-        .concat();
-        let whole = !sum(&[&pseudo[..], &udp].concat());
+        let pseudo = pseudo_sum(self.from.ip(), self.to.ip(), 17, length);
+        let whole = !sum(&[&pseudo.to_be_bytes()[..], &udp].concat());
         let sent = match self.sum {
             Sum::Whole => {
                 if whole == 0 {
@@ -72,7 +66,7 @@ impl Udp {
                     whole
                 }
             }
-            Sum::Partial => sum(&pseudo),
+            Sum::Partial => pseudo,
             Sum::None => 0,
             Sum::Wrong => whole ^ 0x0101,
         };
@@ -100,8 +94,7 @@ impl Udp {
         header.extend(octets(self.from.ip()));
         header.extend(octets(self.to.ip()));
         if self.from.is_ipv4() {
-            let sum = !sum(&header);
-            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            seal(&mut header);
         }
         header
     }
@@ -129,9 +122,7 @@ impl Udp {
         if self.from.is_ipv4() {
             // A datagram that fits needs no fragments; its number stays.
             expected[20] = 0x40;
-            expected[24..26].fill(0);
-            let sum = !sum(&expected[14..34]);
-            expected[24..26].copy_from_slice(&sum.to_be_bytes());
+            seal(&mut expected[14..]);
         }
         if self.sum == Sum::Wrong {
             expected[headers - 2..headers].copy_from_slice(&checksum.to_be_bytes());
@@ -161,6 +152,19 @@ pub(crate) fn framed(to: [u8; 6], from: [u8; 6], datagram: &[u8]) -> Vec<u8> {
         _ => [8, 0],
     };
     [&to[..], &from, &kind, datagram].concat()
+}
+
+/// Computes the checksum of an IPv4 header without options anew.
+pub(crate) fn seal(datagram: &mut [u8]) {
+    datagram[10..12].fill(0);
+    let sum = !sum(&datagram[..20]);
+    datagram[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The sum over addresses, protocol and length that a TCP or UDP checksum has in it.
+pub(crate) fn pseudo_sum(from: IpAddr, to: IpAddr, protocol: u8, length: u16) -> u16 {
+    let rest = [[0, protocol], length.to_be_bytes()].concat();
+    sum(&[octets(from), octets(to), rest].concat())
 }
 
 /// The answer that the program gives to a frame; `None` if it passes it up.

@@ -1,7 +1,10 @@
 //! The table of `protocols/src/ip_echo/vectors.txt` through the program.
 
-use crate::frames::{OUR_MAC, PEER_MAC, answer, framed};
+use crate::frames::{OUR_MAC, PEER_MAC, answer, framed, pseudo_sum, seal};
 use crate::{options, program};
+use halloo_base::Rng;
+use halloo_io::{XdpMode, XdpOptions};
+use halloo_protocols::ip_echo::{IpEcho, IpEchoOptions};
 
 struct Row {
     name: &'static str,
@@ -35,6 +38,14 @@ fn is_plain(request: &[u8]) -> bool {
         Some(first) if first >> 4 == 6 => ![0, 43, 44, 51, 58, 60].contains(&request[6]),
         _ => false,
     }
+}
+
+/// The responder of user space for the same addresses.
+fn user_space() -> IpEcho {
+    IpEcho::new(&IpEchoOptions {
+        addresses: options().echo,
+        ..IpEchoOptions::default()
+    })
 }
 
 #[test]
@@ -72,21 +83,12 @@ fn a_hop_is_taken_and_the_checksum_follows_whatever_it_was() {
     let Some(program) = program("checksums of IP echo", &options()) else {
         return;
     };
-    let host = halloo_protocols::ip_echo::IpEcho::new(&halloo_protocols::ip_echo::IpEchoOptions {
-        addresses: vec!["192.0.2.7".parse().expect("an address")],
-        ..Default::default()
-    });
+    let host = user_space();
     let mut request = hex("4500001c1234400040fd3b6dc6336409c00002076563686f206d6521").expect("digits");
     for number in 0..=u16::MAX {
         request[4..6].copy_from_slice(&number.to_be_bytes());
         request[8] = (number >> 8) as u8 | 2;
-        request[10..12].fill(0);
-        let sum: u32 = request[..20]
-            .chunks(2)
-            .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-            .sum();
-        let sum = (sum & 0xffff) + (sum >> 16);
-        request[10..12].copy_from_slice(&(!((sum + (sum >> 16)) as u16)).to_be_bytes());
+        seal(&mut request);
         let mut expected = request.clone();
         host.turn_round(&mut expected).expect("it is echoed");
         let told = answer(&program, &framed(OUR_MAC, PEER_MAC, &request)).expect("an answer");
@@ -131,6 +133,79 @@ fn a_datagram_cut_anywhere_is_passed_up() {
             if frame.len() > 14 {
                 assert_eq!(answer(&program, &frame), None, "{} at {len}", row.name);
             }
+        }
+    }
+}
+
+#[test]
+fn bent_datagrams_are_answered_the_same_or_passed_up() {
+    let Some(program) = program("bent datagrams", &options()) else {
+        return;
+    };
+    let host = user_space();
+    let mut rng = Rng::new(2_075);
+    let (mut answered, mut passed) = (0, 0);
+    for row in rows().iter().filter(|row| row.request.len() > 20) {
+        for _ in 0..200 {
+            let mut request = row.request.clone();
+            for _ in 0..=rng.below(2) {
+                let place = rng.below(request.len().min(48) as u64) as usize;
+                request[place] = rng.next_u64() as u8;
+            }
+            if request[0] == 0x45 && rng.chance(0.9) {
+                seal(&mut request);
+            }
+            let mut expected = request.clone();
+            let verdict = host.turn_round(&mut expected);
+            match answer(&program, &framed(OUR_MAC, PEER_MAC, &request)) {
+                None => passed += 1,
+                Some(told) => {
+                    let kind = told[12..14].to_vec();
+                    assert!(verdict.is_ok(), "{} as {request:02x?}: {verdict:?}", row.name);
+                    assert_eq!(told[14..], expected, "{} as {request:02x?}", row.name);
+                    assert_eq!(kind, framed(OUR_MAC, PEER_MAC, &request)[12..14]);
+                    answered += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        answered > 1_000 && passed > 1_000,
+        "{answered} answered, {passed} passed up"
+    );
+}
+
+#[test]
+fn in_native_mode_what_a_device_is_to_finish_is_passed_up() {
+    let native = XdpOptions {
+        mode: XdpMode::Native,
+        ..options()
+    };
+    let generic = program("generic mode", &options());
+    let (Some(native), Some(generic)) = (program("native mode", &native), generic) else {
+        return;
+    };
+    let (from, to) = ("198.51.100.9", "192.0.2.7");
+    let (from, to) = (from.parse().expect("an address"), to.parse().expect("an address"));
+    // TCP, SCTP, and one that nobody knows: twenty octets, with a checksum in the place of TCP's.
+    for (protocol, is_passed_whole) in [(6, false), (132, true), (253, false)] {
+        let left = pseudo_sum(from, to, protocol, 20);
+        for check in [left, left ^ 1] {
+            let mut request = hex("4500002812344000400000000000000000000000").expect("digits");
+            request[9] = protocol;
+            request[12..16].copy_from_slice(&[198, 51, 100, 9]);
+            request[16..20].copy_from_slice(&[192, 0, 2, 7]);
+            seal(&mut request);
+            request.resize(40, 5);
+            request[36..38].copy_from_slice(&check.to_be_bytes());
+            let frame = framed(OUR_MAC, PEER_MAC, &request);
+            assert!(answer(&generic, &frame).is_some(), "protocol {protocol}");
+            let is_passed = is_passed_whole || protocol == 6 && check == left;
+            assert_eq!(
+                answer(&native, &frame).is_none(),
+                is_passed,
+                "protocol {protocol}, {check:#06x}"
+            );
         }
     }
 }

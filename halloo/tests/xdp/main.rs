@@ -15,6 +15,10 @@ use halloo_io::{Xdp, XdpError, XdpOptions};
 fn program(test: &str, options: &XdpOptions) -> Option<Xdp> {
     match Xdp::load(options, OUR_MAC) {
         Ok(program) => Some(program),
+        Err(XdpError::NotBuilt) => {
+            eprintln!("SKIPPED: {test}: XDP is not in this build");
+            None
+        }
         Err(XdpError::Map { error, .. }) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             eprintln!("SKIPPED: {test}: this process may make no BPF maps");
             None

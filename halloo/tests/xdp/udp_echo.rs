@@ -1,6 +1,6 @@
 //! UDP echo and structured probes, by the program and by the responder of user space.
 
-use crate::frames::{Sum, Udp, answer};
+use crate::frames::{Sum, Udp, answer, seal};
 use crate::{options, program};
 use halloo_base::{
     Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Responder, Rng, Stamp, StampSource, Verdict,
@@ -226,7 +226,39 @@ fn with_a_key_user_space_answers_all_probes() {
 }
 
 #[test]
-fn other_ports_addresses_and_fragments_are_passed_up() {
+fn fragments_options_and_extension_headers_are_passed_up() {
+    let Some(program) = xdp("fragments and options") else {
+        return;
+    };
+    let whole = Udp::new(PEERS[0], b"hello").frame();
+    assert!(answer(&program, &whole).is_some());
+    for fragment in [0x2000u16, 0x2001, 1, 0x1fff] {
+        let mut frame = whole.clone();
+        frame[20..22].copy_from_slice(&fragment.to_be_bytes());
+        seal(&mut frame[14..]);
+        assert_eq!(answer(&program, &frame), None, "{fragment:#06x}");
+    }
+    let mut options = whole.clone();
+    options[14] = 0x46;
+    options[16..18].copy_from_slice(&37u16.to_be_bytes());
+    seal(&mut options[14..]);
+    // Two no-operations and two ends of the list, which change no sum but by the first word.
+    let sum = u16::from_be_bytes([options[24], options[25]]) - 0x0101;
+    options[24..26].copy_from_slice(&sum.to_be_bytes());
+    options.splice(34..34, [1, 1, 0, 0]);
+    assert_eq!(answer(&program, &options), None, "options");
+    let plain = Udp::new(PEERS[1], b"hello").frame();
+    for extension in [0, 43, 44, 51, 60] {
+        let mut frame = plain.clone();
+        frame[18..20].copy_from_slice(&21u16.to_be_bytes());
+        frame[20] = extension;
+        frame.splice(54..54, [17, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(answer(&program, &frame), None, "next header {extension}");
+    }
+}
+
+#[test]
+fn other_ports_and_addresses_are_passed_up() {
     let Some(mut program) = xdp("what is not listened on") else {
         return;
     };
@@ -238,14 +270,12 @@ fn other_ports_addresses_and_fragments_are_passed_up() {
         let mut nobody = plain(peer);
         nobody.from.set_port(0);
         assert_eq!(answer(&program, &nobody.frame()), None);
-        let mut longer = plain(peer).frame();
-        let length = if longer[14] >> 4 == 4 { 38 } else { 58 };
-        longer[length + 1] += 1;
-        assert_eq!(
-            answer(&program, &longer),
-            None,
-            "a UDP length beyond the datagram"
-        );
+        for length in [12, 14] {
+            let mut frame = plain(peer).frame();
+            let udp = frame.len() - 13;
+            frame[udp + 5] = length;
+            assert_eq!(answer(&program, &frame), None, "UDP says {length} octets");
+        }
     }
     let mut other_address = plain(PEERS[0]);
     other_address

@@ -1,5 +1,4 @@
 //! Made by `cargo xtask bpf` with clang-14 from program/echo.c; not to be changed by hand.
-#![cfg_attr(rustfmt, rustfmt::skip)]
 #![allow(clippy::unreadable_literal, reason = "nobody reads machine code by its digits")]
 
 use super::maps::Plan;

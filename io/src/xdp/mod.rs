@@ -5,6 +5,7 @@
 //! link that belongs to this process: when the process is gone, however it ended, so is the program. What it does and why
 //! is in docs/decisions/0005-xdp.md; its source is `program/echo.c`.
 
+#[cfg(all(feature = "xdp", target_os = "linux", target_endian = "little"))]
 #[rustfmt::skip]
 mod bytecode;
 mod maps;
@@ -13,7 +14,7 @@ use crate::SystemClock;
 use crate::route::{Link, LinkAddress, Netlink, NetlinkError};
 use crate::sys::{link_xdp, load_xdp, test_run};
 use halloo_base::{Clock, Snapshot};
-use maps::{Maps, Service, Settings};
+use maps::{Maps, Plan, Service, Settings};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +29,23 @@ const NATIVE: u32 = 1 << 2;
 const ETHERNET: u32 = 14;
 /// The instruction that loads 64 bits takes them for a map's descriptor when its source register says so.
 const FROM_MAP: u64 = 1 << 12;
+
+/// The program as it is loaded, once its maps are there.
+struct Program {
+    maps: &'static [Plan],
+    /// Which instruction takes which map's descriptor.
+    relocations: &'static [(usize, usize)],
+    code: &'static [u64],
+}
+
+#[cfg(all(feature = "xdp", target_os = "linux", target_endian = "little"))]
+static PROGRAM: Option<Program> = Some(Program {
+    maps: &bytecode::MAPS,
+    relocations: &bytecode::RELOCATIONS,
+    code: &bytecode::CODE,
+});
+#[cfg(not(all(feature = "xdp", target_os = "linux", target_endian = "little")))]
+static PROGRAM: Option<Program> = None;
 
 /// Where the program sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -122,6 +140,9 @@ pub struct XdpCounters {
 /// Why there is no program on an interface.
 #[derive(Debug, thiserror::Error)]
 pub enum XdpError {
+    /// This build has no program in it.
+    #[error("this halloo was built without the feature `xdp`, or for a machine that has none")]
+    NotBuilt,
     /// The kernel does not tell its interfaces.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -208,10 +229,11 @@ impl Xdp {
     pub fn load(options: &XdpOptions, mac: [u8; 6]) -> Result<Xdp, XdpError> {
         // Kernels before 5.11 count maps as locked memory; where it may not be raised, it may still do.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-        let maps = Maps::create(&bytecode::MAPS, options.rules.sources, options.sessions)?;
+        let parts = PROGRAM.as_ref().ok_or(XdpError::NotBuilt)?;
+        let maps = Maps::create(parts.maps, options.rules.sources, options.sessions)?;
         let numbers = maps.numbers();
-        let mut code = bytecode::CODE.to_vec();
-        for &(at, map) in &bytecode::RELOCATIONS {
+        let mut code = parts.code.to_vec();
+        for &(at, map) in parts.relocations {
             code[at] |= FROM_MAP | u64::from(numbers[map]) << 32;
         }
         let program = load_xdp("halloo_echo", &code).map_err(|(error, log)| XdpError::Load { error, log })?;
