@@ -5,17 +5,18 @@ use crate::config::Config;
 use crate::format::{file_time, percent};
 use crate::ping::{self, About, JsonReport, Outcome, Plan, Report};
 use crate::screen::{BAD, DIM, GOOD, STRONG, Screen, Styled};
-use crate::serve::{EchoHost, Listeners};
+use crate::serve::{Devices, EchoHost, Listeners, open_own};
 use crate::signals::Signals;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail};
-use halloo_base::{Clock, Nanos};
+use halloo_base::{Clock, Nanos, Transport};
 use halloo_io::SystemClock;
 use halloo_probe::{Event, Statistic, Summary};
 use halloo_protocols::by_scheme;
+use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -28,7 +29,7 @@ const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Whatever happens, it ends.
 const DEADLINE: Duration = Duration::from_secs(10);
 const REDRAW: Duration = Duration::from_millis(200);
-/// Width of the column of targets.
+/// Least width of the column of targets.
 const TARGET: usize = 24;
 
 /// Answers and asks, shows it, and keeps the result.
@@ -41,8 +42,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     ))?;
     screen.line("")?;
     let listeners = listeners(&mut screen)?;
-    let targets = targets(&listeners, &mut screen)?;
-    let host = EchoHost::start(&Config::default(), None, listeners)?;
+    let (devices, echo) = echo_devices(&mut screen)?;
+    let targets = targets(&listeners, &echo, &mut screen)?;
+    let listeners = listeners.with_devices(devices);
+    let mut config = Config::default();
+    config.echo(&echo);
+    let host = EchoHost::start(&config, None, listeners)?;
     let folder = folder(&args.dir)?;
     let plan = Plan {
         interval: Interval::Every(INTERVAL),
@@ -87,9 +92,30 @@ fn listeners(screen: &mut Screen) -> Result<Listeners> {
     }
 }
 
+/// An IP echo host on addresses that no host has, where this host lets us.
+fn echo_devices(screen: &mut Screen) -> io::Result<(Devices, Vec<IpAddr>)> {
+    match open_own() {
+        Ok(opened) => Ok(opened),
+        Err(error) => {
+            screen.line(Styled(DIM, format_args!("No IP echo host: {error:#}.")))?;
+            Ok((Devices::default(), vec![]))
+        }
+    }
+}
+
 /// Every protocol that this build can ask, at every address that answers it.
-fn targets(listeners: &Listeners, screen: &mut Screen) -> Result<Vec<Target>> {
-    let answered: Vec<(&str, SocketAddr)> = listeners.addresses().collect();
+fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Result<Vec<Target>> {
+    let mut answered: Vec<(&str, SocketAddr)> = listeners.addresses().collect();
+    for &ip in echo {
+        // One asks from the port that one asks: it has to be free.
+        let free = UdpSocket::bind((ip_of_any(ip), 0)).and_then(|socket| socket.local_addr());
+        let port = free.context("no port is free")?.port();
+        answered.extend([
+            (ip_echo::IP.scheme, SocketAddr::new(ip, 0)),
+            (ip_echo::UDP_SELF.scheme, SocketAddr::new(ip, port)),
+            (ip_echo::TCP_SELF.scheme, SocketAddr::new(ip, port)),
+        ]);
+    }
     let mut targets = vec![];
     for protocol in halloo_protocols::ALL
         .iter()
@@ -107,7 +133,7 @@ fn targets(listeners: &Listeners, screen: &mut Screen) -> Result<Vec<Target>> {
                 protocol,
                 host,
                 port: address.port(),
-                ip_protocol: None,
+                ip_protocol: (protocol.transport == Transport::Ip).then_some(EXPERIMENTAL),
                 question: None,
             });
             alone = false;
@@ -115,11 +141,19 @@ fn targets(listeners: &Listeners, screen: &mut Screen) -> Result<Vec<Target>> {
         if alone {
             screen.line(Styled(
                 DIM,
-                format_args!("{}: nothing to ask on loopback.", protocol.name),
+                format_args!("{}: nothing to ask here.", protocol.name),
             ))?;
         }
     }
     Ok(targets)
+}
+
+/// The wildcard address of the same family.
+fn ip_of_any(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// A new folder for the results.
@@ -157,11 +191,16 @@ impl DemoReport {
     }
 
     fn table(&self) -> Vec<String> {
-        let mut lines = vec![Styled(DIM, header()).to_string()];
+        let longest = self
+            .rows
+            .iter()
+            .map(|(about, _)| about.target.to_string().len() + 1);
+        let width = longest.max().unwrap_or(0).max(TARGET);
+        let mut lines = vec![Styled(DIM, header(width)).to_string()];
         lines.extend(
             self.rows
                 .iter()
-                .map(|(about, summary)| row(about, summary.as_ref())),
+                .map(|(about, summary)| row(width, about, summary.as_ref())),
         );
         lines
     }
@@ -196,7 +235,7 @@ impl DemoReport {
             ))?;
         }
         self.screen.line(format_args!(
-            "{:>8}  TCP carries no stamps of the echo host, so its wire times include it",
+            "{:>8}  TCP and IP echo carry no stamps of the echo host, so their wire times include it",
             ""
         ))?;
         let (lost, answered, sent) = outcome
@@ -272,7 +311,7 @@ impl Report for DemoReport {
     fn start(&mut self, sessions: &[&About]) -> io::Result<()> {
         self.rows = sessions.iter().map(|about| ((*about).clone(), None)).collect();
         self.screen.line(format_args!(
-            "Asking {} sessions on loopback, {} probes each, one every {} ms, for {} s ...",
+            "Asking in {} sessions on this machine, {} probes each, one every {} ms, for {} s ...",
             sessions.len(),
             PROBES,
             INTERVAL.as_millis(),
@@ -305,15 +344,15 @@ impl Report for DemoReport {
     }
 }
 
-fn header() -> String {
+fn header(width: usize) -> String {
     format!(
-        "{:<TARGET$}{:>6}{:>6}{:>6}  {:>9}{:>9}  {:>9}{:>9}  {:>12}",
+        "{:<width$}{:>6}{:>6}{:>6}  {:>9}{:>9}  {:>9}{:>9}  {:>12}",
         "target", "sent", "back", "lost", "wire p50", "p99", "host p50", "p99", "intended p99"
     )
 }
 
-fn row(about: &About, summary: Option<&Summary>) -> String {
-    let target = format!("{:<TARGET$}", about.target.to_string());
+fn row(width: usize, about: &About, summary: Option<&Summary>) -> String {
+    let target = format!("{:<width$}", about.target.to_string());
     let Some(summary) = summary else { return target };
     let counts = &summary.counts;
     let cell = |statistic: &Option<Statistic>, of: fn(&Statistic) -> Nanos| {

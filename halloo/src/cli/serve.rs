@@ -133,6 +133,7 @@ pub struct DemoArgs {
     pub dir: PathBuf,
 }
 
-pub(super) const DEMO_ABOUT: &str = "Starts an echo host on free loopback ports, asks it over every protocol that this build knows, shows \
-                  what is measured while it is measured, and writes the result, a CSV file, a log and JSON lines to a \
-                  new folder. It takes a few seconds and leaves nothing running.";
+pub(super) const DEMO_ABOUT: &str = "Starts an echo host on free loopback ports, and as root an IP echo host on a device of its own; asks \
+                  them over every protocol that this build knows, shows what is measured while it is measured, and \
+                  writes the result, a CSV file, a log and JSON lines to a new folder. It takes a few seconds and \
+                  leaves nothing behind.";

@@ -121,6 +121,12 @@ impl Config {
         self.listeners(self.serve.tcp.as_ref())
     }
 
+    /// Serves these echo addresses, routed to a device, and no others.
+    pub(crate) fn echo(&mut self, addresses: &[IpAddr]) {
+        let routed = |&ip| ip_echo::Echo(EchoAddress { ip, device: None });
+        self.ip_echo.addresses = addresses.iter().map(routed).collect();
+    }
+
     /// Echo addresses.
     pub(crate) fn echo_addresses(&self) -> Vec<EchoAddress> {
         let addresses = self.ip_echo.addresses.iter();

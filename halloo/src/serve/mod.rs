@@ -15,18 +15,17 @@ use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
 use counts::{Counted, Source, counters};
 use driver::Drivers;
-use halloo_base::Counters;
+use halloo_base::{Counters, LinkId};
+use halloo_io::route::{LinkAddress, Netlink};
 use halloo_io::{PacketSocket, Remote, TunDevice, Worker, WorkerOptions};
 use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
 use halloo_protocols::ip_echo::IP;
 use halloo_serve::{
     Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
 };
+pub(crate) use ip_echo::{Devices, open_own};
 pub(crate) use listen::Listeners;
 use listen::Origin;
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::if_nametoindex;
-use nix::sys::socket::{AddressFamily, SockaddrIn, SockaddrLike, SockaddrStorage};
 use nix::unistd::Uid;
 use std::io;
 use std::net::IpAddr;
@@ -203,9 +202,14 @@ impl EchoHost {
         self._devices = devices;
         if let Some(first) = queues.first() {
             let mut counted = on_device(first.name());
+            let mut guards = guards.clone();
+            for broadcast in &mut guards.broadcasts {
+                // What comes out of the device came by any link.
+                broadcast.link = LinkId::default();
+            }
             for queue in queues {
                 let counters = counted.thread();
-                self.start_queue(config, guards, queue, counters)?;
+                self.start_queue(config, &guards, queue, counters)?;
             }
             self.counted.push(counted);
         }
@@ -336,26 +340,20 @@ fn echo_options(config: &Config, key: Option<Key>) -> UdpEchoOptions {
     }
 }
 
-/// Directed broadcast addresses of this host's networks at this moment.
+/// Directed broadcast addresses of this host's networks at this moment, whether or not its links were told theirs: the
+/// kernel takes them for such all the same.
 pub(crate) fn broadcasts() -> Vec<Broadcast> {
-    let Ok(all) = getifaddrs() else { return vec![] };
-    let address = |storage: Option<SockaddrStorage>| {
-        let storage = storage?;
-        (storage.family() == Some(AddressFamily::Inet))
-            .then(|| storage.as_sockaddr_in().map(SockaddrIn::ip))
-            .flatten()
-    };
-    all.filter(|entry| entry.flags.contains(nix::net::if_::InterfaceFlags::IFF_BROADCAST))
-        .filter_map(|entry| {
-            let found = address(entry.broadcast)?;
-            // A network of one address has no broadcast, but the kernel names one all the same.
-            let own = address(entry.address)?;
-            let link = if_nametoindex(entry.interface_name.as_str()).ok()?;
-            (found != own && !found.is_unspecified()).then_some(Broadcast {
-                link: halloo_base::LinkId(link),
-                address: found,
-            })
+    let addresses = Netlink::open().and_then(|mut netlink| netlink.addresses());
+    let broadcast = |own: &LinkAddress| {
+        Some(Broadcast {
+            link: own.link,
+            address: own.broadcast()?,
         })
+    };
+    addresses
+        .unwrap_or_default()
+        .iter()
+        .filter_map(broadcast)
         .collect()
 }
 

@@ -99,6 +99,13 @@ impl Facts {
         }
     }
 
+    /// Whether the kernel, though it does not forward, may tell senders to `ip` that there is no route: it does so for
+    /// IPv6. A route that is there now may go, so the privilege to make sure of it is used where it is held.
+    pub(super) fn may_complain_of(&self, ip: IpAddr) -> bool {
+        let is_routed = || self.routes.iter().any(|route| route.to.contains(&ip));
+        ip.is_ipv6() && (self.may.net_admin || !is_routed())
+    }
+
     /// Whether IPv4 datagrams with a source route come through to a new device and back.
     pub(super) fn takes_source_routes(&self) -> bool {
         self.any_and_default(|settings| settings.takes_source_routes)

@@ -2,10 +2,12 @@
 
 mod devices;
 mod facts;
+mod own;
 mod plan;
 mod survey;
 
-pub(super) use devices::Devices;
+pub(crate) use devices::Devices;
+pub(crate) use own::open as open_own;
 
 use super::listen::Origin;
 use super::tell::Teller;

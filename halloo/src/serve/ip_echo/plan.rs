@@ -58,15 +58,15 @@ impl Plan {
         self.tun.iter().chain(on_wires).copied().collect()
     }
 
-    /// Those addresses on Ethernet devices which the kernel would forward.
+    /// Those addresses on Ethernet devices whose datagrams the kernel would not drop in silence.
     pub(super) fn to_keep_quiet(&self, facts: &Facts) -> Vec<IpAddr> {
-        let forwarded = |wire: &Wire| {
+        let noisy = |wire: &Wire| {
             let addresses = wire.addresses.iter().copied();
             addresses
-                .filter(|&ip| facts.forwards_by(&wire.device, ip))
+                .filter(|&ip| facts.forwards_by(&wire.device, ip) || facts.may_complain_of(ip))
                 .collect::<Vec<_>>()
         };
-        self.wires.iter().flat_map(forwarded).collect()
+        self.wires.iter().flat_map(noisy).collect()
     }
 
     fn wire(&mut self, device: String) -> &mut Wire {

@@ -308,11 +308,11 @@ impl Survey {
         });
     }
 
-    /// A host that forwards would forward, or refuse by ICMP, what is answered before its eyes.
+    /// The kernel would forward, or refuse by ICMP, what is answered before its eyes.
     fn sink(&mut self, addresses: &[IpAddr], facts: &Facts) {
         self.steps.push(Line::new(
             format!(
-                "this host forwards, and would forward {} too: make a device that swallows that",
+                "the kernel would forward {} too, or complain of it: make a device that swallows that",
                 list(addresses)
             ),
             format!("ip tuntap add dev {SINK} mode tun && ip link set dev {SINK} mtu 65535 up"),
@@ -321,7 +321,7 @@ impl Survey {
             addresses[0],
             facts.may.net_admin,
             "CAP_NET_ADMIN",
-            "to keep a forwarding host quiet",
+            "to keep the kernel quiet",
         );
         for &ip in addresses {
             self.route(ip, SINK, facts);
