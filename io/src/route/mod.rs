@@ -313,7 +313,7 @@ impl From<&LinkMessage> for Link {
 
 impl LinkAddress {
     /// The directed broadcast address of its network, where there is one (RFC 919; RFC 3021 for the smallest).
-    pub(crate) fn broadcast(&self) -> Option<Ipv4Addr> {
+    pub fn broadcast(&self) -> Option<Ipv4Addr> {
         match self.net {
             IpNet::V4(net) if net.prefix_len() < 31 => Some(net.broadcast()),
             _ => None,
