@@ -2,6 +2,7 @@
 //! goes wrong on a real network, and for as long as one cares to wait. Needs root.
 
 mod asking;
+mod echo_host;
 mod links;
 mod peers;
 mod soak;
