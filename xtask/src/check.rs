@@ -48,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
         report.step("examples", examples);
         report.step("manual", man::check);
     }
-    report.step("bytecode", bpf::check);
+    report.step("bytecode", || bpf::check().required(ci && packages::is_root()));
     report.step("dependencies", || with(deny, &tools::DENY, ci, dependencies));
     report.step("advisories", advisories);
     report.finish()

@@ -1,5 +1,6 @@
 //! bpf(2): maps, programs, and links that attach them.
 
+use std::fs;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -14,6 +15,12 @@ const PROG_TEST_RUN: i32 = 10;
 const LINK_CREATE: i32 = 28;
 const TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+/// Kinds of maps with a value for each processor.
+const PERCPU_HASH: u32 = 5;
+const PERCPU_ARRAY: u32 = 6;
+const LRU_PERCPU_HASH: u32 = 10;
+/// As many as a kernel can be built for (CONFIG_NR_CPUS).
+const MOST_PROCESSORS: usize = 8_192;
 /// Room for what the verifier says about a program that it refuses.
 const LOG: usize = 1 << 20;
 
@@ -85,9 +92,10 @@ struct TestRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) kind: u32,
-    pub(crate) key: usize,
-    /// Bytes of one value as the calls read and write it; for a map with a value for each processor, all of them.
-    pub(crate) value: usize,
+    /// Bytes of a key.
+    pub(crate) key: u32,
+    /// Bytes of a value; where there is one for each processor, of one of these.
+    pub(crate) value: u32,
     pub(crate) entries: u32,
     pub(crate) flags: u32,
 }
@@ -96,7 +104,9 @@ pub(crate) struct Shape {
 #[derive(Debug)]
 pub(crate) struct BpfMap {
     fd: OwnedFd,
-    shape: Shape,
+    key: usize,
+    /// What a call reads or writes at once.
+    value: usize,
 }
 
 /// A call of bpf(2), with an attribute of the kind that the command takes.
@@ -140,12 +150,12 @@ fn kernel_name(name: &str) -> [u8; 16] {
 }
 
 impl BpfMap {
-    /// Makes an empty map. `value` bytes of each entry are for one processor where the kind has one for each.
-    pub(crate) fn create(name: &str, shape: Shape, value: u32) -> io::Result<BpfMap> {
+    /// Makes an empty map.
+    pub(crate) fn create(name: &str, shape: Shape) -> io::Result<BpfMap> {
         let mut attribute = MapCreate {
             kind: shape.kind,
-            key: shape.key as u32,
-            value,
+            key: shape.key,
+            value: shape.value,
             entries: shape.entries,
             flags: shape.flags,
             name: kernel_name(name),
@@ -153,9 +163,16 @@ impl BpfMap {
         };
         // SAFETY: nothing in the attribute points anywhere.
         let fd = unsafe { bpf(MAP_CREATE, &mut attribute) }?;
+        let value = match shape.kind {
+            PERCPU_HASH | PERCPU_ARRAY | LRU_PERCPU_HASH => {
+                shape.value.next_multiple_of(8) as usize * possible_processors()
+            }
+            _ => shape.value as usize,
+        };
         Ok(BpfMap {
             fd: descriptor(fd),
-            shape,
+            key: shape.key as usize,
+            value,
         })
     }
 
@@ -164,25 +181,28 @@ impl BpfMap {
     /// # Panics
     /// If a key or value is not as long as those of the map.
     pub(crate) fn update(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        assert_eq!((key.len(), value.len()), (self.shape.key, self.shape.value));
+        assert_eq!((key.len(), value.len()), (self.key, self.value));
         let mut attribute = self.element(key);
         attribute.value = value.as_ptr().addr() as u64;
         // SAFETY: key and value are alive and as long as the map has them.
         unsafe { bpf(MAP_UPDATE, &mut attribute) }.map(drop)
     }
 
-    /// Reads the value of a key into `value`. Returns whether there is one.
+    /// Reads the value of a key, if it has one; where there is one for each processor, all of them, each from a
+    /// multiple of eight bytes on.
     ///
     /// # Panics
     /// As [`BpfMap::update`].
-    pub(crate) fn lookup(&self, key: &[u8], value: &mut [u8]) -> io::Result<bool> {
-        assert_eq!((key.len(), value.len()), (self.shape.key, self.shape.value));
+    pub(crate) fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        assert_eq!(key.len(), self.key);
+        let mut value = vec![0u8; self.value];
         let mut attribute = self.element(key);
         attribute.value = value.as_mut_ptr().expose_provenance() as u64;
-        // SAFETY: as above, and nobody else has the value while the kernel writes it.
+        // SAFETY: the key is as long as the map has it, and so is the value, which nobody else has while the kernel
+        // writes it.
         match unsafe { bpf(MAP_LOOKUP, &mut attribute) } {
-            Ok(_) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            Ok(_) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -192,7 +212,7 @@ impl BpfMap {
     /// # Panics
     /// As [`BpfMap::update`].
     pub(crate) fn delete(&self, key: &[u8]) -> io::Result<()> {
-        assert_eq!(key.len(), self.shape.key);
+        assert_eq!(key.len(), self.key);
         let mut attribute = self.element(key);
         // SAFETY: the key is alive and as long as the map has it.
         match unsafe { bpf(MAP_DELETE, &mut attribute) } {
@@ -213,6 +233,20 @@ impl BpfMap {
             ..MapElement::default()
         }
     }
+}
+
+/// How many processors the kernel has made room for, or more: it writes a value for each of them.
+fn possible_processors() -> usize {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible");
+    text.ok()
+        .and_then(|text| past_last(&text))
+        .unwrap_or(MOST_PROCESSORS)
+}
+
+/// One more than the last number of a list such as `0-3,8-11`.
+fn past_last(list: &str) -> Option<usize> {
+    let last = list.trim().rsplit([',', '-']).next()?;
+    last.parse::<usize>().ok().map(|last| last + 1)
 }
 
 /// Loads an XDP program. Where the kernel refuses it, its reasons come with the error.
@@ -274,4 +308,24 @@ pub(crate) fn test_run(program: BorrowedFd<'_>, frame: &[u8]) -> io::Result<(u32
     unsafe { bpf(PROG_TEST_RUN, &mut attribute) }?;
     out.truncate(attribute.size_out as usize);
     Ok((attribute.verdict, out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_counted_to_the_last_that_may_be() {
+        let table = [
+            ("0\n", Some(1)),
+            ("0-1\n", Some(2)),
+            ("0-3,8-11\n", Some(12)),
+            ("0,4\n", Some(5)),
+            ("", None),
+            ("none", None),
+        ];
+        for (list, expected) in table {
+            assert_eq!(past_last(list), expected, "{list:?}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use super::{XdpError, XdpRate, XdpRules};
 use crate::sys::{BpfMap, Shape};
 use halloo_base::{Reason, Snapshot};
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,7 +18,6 @@ pub(super) struct Plan {
     pub(super) flags: u32,
 }
 
-const PERCPU_ARRAY: u32 = 6;
 const SECOND: u64 = 1_000_000_000;
 
 /// What the program is to make of a source (`access` in program/maps.h).
@@ -51,10 +49,7 @@ pub(super) enum Service {
 
 /// All maps of one program.
 #[derive(Debug)]
-pub(super) struct Maps {
-    maps: Vec<(&'static str, BpfMap)>,
-    processors: usize,
-}
+pub(super) struct Maps(Vec<(&'static str, BpfMap)>);
 
 /// What the program reads with every packet.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +66,6 @@ pub(super) struct Settings {
 impl Maps {
     /// Makes the maps of `plans`, empty.
     pub(super) fn create(plans: &[Plan], sources: u32, sessions: u32) -> Result<Maps, XdpError> {
-        let processors = possible_processors();
         let mut maps = vec![];
         for plan in plans {
             let entries = match plan.name {
@@ -79,29 +73,25 @@ impl Maps {
                 "sessions" => sessions,
                 _ => plan.entries,
             };
-            let value = match plan.kind {
-                PERCPU_ARRAY => plan.value.next_multiple_of(8) as usize * processors,
-                _ => plan.value as usize,
-            };
             let shape = Shape {
                 kind: plan.kind,
-                key: plan.key as usize,
-                value,
+                key: plan.key,
+                value: plan.value,
                 entries: entries.max(1),
                 flags: plan.flags,
             };
-            let map = BpfMap::create(plan.name, shape, plan.value).map_err(|error| XdpError::Map {
+            let map = BpfMap::create(plan.name, shape).map_err(|error| XdpError::Map {
                 name: plan.name,
                 error,
             })?;
             maps.push((plan.name, map));
         }
-        Ok(Maps { maps, processors })
+        Ok(Maps(maps))
     }
 
     /// The numbers by which instructions refer to them, in the order of the plans.
     pub(super) fn numbers(&self) -> Vec<u32> {
-        self.maps.iter().map(|(_, map)| map.number()).collect()
+        self.0.iter().map(|(_, map)| map.number()).collect()
     }
 
     /// Writes the settings, with the paces of the rules.
@@ -180,9 +170,8 @@ impl Maps {
 
     /// What one service has counted, on all processors together.
     pub(super) fn counted(&self, service: Service) -> io::Result<Snapshot> {
-        let mut values = vec![0; COUNTED * 8 * self.processors];
         let key = (service as u32).to_ne_bytes();
-        self.of("counters").lookup(&key, &mut values)?;
+        let values = self.of("counters").lookup(&key)?.unwrap_or_default();
         let mut counts = [0; COUNTED];
         for (place, octets) in values.as_chunks::<8>().0.iter().enumerate() {
             counts[place % COUNTED] += u64::from_ne_bytes(*octets);
@@ -206,7 +195,7 @@ impl Maps {
 
     /// The map of this name, which is one of the program's.
     fn of(&self, name: &str) -> &BpfMap {
-        let found = self.maps.iter().find(|(known, _)| *known == name);
+        let found = self.0.iter().find(|(known, _)| *known == name);
         &found.expect("every name here is a map of the program").1
     }
 }
@@ -225,13 +214,17 @@ fn mapped(address: IpAddr) -> [u8; 16] {
     address.octets()
 }
 
-/// How many processors the kernel has made room for, whether they are there or not.
-fn possible_processors() -> usize {
-    let text = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-    let last = text
-        .trim()
-        .rsplit([',', '-'])
-        .next()
-        .and_then(|last| last.parse::<usize>().ok());
-    last.map_or(1, |last| last + 1)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_never_above_its_rate() {
+        let pace = |per_second, burst| pace(XdpRate { per_second, burst });
+        assert_eq!(pace(1_000, 10), (1_000_000, 10_000_000));
+        assert_eq!(pace(3, 1), (333_333_334, 333_333_334));
+        assert_eq!(pace(100_000_000, u32::MAX), (10, 42_949_672_950));
+        // None of one of them would be no limit.
+        assert_eq!(pace(0, 0), (SECOND, SECOND));
+    }
 }
