@@ -1,19 +1,22 @@
 //! `halloo demo`: an echo host and its probers in one process, on loopback.
 
-use crate::cli::{DemoArgs, Interval};
+use crate::cli::{DemoArgs, Interval, NdnService};
 use crate::config::Config;
 use crate::format::{file_time, percent};
+use crate::ndn::Question;
 use crate::ping::{self, About, JsonReport, Outcome, Plan, Report};
 use crate::screen::{BAD, DIM, GOOD, STRONG, Screen, Styled};
-use crate::serve::{Devices, EchoHost, Listeners, open_own};
+use crate::serve::{Devices, EchoHost, Listeners, Ndn, open_own};
 use crate::signals::Signals;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail};
 use halloo_base::{Clock, Nanos, Transport};
 use halloo_io::SystemClock;
 use halloo_probe::{Event, Statistic, Summary};
-use halloo_protocols::by_scheme;
+use halloo_protocols::echo::UDP;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
+use halloo_protocols::ndn::{NDN, NDN_TCP, NameBuf};
+use halloo_protocols::{Protocol, by_scheme};
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -28,6 +31,8 @@ const PROBES: u64 = 300;
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Whatever happens, it ends.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Whose NDN pings are answered.
+const PREFIX: &str = "/halloo/demo";
 const REDRAW: Duration = Duration::from_millis(200);
 /// Least width of the column of targets.
 const TARGET: usize = 24;
@@ -41,7 +46,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
         Styled(STRONG, "halloo")
     ))?;
     screen.line("")?;
-    let listeners = listeners(&mut screen)?;
+    let listeners = with_names(listeners(&mut screen)?)?;
     let (devices, echo) = echo_devices(&mut screen)?;
     let targets = targets(&listeners, &echo, &mut screen)?;
     let listeners = listeners.with_devices(devices);
@@ -92,6 +97,18 @@ fn listeners(screen: &mut Screen) -> Result<Listeners> {
     }
 }
 
+/// The same with an NDN ping server on free ports of the same addresses.
+fn with_names(listeners: Listeners) -> Result<Listeners> {
+    let prefix: NameBuf = PREFIX.parse()?;
+    let addresses = listeners.addresses().filter(|(scheme, _)| *scheme == UDP.scheme);
+    let services = addresses.map(|(_, address)| NdnService {
+        prefix: prefix.clone(),
+        address: Some(SocketAddr::new(address.ip(), 0)),
+    });
+    let services: Vec<_> = services.collect();
+    Ok(listeners.with_ndn(Ndn::open(&Config::default(), &services)?))
+}
+
 /// An IP echo host on addresses that no host has, where this host lets us.
 fn echo_devices(screen: &mut Screen) -> io::Result<(Devices, Vec<IpAddr>)> {
     match open_own() {
@@ -106,6 +123,7 @@ fn echo_devices(screen: &mut Screen) -> io::Result<(Devices, Vec<IpAddr>)> {
 /// Every protocol that this build can ask, at every address that answers it.
 fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Result<Vec<Target>> {
     let mut answered: Vec<(&str, SocketAddr)> = listeners.addresses().collect();
+    answered.extend(listeners.ndn_addresses());
     for &ip in echo {
         // One asks from the port that one asks: it has to be free.
         let free = UdpSocket::bind((ip_of_any(ip), 0)).and_then(|socket| socket.local_addr());
@@ -134,7 +152,7 @@ fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Resul
                 host,
                 port: address.port(),
                 ip_protocol: (protocol.transport == Transport::Ip).then_some(EXPERIMENTAL),
-                question: None,
+                question: question(protocol)?,
             });
             alone = false;
         }
@@ -154,6 +172,13 @@ fn ip_of_any(like: IpAddr) -> IpAddr {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
+}
+
+/// What is asked for where names are asked for.
+fn question(protocol: &Protocol) -> Result<Option<Question>> {
+    let is_named = [NDN.scheme, NDN_TCP.scheme].contains(&protocol.scheme);
+    let prefix = is_named.then(|| PREFIX.parse()).transpose()?;
+    Ok(prefix.map(Question::new))
 }
 
 /// A new folder for the results.
@@ -235,7 +260,7 @@ impl DemoReport {
             ))?;
         }
         self.screen.line(format_args!(
-            "{:>8}  TCP and IP echo carry no stamps of the echo host, so their wire times include it",
+            "{:>8}  TCP, IP echo and NDN carry no stamps of the other side, so their wire times include it",
             ""
         ))?;
         let (lost, answered, sent) = outcome

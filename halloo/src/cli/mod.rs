@@ -5,7 +5,8 @@ mod ping;
 mod serve;
 mod value;
 
-pub use ndn::ProgramArgs;
+pub(crate) use ndn::parse_ndn_service as ndn_service;
+pub use ndn::{NdnService, ProgramArgs};
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
 pub use value::{Dscp, EchoAddress, Interval, Link, XdpDevice, XdpMode};

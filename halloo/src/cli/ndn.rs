@@ -1,8 +1,12 @@
 //! `halloo ndnping` and `halloo ndnpingserver`.
 
+use super::value::parse_listen;
 use crate::ndn::Program;
 use clap::Args;
+use halloo_protocols::ndn::{NameBuf, UriError};
 use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
 
 /// `halloo ndnping` and `halloo ndnpingserver`: they read their command lines themselves, as the programs of ndn-tools do.
 #[derive(Args, Debug)]
@@ -10,6 +14,35 @@ pub struct ProgramArgs {
     /// Options and a name prefix
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
+}
+
+/// A prefix to answer NDN pings under, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NdnService {
+    /// The prefix, without the `ping` behind it.
+    pub prefix: NameBuf,
+    /// The port of its own, UDP and TCP; without one it is behind this host's forwarder.
+    pub address: Option<SocketAddr>,
+}
+
+/// `/edu/arizona`, `/edu/arizona@6363`, `/edu/arizona@[::]:6363`. An `@` within a name is written `%40`.
+pub(crate) fn parse_ndn_service(text: &str) -> Result<NdnService, String> {
+    let (prefix, address) = match text.rsplit_once('@') {
+        Some((prefix, address)) => (prefix, Some(parse_listen(address)?)),
+        None => (text, None),
+    };
+    if !prefix.starts_with('/') && !prefix.starts_with("ndn:") {
+        return Err("a name begins with `/`".into());
+    }
+    let prefix = prefix.parse().map_err(|error: UriError| error.to_string())?;
+    Ok(NdnService { prefix, address })
+}
+
+impl fmt::Display for NdnService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.prefix)?;
+        self.address.map_or(Ok(()), |address| write!(f, "@{address}"))
+    }
 }
 
 pub(super) const NDNPING_ABOUT: &str = "Asks the ping server of an NDN name prefix, by the forwarder of this host or directly. Command line, output \
@@ -56,4 +89,30 @@ pub(super) fn explained(program: Program) -> String {
         Program::PingServer => NDNPINGSERVER_EXAMPLES,
     };
     format!("{}\n{examples}", program.usage())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_name_and_perhaps_an_address() {
+        let table = [
+            ("/edu/arizona", Ok("/edu/arizona")),
+            ("ndn:/edu/arizona@6363", Ok("/edu/arizona@[::]:6363")),
+            ("/a%40b@192.0.2.7:7", Ok("/a%40b@192.0.2.7:7")),
+            ("/", Ok("/")),
+            ("edu", Err("a name begins with `/`")),
+            ("/a/../b", Err("a component of a name cannot be '..'")),
+            ("/a@b", Err("use PORT,")),
+        ];
+        for (text, expected) in table {
+            let service = parse_ndn_service(text).map(|service| service.to_string());
+            match (service, expected) {
+                (Ok(service), Ok(expected)) => assert_eq!(service, expected),
+                (Err(why), Err(expected)) => assert!(why.starts_with(expected), "{text}: {why}"),
+                (service, _) => panic!("{text}: {service:?}"),
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `halloo serve`, `halloo check` and `halloo demo`.
 
+use super::ndn::{NdnService, parse_ndn_service};
 use super::value::{EchoAddress, XdpDevice, parse_echo_address, parse_listen, parse_xdp_device};
 use clap::Args;
 use std::net::SocketAddr;
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 pub struct ServeArgs {
     /// Answer UDP here: PORT, or ADDRESS:PORT with an IPv6 address in brackets; may be repeated
     ///
-    /// A port alone means every address, IPv4 and IPv6. Where --udp, --tcp or --ip-echo is given, nothing else is
-    /// listened on.
+    /// A port alone means every address, IPv4 and IPv6. Where --udp, --tcp, --ip-echo or --ndn is given, nothing
+    /// else is listened on.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub udp: Vec<SocketAddr>,
 
@@ -40,6 +41,13 @@ pub struct ServeArgs {
     /// on the driver itself, `generic` works with any.
     #[arg(long, value_name = "DEV[,auto|native|generic]", value_parser = parse_xdp_device)]
     pub xdp: Vec<XdpDevice>,
+
+    /// Answer NDN pings under this name prefix; may be repeated
+    ///
+    /// By the forwarder of this host, where the prefix is registered; or with @ADDR, which is PORT or ADDRESS:PORT, at a
+    /// UDP and TCP port of its own, without any forwarder.
+    #[arg(long, value_name = "/PREFIX[@ADDR]", value_parser = parse_ndn_service)]
+    pub ndn: Vec<NdnService>,
 
     /// Tell what would be set up and what the host still needs, and touch nothing
     #[arg(long, conflicts_with = "json")]

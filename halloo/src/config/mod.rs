@@ -2,12 +2,13 @@
 
 mod error;
 mod ip_echo;
+mod ndn;
 mod schema;
 
 pub(crate) use error::ConfigError;
 pub(crate) use schema::Config;
 
-use crate::cli::{EchoAddress, ServeArgs};
+use crate::cli::{EchoAddress, NdnService, ServeArgs};
 use halloo_serve::{OptionsError, Secret};
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -55,6 +56,7 @@ impl Config {
             .ip_echo
             .check()
             .and_then(|()| config.xdp.check())
+            .and_then(|()| config.ndn.check())
             .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
             OptionsError::OutOfRange {
@@ -95,12 +97,15 @@ impl Config {
         };
         // To name listeners of one kind alone means those alone, not the defaults of the other kind beside them.
         let (udp, tcp) = (list(&args.udp), list(&args.tcp));
-        if udp.is_some() || tcp.is_some() || !args.ip_echo.is_empty() {
+        if udp.is_some() || tcp.is_some() || !args.ip_echo.is_empty() || !args.ndn.is_empty() {
             serve.udp = udp.or(serve.udp.take()).or(Some(vec![]));
             serve.tcp = tcp.or(serve.tcp.take()).or(Some(vec![]));
         }
         if !args.ip_echo.is_empty() {
             self.ip_echo.addresses = args.ip_echo.iter().cloned().map(ip_echo::Echo).collect();
+        }
+        if !args.ndn.is_empty() {
+            self.ndn.prefixes = args.ndn.iter().cloned().map(ndn::Service).collect();
         }
         if !args.xdp.is_empty() {
             self.xdp.devices = args.xdp.iter().cloned().map(ip_echo::Driver).collect();
@@ -133,17 +138,24 @@ impl Config {
         addresses.map(|address| address.0.clone()).collect()
     }
 
+    /// Names under which NDN pings are answered.
+    pub(crate) fn ndn_services(&self) -> Vec<NdnService> {
+        let prefixes = self.ndn.prefixes.iter();
+        prefixes.map(|prefix| prefix.0.clone()).collect()
+    }
+
     /// Whether there is somewhere to listen, and no listener takes what another one asks for.
     ///
     /// # Errors
     /// In words that name the listeners.
     pub(crate) fn check_listeners(&self) -> Result<(), ListenersError> {
         let (udp, tcp) = (self.udp(), self.tcp());
-        if udp.is_empty() && tcp.is_empty() && self.ip_echo.addresses.is_empty() {
+        let is_beside = !self.ip_echo.addresses.is_empty() || !self.ndn.prefixes.is_empty();
+        if udp.is_empty() && tcp.is_empty() && !is_beside {
             return Err(ListenersError::None);
         }
         // The command line's were not looked at when the file was.
-        for check in [self.ip_echo.check(), self.xdp.check()] {
+        for check in [self.ip_echo.check(), self.xdp.check(), self.ndn.check()] {
             check.map_err(|(key, why)| ListenersError::Section { key, why })?;
         }
         for (list, all) in [("udp", udp), ("tcp", tcp)] {
@@ -173,7 +185,7 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListenersError {
     /// All lists are empty.
-    #[error("nothing to listen on: serve.udp, serve.tcp and ip_echo.addresses are empty")]
+    #[error("nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses and ndn.prefixes are empty")]
     None,
     /// A section beside contradicts itself.
     #[error("{key}: {why}")]

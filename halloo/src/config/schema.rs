@@ -1,6 +1,7 @@
 //! The keys of the file, their defaults, and what they mean to the rest of halloo.
 
 use super::ip_echo::{IpEcho, Xdp};
+use super::ndn::Ndn;
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
 use halloo_serve::{AccessList, Guards, Limits, Rate, Secret, StreamServerOptions};
@@ -23,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) tcp: Tcp,
     pub(crate) ip_echo: IpEcho,
     pub(crate) xdp: Xdp,
+    pub(crate) ndn: Ndn,
 }
 
 /// `[serve]`: where to answer, and as whom.

@@ -3,13 +3,13 @@
 use super::face::{Face, PORT};
 use crate::cli::listen_address;
 use crate::hint::explain;
-use crate::serve::broadcasts;
 use anyhow::{Context, Result};
 use halloo_base::{Counters, LinkId, Path, Reason, Stamp, Transport, Wall};
 use halloo_io::{ListenOptions, StreamOptions, TcpListener, UdpOptions, UdpSocket, Worker};
+use halloo_protocols::Protocol;
 use halloo_protocols::ndn::{
-    FaceEvent, FaceSink, Insist, LONGEST_PACKET, Name, PingServer, PingSink, Registration, ServerFace,
-    Signer, UriForm,
+    FaceEvent, FaceSink, Insist, LONGEST_PACKET, NDN, NDN_TCP, Name, PingServer, PingSink, Registration,
+    ServerFace, Signer, UriForm,
 };
 use halloo_serve::{Guards, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
 use std::fmt;
@@ -70,8 +70,10 @@ pub(crate) struct Equipment {
     /// The forwarder that it is behind.
     pub(crate) face: Option<Face>,
     pub(crate) insist: Insist,
-    /// Ports of its own.
+    /// Ports of its own, and whom it answers there.
     pub(crate) listen: Vec<Listen>,
+    pub(crate) guards: Guards,
+    pub(crate) streams: StreamServerOptions,
     /// Who is told what happens.
     pub(crate) tap: Tap,
 }
@@ -81,7 +83,7 @@ pub(crate) struct Equipped {
     /// Its ports, with those that the kernel chose.
     pub(crate) listening: Vec<Listen>,
     /// What each of its machines counts.
-    pub(crate) counters: Vec<Arc<Counters>>,
+    pub(crate) counters: Vec<(&'static Protocol, Arc<Counters>)>,
 }
 
 impl Equipment {
@@ -125,14 +127,13 @@ impl Equipped {
             guards: Guards {
                 // Forwarders ask from the port that they are asked at. An answer is Data, and nobody answers that.
                 one_port: true,
-                broadcasts: broadcasts(),
-                ..Guards::default()
+                ..with.guards.clone()
             },
             reply_limit: with.server.reply_limit(),
             transport: Transport::Udp,
             secret: Secret::new(crate::random()?),
         };
-        let counters = self.count();
+        let counters = self.count(&NDN);
         let machine = worker.add(Box::new(Server::new(
             options,
             Box::new(with.responder()),
@@ -147,12 +148,11 @@ impl Equipped {
 
     fn tcp(&mut self, with: &Equipment, listeners: Vec<TcpListener>, worker: &mut Worker) -> Result<()> {
         let options = StreamServerOptions {
-            broadcasts: broadcasts(),
             // Half a packet may wait for its other half.
             pending: LONGEST_PACKET as u32,
-            ..StreamServerOptions::new(Secret::new(crate::random()?))
+            ..with.streams.clone()
         };
-        let counters = self.count();
+        let counters = self.count(&NDN_TCP);
         let tap = Tap {
             // On the same thread as the server that counts connections there.
             counters: Some(Arc::clone(&counters)),
@@ -188,7 +188,7 @@ impl Equipped {
             path,
             with.insist,
             Box::new(with.tap.clone()),
-            self.count(),
+            self.count(&NDN),
         );
         let machine = worker.add(Box::new(machine));
         let options = StreamOptions {
@@ -203,19 +203,17 @@ impl Equipped {
         self.listening.push(Listen { transport, address });
     }
 
-    fn count(&mut self) -> Arc<Counters> {
+    fn count(&mut self, protocol: &'static Protocol) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
-        self.counters.push(Arc::clone(&counters));
+        self.counters.push((protocol, Arc::clone(&counters)));
         counters
     }
 
     /// How many packets went unanswered, or connections were turned away, and why.
     pub(crate) fn silent(&self) -> Vec<(Reason, u64)> {
         let count = |&why| {
-            (
-                why,
-                self.counters.iter().map(|counters| counters.count(why)).sum(),
-            )
+            let counts = self.counters.iter().map(|(_, counters)| counters.count(why));
+            (why, counts.sum())
         };
         Reason::ALL.iter().map(count).filter(|&(_, n)| n > 0).collect()
     }

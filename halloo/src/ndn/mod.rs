@@ -13,6 +13,7 @@ mod text;
 mod trouble;
 
 pub(crate) use face::{Face, PORT};
+pub(crate) use host::{Detail, Equipment, Listen, Tapped, tap};
 pub(crate) use question::{Question, face_of};
 
 use std::ffi::OsString;

@@ -7,12 +7,13 @@ use super::text::{ServerText, timestamp};
 use super::{Failure, MISUSED, keys, trouble};
 use crate::json::{Answers, Head, Interest, ServerStart};
 use crate::screen::Screen;
-use crate::serve::Supervisor;
+use crate::serve::{Supervisor, broadcasts};
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result};
 use halloo_base::Clock;
 use halloo_io::{Remote, SystemClock, Worker, WorkerOptions};
 use halloo_protocols::ndn::{FaceEvent, Insist, NameBuf, PingServer, PingServerOptions, Signer};
+use halloo_serve::{Guards, Secret, StreamServerOptions};
 use nix::unistd::Uid;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -209,11 +210,11 @@ fn signer(given: &Given, prefix: &NameBuf) -> Result<Signer, Failure> {
             .map_err(|why| usage_error(format_args!("--key-name: {why}")))?,
         None => prefix.clone().with(b"KEY").with(b"halloo"),
     };
-    keys::signer(file, name).map_err(wrong)
+    keys::signer(file, name).map_err(|error| wrong(&error))
 }
 
 /// The command line is right as far as its words go, and asks for what cannot be.
-fn wrong(error: anyhow::Error) -> Failure {
+fn wrong(error: &anyhow::Error) -> Failure {
     Failure::Told {
         status: MISUSED,
         what: format!("{error:#}"),
@@ -222,9 +223,9 @@ fn wrong(error: anyhow::Error) -> Failure {
 
 fn serve(options: Options, screen: Screen) -> Result<ExitCode, Failure> {
     let most = options.server.most;
-    let server = PingServer::new(options.server.clone(), Box::new(())).map_err(|why| wrong(why.into()))?;
+    let server = PingServer::new(options.server.clone(), Box::new(())).map_err(|why| wrong(&why.into()))?;
     let face = match (options.face.clone(), options.listen.is_empty()) {
-        (None, true) => Some(Face::of_host().map_err(wrong)?),
+        (None, true) => Some(Face::of_host().map_err(|error| wrong(&error))?),
         (face, _) => face,
     };
     let mut report = Report {
@@ -253,6 +254,14 @@ fn serve(options: Options, screen: Screen) -> Result<ExitCode, Failure> {
         face: face.clone(),
         insist: options.insist,
         listen: options.listen,
+        guards: Guards {
+            broadcasts: broadcasts(),
+            ..Guards::default()
+        },
+        streams: StreamServerOptions {
+            broadcasts: broadcasts(),
+            ..StreamServerOptions::new(Secret::new(crate::random()?))
+        },
         tap,
     };
     let equipped = equipment.give(&mut worker)?;

@@ -54,7 +54,11 @@ fn listeners(config: &Config) -> Vec<Line> {
         .tcp()
         .into_iter()
         .map(|address| format!("answer tcp on {address}"));
-    udp.chain(tcp).map(words).collect()
+    let ndn = config
+        .ndn_services()
+        .into_iter()
+        .map(|service| format!("answer NDN pings under {service}"));
+    udp.chain(tcp).chain(ndn).map(words).collect()
 }
 
 fn words(words: String) -> Line {

@@ -2,15 +2,18 @@
 
 use super::driver::{Drivers, Services};
 use super::ip_echo::{self, Devices};
+use super::ndn::Ndn;
 use super::tell::Teller;
 use crate::cli::{EchoAddress, XdpDevice};
 use crate::config::Config;
 use crate::hint::explain;
 use crate::json::{Head, Listener};
 use anyhow::{Context, Result, bail};
+use halloo_base::Transport;
 use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
 use halloo_protocols::echo::UDP;
 use halloo_protocols::ip_echo::IP;
+use halloo_protocols::ndn::{NDN, NDN_TCP};
 use listenfd::ListenFd;
 use nix::libc::EAFNOSUPPORT;
 use std::fmt;
@@ -32,6 +35,7 @@ pub(crate) struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
     pub(super) devices: Devices,
     pub(super) drivers: Drivers,
+    pub(super) ndn: Ndn,
     told: Vec<Listening>,
 }
 
@@ -66,6 +70,8 @@ pub(super) enum At {
         device: String,
         mode: &'static str,
     },
+    /// Under a name, by a forwarder or at a port.
+    Name { prefix: String, way: String },
     /// In a driver.
     Driver {
         device: String,
@@ -92,7 +98,14 @@ impl Listeners {
         }
         listeners.add_devices(ip_echo::open(config, origin, teller)?);
         listeners.add_drivers(config, origin, teller)?;
-        Ok(listeners)
+        Ok(listeners.with_ndn(Ndn::open(config, &config.ndn_services())?))
+    }
+
+    /// The same with names that are served.
+    pub(crate) fn with_ndn(mut self, mut ndn: Ndn) -> Listeners {
+        self.told.append(&mut ndn.told);
+        self.ndn = ndn;
+        self
     }
 
     fn bind(&mut self, config: &Config, origin: &Origin, teller: &mut Teller) -> Result<()> {
@@ -142,6 +155,14 @@ impl Listeners {
         self.told.iter().filter_map(|listening| match listening.at {
             At::Port { address, .. } => Some((listening.protocol, address)),
             _ => None,
+        })
+    }
+
+    /// The addresses at which NDN pings are answered, by protocol scheme.
+    pub(crate) fn ndn_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.ndn.listening.iter().map(|listen| match listen.transport {
+            Transport::Tcp => (NDN_TCP.scheme, listen.address),
+            _ => (NDN.scheme, listen.address),
         })
     }
 
@@ -291,6 +312,10 @@ impl Listening {
                 object.device = Some(device.clone());
                 object.mode = Some((*mode).to_owned());
             }
+            At::Name { prefix, way } => {
+                object.address = Some(way.clone());
+                object.serves = vec![prefix.clone()];
+            }
             At::Driver { device, mode, serves } => {
                 object.device = Some(device.clone());
                 object.mode = Some(mode.clone());
@@ -378,6 +403,7 @@ impl fmt::Display for Listening {
                 let kind = if *mode == TUN { "tun " } else { "" };
                 return write!(f, "ip echo of {ip} on {kind}{device}");
             }
+            At::Name { prefix, way } => return write!(f, "ndn pings under {prefix} at {way}"),
             At::Driver { device, mode, serves } => {
                 return write!(f, "xdp on {device} ({mode}): {}", serves.join(", "));
             }

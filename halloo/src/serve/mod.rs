@@ -5,6 +5,7 @@ mod driver;
 mod dry_run;
 mod ip_echo;
 mod listen;
+mod ndn;
 mod supervisor;
 mod tell;
 
@@ -26,6 +27,7 @@ use halloo_serve::{
 pub(crate) use ip_echo::{Devices, open_own};
 pub(crate) use listen::Listeners;
 use listen::Origin;
+pub(crate) use ndn::Ndn;
 use nix::unistd::Uid;
 use std::io;
 use std::net::IpAddr;
@@ -46,6 +48,7 @@ pub(crate) struct EchoHost {
     threads: Vec<(JoinHandle<io::Result<()>>, Remote)>,
     counted: Vec<Counted>,
     drivers: Drivers,
+    ndn: ndn::Attended,
     /// What nobody reads, and has to be there.
     _devices: ip_echo::Devices,
 }
@@ -129,6 +132,7 @@ fn attend(
         }
         supervisor.alive();
         host.drivers.refresh();
+        host.ndn.tell();
         thread::park_timeout(pause);
     }
 }
@@ -143,6 +147,7 @@ impl EchoHost {
             threads: vec![],
             counted: vec![],
             drivers: std::mem::take(&mut listeners.drivers),
+            ndn: listeners.ndn.attended,
             _devices: ip_echo::Devices::default(),
         };
         let broadcasts = broadcasts();
@@ -183,6 +188,10 @@ impl EchoHost {
                     .context("cannot watch a TCP listener")?;
             }
             host.spawn("tcp", worker)?;
+        }
+        if let Some(worker) = listeners.ndn.worker {
+            host.counted.extend(listeners.ndn.counted);
+            host.spawn("ndn", worker)?;
         }
         let mut guards = config.guards();
         guards.broadcasts = broadcasts;

@@ -478,6 +478,42 @@ fn halloo_ping_asks_by_this_hosts_forwarder() {
 }
 
 #[test]
+fn halloo_serve_answers_at_its_own_ports_and_behind_a_forwarder() {
+    let place = Place::new();
+    let forwarder = place.forwarder();
+    let mut command = Command::new(HALLOO);
+    command
+        // Nobody may not look into the folder.
+        .args([
+            "serve",
+            "--user",
+            "root",
+            "--ndn",
+            "/own@127.0.0.1:0",
+            "--ndn",
+            "/behind",
+        ])
+        .env("NDN_CLIENT_TRANSPORT", place.unix());
+    let mut host = Running::of(&mut command);
+    let told = host.line_with("ndn pings under /own at udp://");
+    wait_for_route(&forwarder, "/behind");
+    let face = told.trim_end().rsplit(' ').next().expect("a face");
+    for line in [
+        format!("ndnping -c 2 -i 10 --face {face} /own"),
+        "ndnping -c 2 -i 10 /behind".into(),
+    ] {
+        let output = place.run(&line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", stdout(&output));
+    }
+    forwarder.restart().expect("the same places");
+    wait_for_route(&forwarder, "/behind");
+    host.signal(Signal::SIGTERM);
+    let (rest, code) = host.finish();
+    assert!(rest.contains("NDN ping  2 datagrams received"), "{rest}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn a_forwarder_tells_why_nobody_answers() {
     let place = Place::new();
     let forwarder = place.forwarder();

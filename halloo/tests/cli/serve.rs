@@ -186,7 +186,7 @@ fn check_refuses_what_serve_would_refuse() {
     let table = [
         (
             "udp = []\ntcp = []",
-            "nothing to listen on: serve.udp, serve.tcp and ip_echo.addresses are empty",
+            "nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses and ndn.prefixes are empty",
         ),
         (
             "udp = [\"7777\", \"127.0.0.1:7777\"]",

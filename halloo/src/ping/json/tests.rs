@@ -1,5 +1,5 @@
 use super::*;
-use crate::json::{Head, Listener, Notice, ServeCounters};
+use crate::json::{Answers, Head, Interest, Listener, Notice, ServeCounters, ServerStart};
 use crate::ping::files::COLUMNS;
 use crate::ping::sample;
 use serde_json::{Map, Value};
@@ -118,6 +118,24 @@ fn every_field_is_in_the_document_and_nothing_else() {
         head: Head::new("notice"),
         message: "so".into(),
     };
+    let server = ServerStart {
+        head: Head::new("server"),
+        time_ns: 1,
+        prefix: "/edu/arizona".into(),
+        face: Some("unix:///run/nfd/nfd.sock".into()),
+        listening: vec!["udp://[::]:6363".into()],
+    };
+    let interest = Interest {
+        head: Head::new("interest"),
+        time_ns: 1,
+        name: "/edu/arizona/ping/7",
+    };
+    let answers = Answers {
+        head: Head::new("answers"),
+        time_ns: 1,
+        answered: 1,
+        silent: [("malformed", 1)].into(),
+    };
     let connected = start(&about, Some("192.0.2.1:4".into()), Some(Nanos(1)));
     let of_ping = ["every object", "every object of ping"];
     let objects = [
@@ -128,6 +146,9 @@ fn every_field_is_in_the_document_and_nothing_else() {
         ("counters", object(&counters), &of_ping[..1]),
         ("listener", object(&listener), &of_ping[..1]),
         ("notice", object(&notice), &of_ping[..1]),
+        ("server", object(&server), &of_ping[..1]),
+        ("interest", object(&interest), &of_ping[..1]),
+        ("answers", object(&answers), &of_ping[..1]),
     ];
     for (name, object, common) in objects {
         assert_eq!(object["schema"], json::SCHEMA);
