@@ -33,8 +33,8 @@ impl Load {
         &self.bytes[start..start + count * self.len]
     }
 
-    /// Checks the answer to the Interest `number`, and returns its length, which all others have too.
-    pub(super) fn check(&self, number: u64, answer: &[u8]) -> Result<usize> {
+    /// Checks the answer to the Interest `number`.
+    pub(super) fn check(&self, number: u64, answer: &[u8]) -> Result<()> {
         let data = Data::parse(answer).context("the answer is no Data")?;
         data.verify(&Verifier::digest())
             .context("the answer is not signed")?;
@@ -44,7 +44,7 @@ impl Load {
             "the answer has another name: {}",
             data.name
         );
-        Ok(answer.len())
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::load::Load;
 use anyhow::{Context, Result, bail};
+use halloo_protocols::ndn::tlv;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -48,13 +49,22 @@ pub(super) struct Datagrams {
 }
 
 impl Wire {
-    /// A forwarder's end of a stream. The first answer tells how long all are.
+    /// A forwarder's end of a stream. The first answers are checked, and tell how long all are.
     pub(super) fn stream(mut stream: UnixStream, load: &Load) -> Result<Wire> {
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(load.piece(0, 1))?;
+        stream.write_all(load.piece(0, BATCH))?;
         let mut buffer = vec![0; 1 << 16];
         let len = stream.read(&mut buffer).context("no answer")?;
-        let answer_len = load.check(0, &buffer[..len])?;
+        let answer_len = tlv::measure(&buffer[..len])?.context("no answer")?;
+        let rest = (BATCH * answer_len)
+            .checked_sub(len)
+            .context("too many answers")?;
+        stream
+            .read_exact(&mut buffer[len..len + rest])
+            .context("too few answers")?;
+        for (number, answer) in buffer.chunks(answer_len).take(BATCH).enumerate() {
+            load.check(number as u64, answer)?;
+        }
         stream.set_nonblocking(true)?;
         Ok(Wire::Stream(Stream {
             stream,
@@ -64,13 +74,15 @@ impl Wire {
         }))
     }
 
-    /// A connected socket.
+    /// A connected socket. The first answers are checked.
     pub(super) fn datagrams(socket: UdpSocket, load: &Load) -> Result<Wire> {
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
-        socket.send(load.piece(0, 1))?;
         let mut space = vec![0; BATCH * LONGEST_ANSWER];
-        let len = socket.recv(&mut space).context("no answer")?;
-        load.check(0, &space[..len])?;
+        for number in 0..BATCH as u64 {
+            socket.send(load.piece(number, 1))?;
+            let len = socket.recv(&mut space).context("no answer")?;
+            load.check(number, &space[..len])?;
+        }
         socket.set_nonblocking(true)?;
         Ok(Wire::Datagrams(Datagrams {
             socket,

@@ -102,43 +102,43 @@ fn packets() -> Vec<Value> {
         probe.clone(),
         with(
             &probe,
-            json!({"must_be_fresh": false, "can_be_prefix": true, "lifetime": 1500}),
+            &json!({"must_be_fresh": false, "can_be_prefix": true, "lifetime": 1500}),
         ),
         with(
             &probe,
-            json!({"lifetime": 1, "hop_limit": 1, "nonce": "00000000"}),
+            &json!({"lifetime": 1, "hop_limit": 1, "nonce": "00000000"}),
         ),
         with(
             &probe,
-            json!({"lifetime": 70_000, "hint": [name("/net/a"), name("/net/b/c")]}),
+            &json!({"lifetime": 70_000, "hint": [name("/net/a"), name("/net/b/c")]}),
         ),
-        with(&probe, json!({"name": name("/t/ping/seq=4660")})),
+        with(&probe, &json!({"name": name("/t/ping/seq=4660")})),
         with(
             &probe,
-            json!({"name": name("/8=%00%FF%2F/65535=x/.../v=1700000000000/seg=0/off=256/t=1")}),
+            &json!({"name": name("/8=%00%FF%2F/65535=x/.../v=1700000000000/seg=0/off=256/t=1")}),
         ),
-        with(&probe, json!({"name": name(&"/0123456789".repeat(60))})),
-        with(&probe, json!({"parameters": ""})),
-        with(&probe, json!({"parameters": "00ff"})),
+        with(&probe, &json!({"name": name(&"/0123456789".repeat(60))})),
+        with(&probe, &json!({"parameters": ""})),
+        with(&probe, &json!({"parameters": "00ff"})),
         reply.clone(),
-        with(&reply, json!({"content": "", "freshness": 0})),
+        with(&reply, &json!({"content": "", "freshness": 0})),
         with(
             &reply,
-            json!({"content_type": 2, "freshness": 3_600_000, "final_block": "320105"}),
+            &json!({"content_type": 2, "freshness": 3_600_000, "final_block": "320105"}),
         ),
-        with(&reply, json!({"content": "61".repeat(8_000)})),
+        with(&reply, &json!({"content": "61".repeat(8_000)})),
         nack.clone(),
-        with(&nack, json!({"nack": 50})),
-        with(&nack, json!({"nack": null, "token": "aabbccdd"})),
-        with(&nack, json!({"nack": null, "token": "ff".repeat(32), "mark": 1})),
+        with(&nack, &json!({"nack": 50})),
+        with(&nack, &json!({"nack": null, "token": "aabbccdd"})),
+        with(&nack, &json!({"nack": null, "token": "ff".repeat(32), "mark": 1})),
     ];
     for key in keys() {
-        all.push(with(&probe, json!({"parameters": "", "key": key})));
+        all.push(with(&probe, &json!({"parameters": "", "key": key})));
         all.push(with(
             &probe,
-            json!({"parameters": "6162", "key": key, "lifetime": 10_000}),
+            &json!({"parameters": "6162", "key": key, "lifetime": 10_000}),
         ));
-        all.push(with(&reply, json!({"key": key})));
+        all.push(with(&reply, &json!({"key": key})));
     }
     all
 }
@@ -363,7 +363,7 @@ fn name_buf(components: &Value) -> NameBuf {
     Name::from_value(&value).expect("a name").to_buf()
 }
 
-fn with(packet: &Value, changes: Value) -> Value {
+fn with(packet: &Value, changes: &Value) -> Value {
     let mut packet = packet.clone();
     for (field, value) in changes.as_object().expect("an object") {
         packet[field] = value.clone();

@@ -23,6 +23,13 @@ pub(crate) fn ndnping_times(count: u64, args: &[&str]) -> Command {
     command
 }
 
+/// `ndnping`, as fast as answers come.
+pub(crate) fn flood(args: &[&str]) -> Command {
+    let mut command = halloo("ndnping");
+    command.arg("--flood").args(args);
+    command
+}
+
 pub(crate) fn ndnpingserver(args: &[&str]) -> Command {
     let mut command = halloo("ndnpingserver");
     command.args(args);
@@ -41,10 +48,28 @@ pub(crate) fn serve_behind(forwarder: &Any, args: &[&str]) -> Running {
     let mut command = ndnpingserver(args);
     command.env(VARIABLE, forwarder.transport());
     let serving = Running::start(command);
-    if let Any::Fake(fake) = forwarder {
-        fake.wait_for_route(&format!("{}/ping", args.last().expect("a prefix")));
+    let prefix = args.last().expect("a prefix");
+    match forwarder {
+        Any::Fake(fake) => drop(fake.wait_for_route(&format!("{prefix}/ping"))),
+        Any::Real(place) => wait_for_answer(place, prefix),
     }
     serving
+}
+
+/// A real forwarder tells nobody when a route is there.
+fn wait_for_answer(place: &str, prefix: &str) {
+    let is_answered = |_| {
+        let mut command = ndnping_times(1, &["-o", "500", prefix]);
+        command
+            .env(VARIABLE, place)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    assert!(
+        (0..50).any(is_answered),
+        "nobody answers under {prefix} by {place}"
+    );
 }
 
 /// Whether the client, which has ended so, says that every probe was answered.

@@ -143,11 +143,6 @@ impl Running {
         let pid = i32::try_from(self.child.id()).expect("process ids are small");
         kill(Pid::from_raw(pid), signal).expect("it is our child");
     }
-
-    /// Whether it has not ended yet.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("it can be waited for").is_none()
-    }
 }
 
 impl Drop for Running {

@@ -1,12 +1,13 @@
 //! Our programs behind a forwarder on a bad day: what ended the original ones is counted, and they go on.
 
 use crate::forwarder::{Any, Fake, VARIABLE};
-use crate::ours::{assert_answered, ndnping, ndnping_times, ndnpingserver, serve_behind};
+use crate::ours::{assert_answered, flood, ndnping, ndnping_times, ndnpingserver, serve_behind};
 use crate::peers::Running;
 use halloo_lab::ndn::{Behaviour, CommandForm, Commands};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::net::UdpSocket;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 const PREFIX: &str = "/sturdy";
@@ -329,6 +330,19 @@ fn a_forwarder_that_does_not_read_loses_answers_and_not_the_server() {
 }
 
 #[test]
+fn every_kind_of_face_leads_to_the_forwarder() {
+    let fake = Fake::start();
+    let _serving = Running::start(ndnpingserver(&["-q", "--face", &fake.tcp(), PREFIX]));
+    fake.wait_for_route(PING);
+    for face in [fake.unix(), fake.tcp(), fake.udp()] {
+        assert_answered(
+            &Running::start(ndnping(&["--face", &face, PREFIX])).finish(),
+            PREFIX,
+        );
+    }
+}
+
+#[test]
 fn a_client_outlives_its_forwarder() {
     let (fake, _serving) = started(Behaviour::default(), &["-q"]);
     let mut command = ndnping_times(1_000_000, &["-o", "500", PREFIX]);
@@ -399,6 +413,42 @@ fn the_forwarder_is_asked_what_is_wrong() {
         );
         assert_eq!(code, Some(status), "{text}");
     }
+}
+
+/// For as long as `HALLOO_SOAK_SECONDS` says (3 by default; 600 before a release).
+#[test]
+fn a_flood_holds_memory_constant() {
+    let seconds = std::env::var("HALLOO_SOAK_SECONDS").ok();
+    let seconds: u32 = seconds.and_then(|text| text.parse().ok()).unwrap_or(3);
+    let (fake, serving) = started(Behaviour::default(), &["-q"]);
+    let direct = Running::start(ndnpingserver(&["-q", "--listen", "udp://127.0.0.1:0", PREFIX]));
+    let face = direct.line_with("udp://").replace("listening on ", "");
+    let flooding = [fake.unix(), face].map(|face| {
+        let deadline = seconds.to_string();
+        Running::start(flood(&["-q", "-w", &deadline, "--face", &face, PREFIX]))
+    });
+    let watched = || [&serving, &direct].map(resident_kib);
+    let whole = Duration::from_secs(seconds.into());
+    // The first tenth fills tables and buffers.
+    thread::sleep(whole / 10);
+    let before = watched();
+    thread::sleep(whole * 8 / 10);
+    let after = watched();
+    let clients = flooding.each_ref().map(resident_kib);
+    eprintln!(
+        "resident KiB of servers: {before:?} at one tenth, {after:?} at nine tenths; clients {clients:?}"
+    );
+    let grew = before
+        .iter()
+        .zip(&after)
+        .any(|(before, after)| *after > before + 512);
+    assert!(!grew, "{before:?} grew to {after:?}");
+    assert!(clients.iter().all(|kib| *kib < 64 << 10), "{clients:?}");
+    for client in flooding {
+        let (text, _) = client.finish();
+        assert!(text.contains(" received"), "{text}");
+    }
+    last_words(serving, Signal::SIGINT);
 }
 
 fn resident_kib(running: &Running) -> u64 {
