@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Longer than anything here takes, so that a hang ends with a message.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-const HALLOO: &str = env!("CARGO_BIN_EXE_halloo");
+pub(crate) const HALLOO: &str = env!("CARGO_BIN_EXE_halloo");
 
 /// Starts an echo host and returns when it answers.
 pub(crate) fn serve(host: &Host, args: &[&str]) -> Child {

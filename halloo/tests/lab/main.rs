@@ -3,6 +3,7 @@
 
 mod asking;
 mod echo_host;
+mod ip_echo;
 mod links;
 mod peers;
 mod soak;
