@@ -4,6 +4,7 @@ use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::key;
 use crate::screen::{GOOD, Screen, Styled};
+use crate::serve;
 use anyhow::{Context, Result, ensure};
 use nix::unistd::{Uid, User};
 use std::io;
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
 /// What `halloo serve` would refuse on this host, as far as it shows without root and without listening.
 fn check_host(config: &Config) -> Result<()> {
     config.check_listeners()?;
+    serve::check_devices(config)?;
     if let Some(user) = &config.serve.user {
         // A directory of users that cannot be asked now may well be there later.
         let missing = matches!(User::from_name(user), Ok(None));

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) dont_fragment: bool,
     /// What routers on the way are asked for, as octets of IPv4 options; mostly nothing.
     pub(crate) ip_options: Vec<u8>,
+    /// Whether they say by which routers to go.
+    pub(crate) source_routed: bool,
     pub(crate) window: u32,
     pub(crate) key: Option<Key>,
     pub(crate) log_dir: Option<PathBuf>,
@@ -74,7 +76,7 @@ impl Plan {
         let ip_options = ip_options(args)?;
         let default_size = if key.is_some() { SIGNED_SIZE } else { SIZE };
         let plan = Plan {
-            targets: args.targets.clone(),
+            targets: targets(args)?,
             links: args.links.clone(),
             family: match (args.ipv4, args.ipv6) {
                 (true, _) => Family::V4,
@@ -92,6 +94,7 @@ impl Plan {
             ttl: args.ttl,
             dont_fragment: args.df,
             ip_options,
+            source_routed: !args.source_route.is_empty(),
             window: args.window,
             key,
             log_dir: args.log_dir.clone(),
@@ -133,6 +136,7 @@ impl Plan {
             ttl: None,
             dont_fragment: false,
             ip_options: vec![],
+            source_routed: false,
             window: 64,
             key: None,
             log_dir: None,
@@ -253,6 +257,25 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The targets, those that are asked by name with what is said about all of them.
+fn targets(args: &PingArgs) -> Result<Vec<Target>> {
+    let mut targets = args.targets.clone();
+    let mut by_forwarder = false;
+    for target in &mut targets {
+        let is_ours = target.host == Host::Forwarder;
+        by_forwarder |= is_ours;
+        if let Some(question) = &mut target.question {
+            question.face = args.face.clone().filter(|_| is_ours);
+            question.size = args.size.map(|size| size as usize);
+        }
+    }
+    ensure!(
+        args.face.is_none() || by_forwarder,
+        "--face is the way to names of the form ndn:/NAME, and there is none"
+    );
+    Ok(targets)
 }
 
 /// The options that are asked for, in their octets.
@@ -431,6 +454,30 @@ mod tests {
         assert_eq!(ttl("tcp+ip://192.0.2.7"), Some(128));
         assert_eq!(ttl("--ttl 9 udp+ip://192.0.2.7"), Some(9));
         assert_eq!(ttl("udp://192.0.2.7"), None);
+    }
+
+    #[test]
+    fn a_face_is_for_names_that_have_no_host() {
+        let face = |words: &str| {
+            let plan = plan(words).map_err(|error| error.to_string())?;
+            let faces = plan.targets.iter().map(|target| {
+                let question = target.question.as_ref()?;
+                question.face.as_ref().map(ToString::to_string)
+            });
+            Ok::<Vec<_>, String>(faces.collect())
+        };
+        let tcp = Some("tcp://h:6363".to_owned());
+        assert_eq!(
+            face("--face tcp://h ndn:/a ndn://h/b udp://h"),
+            Ok(vec![tcp, None, None])
+        );
+        let error = face("--face tcp://h ndn://h/b").expect_err("it means nothing");
+        assert!(error.starts_with("--face is the way"), "{error}");
+        let error = plan("-s 8801 ndn:/a").err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("--size 8801: an NDN packet has at most 8800 bytes (ndn:/a)")
+        );
     }
 
     #[test]

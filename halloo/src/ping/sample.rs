@@ -28,6 +28,7 @@ pub(super) fn about() -> About {
         count: 10,
         ttl: None,
         tos: 0,
+        source_routed: false,
         signed: false,
         label: String::new(),
     }

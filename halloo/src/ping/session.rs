@@ -48,6 +48,8 @@ pub(crate) struct About {
     pub(crate) ttl: Option<u8>,
     /// TOS or traffic class octet that probes leave with.
     pub(crate) tos: u8,
+    /// Whether probes say by which routers to go.
+    pub(crate) source_routed: bool,
     /// Whether probes carry the proof of a key.
     pub(crate) signed: bool,
     /// What tells it from the other sessions of this run; empty if it is the only one.
@@ -269,6 +271,7 @@ pub(super) fn abouts(
             count: plan.count,
             ttl: plan.ttl_to(target),
             tos: plan.tos.unwrap_or(0),
+            source_routed: plan.source_routed,
             signed: plan.key.is_some(),
             label: String::new(),
         })

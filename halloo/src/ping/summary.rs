@@ -482,9 +482,19 @@ fn notes(about: &About, summary: &Summary) -> Vec<String> {
                 format!("an IP echo host there, and do firewalls let IP protocol {number} through")
             }
             (None, true) => "an IP echo host there, and does a firewall let UDP through".to_owned(),
+            _ if about.target.question.is_some() => {
+                "an NDN ping server there, or a forwarder with a route to one, and does a firewall let UDP through".to_owned()
+            }
             (None, false) => "an echo host there, and does a firewall let UDP through".to_owned(),
         };
         notes.push(format!("nothing came back: is {what}?"));
+        if about.source_routed {
+            notes.push(
+                "hosts and routers drop source routes unless told otherwise, this host too \
+                 (net.ipv4.conf.all.accept_source_route, and that of the device)"
+                    .to_owned(),
+            );
+        }
     }
     notes
 }

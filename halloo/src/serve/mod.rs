@@ -24,7 +24,7 @@ use halloo_protocols::ip_echo::IP;
 use halloo_serve::{
     Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
 };
-pub(crate) use ip_echo::{Devices, open_own};
+pub(crate) use ip_echo::{Devices, check as check_devices, open_own};
 pub(crate) use listen::Listeners;
 use listen::Origin;
 pub(crate) use ndn::Ndn;

@@ -18,6 +18,41 @@ fn silent_port() -> (UdpSocket, String) {
 }
 
 #[test]
+fn what_an_ip_echo_host_cannot_be_asked_is_told() {
+    let table: &[(&[&str], &str)] = &[
+        (
+            &["ip://192.0.2.7?protocol=6"],
+            "it is TCP, which the kernel speaks itself; ask tcp+ip://HOST[:PORT]",
+        ),
+        (&["ip://192.0.2.7:7"], "IP echo has no ports; leave out `:7`"),
+        (
+            &["--record-route", "udp://192.0.2.7"],
+            "go with ip:// targets alone (udp://192.0.2.7:7777)",
+        ),
+        (
+            &["--source-route", "192.0.2.1", "ip://[2001:db8::7]"],
+            "IPv6 has none like them",
+        ),
+        (
+            &["--source-route", "2001:db8::1", "ip://192.0.2.7"],
+            "only IPv4 has source routes (RFC 5095)",
+        ),
+        (
+            &["--timestamp-option=hours", "ip://192.0.2.7"],
+            "[possible values: times, with-addresses]",
+        ),
+    ];
+    for (args, why) in table {
+        let output = halloo(&[&["ping"], *args].concat());
+        let said = stderr(&output);
+        assert!(
+            output.status.code() == Some(2) && said.contains(why),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn every_protocol_and_family_is_answered() {
     let host = Host::start();
     for (protocol, v6) in [("udp", false), ("udp", true), ("tcp", false), ("tcp", true)] {

@@ -215,6 +215,25 @@ fn check_refuses_what_serve_would_refuse() {
             "{said}"
         );
     }
+    let devices = [
+        (
+            "[ip_echo]\naddresses = [\"192.0.2.7@none\"]\n",
+            "ip_echo.addresses: 192.0.2.7: there is no device `none`; ",
+        ),
+        (
+            "[xdp]\ndevices = [\"none,native\"]\n",
+            "xdp.devices: none,native: there is no device `none`; ",
+        ),
+    ];
+    for (text, complaint) in devices {
+        fs::write(&file, text).expect("it can be written");
+        let output = halloo(&["check", &name]);
+        let said = stderr(&output);
+        assert!(
+            said.starts_with(&format!("halloo: {name}: {complaint}")),
+            "{said}"
+        );
+    }
     fs::write(&file, "[serve]\nudp = [\"0.0.0.0:7777\", \"[::]:7777\"]\n").expect("it can be written");
     assert_eq!(halloo(&["check", &name]).status.code(), Some(0));
 }
@@ -229,6 +248,55 @@ fn a_wildcard_and_an_address_of_one_port_are_refused_together() {
         );
         assert_eq!(stderr(&output), expected);
     }
+}
+
+#[test]
+fn a_dry_run_touches_nothing_and_says_what_it_would_do() {
+    let output = halloo(&["serve", "--udp", "127.0.0.1:0", "--dry-run"]);
+    let text = crate::common::stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.starts_with("halloo: nothing is touched; this is what would be done, and undone at the end:\n")
+            && text.contains("\n  answer udp on 127.0.0.1:0\n")
+            && !text.contains("tcp"),
+        "{text}"
+    );
+    // Whether it may or not, it says by which commands it would.
+    let output = halloo(&["serve", "--ip-echo", "203.0.113.7", "--dry-run"]);
+    let text = crate::common::stdout(&output);
+    for part in [
+        "ip tuntap add dev halloo0 mode tun",
+        "ip route add 203.0.113.7/32 dev halloo0",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(
+        !text.contains("udp on") && !text.contains("tcp on"),
+        "it is asked for alone: {text}"
+    );
+    let both = halloo(&["serve", "--dry-run", "--json"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn an_echo_address_that_no_host_could_have_is_refused_in_words() {
+    let table = [
+        (
+            "127.0.0.1",
+            "127.0.0.1 is a loopback address; an echo address is one that a host could have",
+        ),
+        ("eth0", "`eth0` is not an address; use ADDRESS or ADDRESS@DEVICE"),
+    ];
+    for (address, why) in table {
+        let output = halloo(&["serve", "--ip-echo", address]);
+        let said = stderr(&output);
+        assert!(output.status.code() == Some(2) && said.contains(why), "{said}");
+    }
+    let output = halloo(&["serve", "--ip-echo", "192.0.2.7", "--ip-echo", "192.0.2.7@eth0"]);
+    assert_eq!(
+        stderr(&output),
+        "halloo: ip_echo.addresses: 192.0.2.7 is listed twice\n"
+    );
 }
 
 #[test]

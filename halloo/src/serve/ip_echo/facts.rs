@@ -140,6 +140,13 @@ impl Settings {
 }
 
 impl Privileges {
+    /// What root may.
+    pub(super) const ALL: Privileges = Privileges {
+        net_admin: true,
+        net_raw: true,
+        bpf: true,
+    };
+
     fn read() -> Privileges {
         let Ok(sets) = rustix::thread::capabilities(None) else {
             return Privileges::default();

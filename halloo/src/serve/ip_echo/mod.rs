@@ -13,7 +13,7 @@ use super::listen::Origin;
 use super::tell::Teller;
 use crate::config::Config;
 use anyhow::{Result, anyhow};
-use facts::Facts;
+use facts::{Facts, Privileges};
 use halloo_protocols::ip_echo::{IpEcho, IpEchoOptions};
 use plan::Plan;
 use survey::Subject;
@@ -48,6 +48,24 @@ pub(super) fn survey(config: &Config) -> Result<Survey> {
     match plan.is_empty() {
         true => Ok(Survey::default()),
         false => Ok(Survey::of(&plan, &Facts::read()?)),
+    }
+}
+
+/// Whether this host has the devices that a configuration names, and none of its echo addresses itself.
+///
+/// # Errors
+/// What root would be refused, with the key that it is about.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let plan = Plan::of(config);
+    if plan.is_empty() {
+        return Ok(());
+    }
+    let mut facts = Facts::read()?;
+    facts.may = Privileges::ALL;
+    match Survey::of(&plan, &facts).refusals.first() {
+        None => Ok(()),
+        Some((Subject::Echo(ip), why)) => Err(anyhow!("ip_echo.addresses: {ip}: {why}")),
+        Some((Subject::Driver(driver), why)) => Err(anyhow!("xdp.devices: {driver}: {why}")),
     }
 }
 

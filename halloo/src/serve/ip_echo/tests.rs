@@ -44,11 +44,7 @@ fn router() -> Facts {
         settings: ["lo", "eth0", DEFAULT].map(settings).to_vec(),
         forwards_v6: true,
         has_tun: true,
-        may: Privileges {
-            net_admin: true,
-            net_raw: true,
-            bpf: true,
-        },
+        may: Privileges::ALL,
     }
 }
 
@@ -230,6 +226,21 @@ fn a_host_that_forwards_is_kept_from_forwarding_what_is_answered_on_the_wire() {
         ]
     );
     assert_eq!(words(&Survey::of(&addresses, &host()).steps).len(), 1);
+}
+
+#[test]
+fn a_kernel_that_would_say_that_there_is_no_route_is_kept_quiet_where_that_may_be() {
+    let addresses = plan(&["2001:db8::9@eth0"]);
+    let quiet = |facts: &Facts| addresses.to_keep_quiet(facts);
+    assert_eq!(quiet(&host()), [ip("2001:db8::9")]);
+    let mut unprivileged = host();
+    unprivileged.may.net_admin = false;
+    assert_eq!(quiet(&unprivileged), [ip("2001:db8::9")]);
+    let gateway = Hop::Gateway(ip("fe80::1"), LinkId(2));
+    unprivileged
+        .routes
+        .push(Route::new("::/0".parse().expect("a prefix"), gateway));
+    assert_eq!(quiet(&unprivileged), [] as [IpAddr; 0]);
 }
 
 #[test]
