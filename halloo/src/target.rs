@@ -67,7 +67,9 @@ pub enum TargetError {
     #[error("{0}")]
     BadPrefix(#[from] UriError),
     /// `ndn+tcp:/name` names no host.
-    #[error("{0} goes to a host of its own: {0}//HOST[:6363]/NAME; by this host's forwarder it is ndn:/NAME")]
+    #[error(
+        "{0} goes to a host of its own: {0}://HOST[:6363]/NAME; by this host's forwarder it is ndn:/NAME"
+    )]
     NoForwarder(&'static str),
     /// `user@host`.
     #[error("a user name means nothing here; leave out `{0}@`")]

@@ -1,6 +1,7 @@
 //! `halloo ping` and `halloo echo-client`.
 
 use super::value::{Dscp, Interval, Link, parse_dscp, parse_hop, parse_interval, parse_link, parse_span};
+use crate::ndn::Face;
 use crate::target::{self, Target};
 use clap::{Args, ValueEnum};
 use std::net::Ipv4Addr;
@@ -32,7 +33,8 @@ pub struct PingArgs {
     ///
     /// UDP takes 0 to 65507 (65527 over IPv6), TCP 1 to 1048576. A halloo echo host tells its own
     /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them: 64
-    /// bytes, and 80 with a key. Its view of an IPv6 address takes 48 more.
+    /// bytes, and 80 with a key. Its view of an IPv6 address takes 48 more. NDN Interests are as short as they can be
+    /// unless a size is given, to which they are padded then.
     #[arg(short, long, value_name = "BYTES")]
     pub size: Option<u32>,
 
@@ -66,6 +68,10 @@ pub struct PingArgs {
     /// A device is bound with SO_BINDTODEVICE: nothing leaves or arrives by another, whatever the routes say.
     #[arg(short = 'I', long = "link", value_name = "NAME|ADDR", value_parser = parse_link)]
     pub links: Vec<Link>,
+
+    /// Ask NDN names by this face: unix:///PATH, tcp://HOST[:PORT], udp://HOST[:PORT] [default: this host's forwarder]
+    #[arg(long, value_name = "URI")]
+    pub(crate) face: Option<Face>,
 
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
@@ -172,6 +178,9 @@ EXAMPLES:
       $ sudo halloo ping -c 5 --record-route ip://192.0.2.7
       $ halloo ping -c 5 udp+ip://192.0.2.7
       $ halloo ping -c 5 tcp+ip://192.0.2.7
+
+  An NDN ping server, by this host's forwarder, and another without any
+      $ halloo ping -c 5 ndn:/edu/arizona ndn://echo.example.net/edu/arizona
 
 EXIT STATUS:
   0  every probe was answered

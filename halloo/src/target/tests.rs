@@ -35,6 +35,18 @@ fn every_form_is_understood() {
         ("ip://2001:db8::7", "ip://[2001:db8::7]".into()),
         ("ip://fe80::1%eth0", "ip://[fe80::1%eth0]".into()),
         ("udp+ip://192.0.2.7:9", "udp+ip://192.0.2.7:9".into()),
+        ("ndn:/edu/arizona", "ndn:/edu/arizona".into()),
+        ("NDN:/seq=7/%41/", "ndn:/seq=7/A".into()),
+        ("ndn:/", "ndn:/".into()),
+        (
+            "ndn://192.0.2.7/edu",
+            format!("ndn://192.0.2.7:{}/edu", port_of("ndn")),
+        ),
+        (
+            "ndn+tcp://[2001:db8::7]:7/a/b",
+            "ndn+tcp://[2001:db8::7]:7/a/b".into(),
+        ),
+        ("ndn:7", "udp://ndn:7".into()),
         (
             "tcp+ip://[2001:db8::7]",
             format!("tcp+ip://[2001:db8::7]:{}", port_of("tcp+ip")),
@@ -64,6 +76,14 @@ fn a_wrong_target_is_told_in_words() {
         (
             "udp://x/y",
             format!("`/y` after the host means nothing here; write udp://HOST[:{udp}]"),
+        ),
+        ("ndn:/a//b", "a component of a name cannot be ''".into()),
+        ("ndn:///a", "a host is missing".into()),
+        ("ndn://h:0/a", "`0` is not a port; ports are 1 to 65535".into()),
+        (
+            "ndn+tcp:/a",
+            "ndn+tcp goes to a host of its own: ndn+tcp://HOST[:6363]/NAME; by this host's forwarder it is ndn:/NAME"
+                .into(),
         ),
         (
             "ip://x?protocoll=1",
