@@ -310,22 +310,24 @@ fn an_answer_that_is_too_long_for_any_packet_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_forwarder_that_does_not_read_loses_answers_and_not_the_server() {
+fn a_forwarder_that_does_not_read_does_not_fill_the_server() {
+    const INTERESTS: u64 = 20_000;
     let (fake, serving) = started(Behaviour::default(), &["-q", "-s", "1000"]);
     fake.forwarder.hold(true);
     // 20 MB of answers: more than sockets and queues hold.
     let interest = bytes("0518 0710 0806 737475726479 0804 70696e67 0800 0a0401020304");
-    for _ in 0..200 {
+    for _ in 0..INTERESTS / 100 {
         fake.forwarder.inject(Some(PING), &interest.repeat(100));
     }
-    serving.complaint_with("does not read what it is sent");
-    let held = resident_kib(&serving);
     fake.forwarder.hold(false);
-    fake.forwarder.wait_for("a second registration", |view| {
-        view.commands.len() == 2 && view.has_route(PING)
-    });
+    // Which of the two depends on how much came at once: the server stops reading, or gives the connection up.
+    fake.forwarder
+        .wait_for("all answers, or a second registration", |view| {
+            view.counts.data == INTERESTS || view.commands.len() == 2 && view.has_route(PING)
+        });
     assert_serves(&fake);
-    assert!(held < 64 << 10, "{held} KiB");
+    let most = kib(&serving, "VmHWM:");
+    assert!(most < 64 << 10, "{most} KiB");
     last_words(serving, Signal::SIGINT);
 }
 
@@ -452,10 +454,14 @@ fn a_flood_holds_memory_constant() {
 }
 
 fn resident_kib(running: &Running) -> u64 {
+    kib(running, "VmRSS:")
+}
+
+fn kib(running: &Running, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("it runs");
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
+        .find(|line| line.starts_with(what))
         .expect("every process has it");
     let number = line.split_whitespace().nth(1).expect("a number");
     number.parse().expect("a number")
