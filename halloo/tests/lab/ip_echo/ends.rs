@@ -21,6 +21,14 @@ fn network(host: &Host) -> BTreeSet<String> {
     told.lines().map(str::to_owned).collect()
 }
 
+/// Blocks until a router's device has all addresses that the kernel gives it by itself; this one is the last.
+fn wait_until_settled(host: &Host, device: &str) {
+    let all = format!(
+        "until ip -6 route show table all | grep -q '^anycast fe80:: dev {device}'; do :; done; echo all"
+    );
+    host.spawn("sh", ["-c", &all]).wait_for_line("all", PATIENCE);
+}
+
 #[test]
 fn no_device_route_or_program_outlives_an_echo_host() {
     let Some(lab) = Lab::or_skip("an echo host that is killed") else {
@@ -35,6 +43,7 @@ fn no_device_route_or_program_outlives_an_echo_host() {
         ECHO_V6[0].to_string(),
         format!("{}@{device}", ECHO_V6[1]),
     ];
+    wait_until_settled(host, device);
     let before = network(host);
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
         let server = serve_with(host, &addresses, Some(device), &[]);
