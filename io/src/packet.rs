@@ -1,4 +1,5 @@
-//! Packet sockets: the frames of one interface that are meant for addresses which the kernel does not have.
+//! Packet sockets: the frames of one interface that are meant for addresses which the kernel does not have, or of a type
+//! that it does not know.
 
 use crate::filter;
 use crate::route::Netlink;
@@ -67,6 +68,35 @@ impl PacketSocket {
             socket,
             _memberships: memberships(link, &groups),
             device: options.device.clone(),
+            link,
+            mac,
+        })
+    }
+
+    /// Opens a socket for the frames of one type (not IP's) to this station and to a group, and of nobody else.
+    ///
+    /// # Errors
+    /// As [`PacketSocket::open`].
+    pub fn of_type(
+        device: &str,
+        kind: u16,
+        group: [u8; 6],
+        receive_buffer: Option<usize>,
+    ) -> io::Result<PacketSocket> {
+        let (link, mac) = ethernet(device)?;
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_nonblocking(true)?;
+        set_int(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;
+        if let Some(bytes) = receive_buffer {
+            ask_for_buffer(&socket, bytes);
+        }
+        join_group(&socket, link, group)?;
+        // Bound to a type it hears nothing of what this host sends.
+        bind_packet(&socket, link, kind)?;
+        Ok(PacketSocket {
+            socket,
+            _memberships: None,
+            device: device.to_owned(),
             link,
             mac,
         })

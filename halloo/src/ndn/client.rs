@@ -76,7 +76,7 @@ static FLAGS: &[Flag] = &[
         "face",
         None,
         "URI",
-        "ask by unix:///PATH, tcp://HOST[:PORT] or udp://HOST[:PORT]: a forwarder, or a server itself",
+        "ask by unix:///PATH, tcp://HOST[:PORT], udp://HOST[:PORT] or dev://DEVICE: a forwarder, or a server itself",
     ),
     ours("deadline", Some('w'), "SECONDS", "end after so long"),
     ours("quiet", Some('q'), "", "do not print a line for each question"),

@@ -146,7 +146,7 @@ impl Forwarder {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 Box::new(stream)
             }
-            Face::Udp(_) => {
+            Face::Udp(_) | Face::Ethernet(_) => {
                 bail!("a forwarder tells about itself over unix:// and tcp:// of its own host alone")
             }
         };

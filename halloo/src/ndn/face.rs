@@ -1,5 +1,6 @@
 //! Where a forwarder or a server is, and where programs look for their forwarder.
 
+use super::ethernet::Wire;
 use crate::ping::{Family, resolve_host};
 use crate::target::{Host, TargetError, parse_port, split_port};
 use anyhow::{Context, Result};
@@ -35,6 +36,8 @@ pub(crate) enum Face {
     Tcp(Place),
     /// Datagrams.
     Udp(Place),
+    /// Ethernet frames.
+    Ethernet(Wire),
 }
 
 /// A host and a port.
@@ -49,11 +52,18 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FaceError {
     /// A transport that we do not have.
-    #[error("unsupported transport '{0}'; use unix:///PATH, tcp://HOST[:{PORT}] or udp://HOST[:{PORT}]")]
+    #[error(
+        "unsupported transport '{0}'; use unix:///PATH, tcp://HOST[:{PORT}], udp://HOST[:{PORT}] or dev://DEVICE"
+    )]
     Unsupported(String),
     /// Not the path of a socket.
     #[error("'{0}' names no socket; write unix:///PATH")]
     NoPath(String),
+    /// Not a device, or not a station on one.
+    #[error(
+        "'{0}' names no device; write dev://eth0, or ether://[08:00:27:01:01:01%eth0] for one station there"
+    )]
+    NoWire(String),
     /// Not a host and a port.
     #[error(transparent)]
     NoPlace(#[from] TargetError),
@@ -72,6 +82,10 @@ impl FromStr for Face {
             return path
                 .map(|path| Face::Unix(vec![path]))
                 .ok_or_else(|| FaceError::NoPath(uri.to_owned()));
+        }
+        if let "dev" | "ether" = scheme.as_str() {
+            let wire = Wire::parse(&scheme, rest).map(Face::Ethernet);
+            return wire.ok_or_else(|| FaceError::NoWire(uri.to_owned()));
         }
         let (kind, family) = match scheme.strip_suffix(['4', '6']) {
             Some(kind) if scheme.ends_with('4') => (kind, Family::V4),
@@ -131,7 +145,7 @@ impl Face {
 
     /// Whether packets stand one behind the other on it.
     pub(crate) fn is_stream(&self) -> bool {
-        !matches!(self, Face::Udp(_))
+        matches!(self, Face::Unix(_) | Face::Tcp(_))
     }
 
     /// How its connections are made.
@@ -151,7 +165,7 @@ impl Face {
     /// If there is no such host.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         match self {
-            Face::Unix(_) => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
+            Face::Unix(_) | Face::Ethernet(_) => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
             Face::Tcp(place) | Face::Udp(place) => resolve_host(&place.host, place.port, place.family),
         }
     }
@@ -175,8 +189,13 @@ impl Face {
                 let failed = TcpStream::connect_timeout(&address, PATIENCE).err()?;
                 Some(words(address.to_string(), failed))
             }
-            Face::Udp(_) => None,
+            Face::Udp(_) | Face::Ethernet(_) => None,
         }
+    }
+
+    /// Whether it goes by IP, so that there are addresses to speak of, and kernel stamps.
+    pub(crate) fn is_ip(&self) -> bool {
+        matches!(self, Face::Tcp(_) | Face::Udp(_))
     }
 }
 
@@ -225,6 +244,7 @@ impl fmt::Display for Face {
             }
             Face::Tcp(at) => place(f, "tcp", at),
             Face::Udp(at) => place(f, "udp", at),
+            Face::Ethernet(wire) => wire.fmt(f),
         }
     }
 }
@@ -241,6 +261,7 @@ mod tests {
             ("TCP4://192.0.2.7:7000/", "tcp4://192.0.2.7:7000"),
             ("udp6://[2001:db8::7]", "udp6://[2001:db8::7]:6363"),
             ("udp://[fe80::1%eth0]:9", "udp://[fe80::1%eth0]:9"),
+            ("dev://eth0", "dev://eth0"),
         ];
         for (uri, expected) in table {
             let face: Face = uri.parse().unwrap_or_else(|error| panic!("{uri}: {error}"));
@@ -251,8 +272,8 @@ mod tests {
     #[test]
     fn what_is_no_face_is_told_with_what_would_be_one() {
         let error = |uri: &str| uri.parse::<Face>().expect_err(uri).to_string();
-        let unsupported =
-            "unsupported transport 'ws://h'; use unix:///PATH, tcp://HOST[:6363] or udp://HOST[:6363]";
+        let unsupported = "unsupported transport 'ws://h'; use unix:///PATH, tcp://HOST[:6363], udp://HOST[:6363] or \
+                           dev://DEVICE";
         assert_eq!(error("ws://h"), unsupported);
         assert!(error("router").starts_with("unsupported transport 'router'"));
         assert_eq!(
@@ -260,6 +281,7 @@ mod tests {
             "'unix://nfd.sock' names no socket; write unix:///PATH"
         );
         assert_eq!(error("udp://"), "a host is missing");
+        assert!(error("ether://eth0").starts_with("'ether://eth0' names no device"));
         assert_eq!(error("udp://h:0"), "`0` is not a port; ports are 1 to 65535");
     }
 

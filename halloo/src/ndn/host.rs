@@ -1,5 +1,6 @@
 //! A ping server's sockets and machines: behind a forwarder, on ports of its own, or both.
 
+use super::ethernet::{EthernetServer, Port, Wire};
 use super::face::{Face, PORT};
 use crate::cli::listen_address;
 use crate::hint::explain;
@@ -26,10 +27,12 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 const MOST_UNTOLD: usize = 65_536;
 
 /// A port of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Listen {
-    pub(crate) transport: Transport,
-    pub(crate) address: SocketAddr,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// UDP's or TCP's.
+    Port(Transport, SocketAddr),
+    /// All of a device, without IP.
+    Device(String),
 }
 
 impl FromStr for Listen {
@@ -37,11 +40,16 @@ impl FromStr for Listen {
 
     /// Reads `udp://[::]:6363`, `tcp://192.0.2.7`, `udp://6363`.
     fn from_str(uri: &str) -> Result<Listen, String> {
-        const FORMS: &str = "use udp://ADDRESS[:6363] or tcp://ADDRESS[:6363]";
+        const FORMS: &str = "use udp://ADDRESS[:6363], tcp://ADDRESS[:6363] or dev://DEVICE";
         let (scheme, place) = uri.split_once("://").ok_or(FORMS)?;
         let transport = match scheme.to_ascii_lowercase().as_str() {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
+            "dev" => {
+                return Wire::parse("dev", place)
+                    .map(|wire| Listen::Device(wire.device))
+                    .ok_or(FORMS.into());
+            }
             _ => return Err(FORMS.into()),
         };
         let bare = place.strip_prefix('[').and_then(|place| place.strip_suffix(']'));
@@ -49,18 +57,17 @@ impl FromStr for Listen {
             Ok(ip) => SocketAddr::new(ip, PORT),
             Err(_) => listen_address(place)?,
         };
-        Ok(Listen { transport, address })
+        Ok(Listen::Port(transport, address))
     }
 }
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.transport == Transport::Tcp {
-            "tcp"
-        } else {
-            "udp"
-        };
-        write!(f, "{scheme}://{}", self.address)
+        match self {
+            Listen::Port(Transport::Tcp, address) => write!(f, "tcp://{address}"),
+            Listen::Port(_, address) => write!(f, "udp://{address}"),
+            Listen::Device(name) => write!(f, "dev://{name}"),
+        }
     }
 }
 
@@ -92,23 +99,27 @@ impl Equipment {
     /// # Errors
     /// The first socket that could not be had.
     pub(crate) fn give(self, worker: &mut Worker) -> Result<Equipped> {
-        let mut sockets = (vec![], vec![]);
+        let (mut udp, mut tcp, mut devices) = (vec![], vec![], vec![]);
         for listen in &self.listen {
             let cannot = || format!("cannot listen on {listen}");
-            match listen.transport {
-                Transport::Tcp => sockets.1.push(bind_tcp(listen.address).with_context(cannot)?),
-                _ => sockets.0.push(bind_udp(listen.address).with_context(cannot)?),
+            match listen {
+                Listen::Port(Transport::Tcp, address) => tcp.push(bind_tcp(*address).with_context(cannot)?),
+                Listen::Port(_, address) => udp.push(bind_udp(*address).with_context(cannot)?),
+                Listen::Device(name) => devices.push(Port::open(name).with_context(cannot)?),
             }
         }
         let mut equipped = Equipped {
             listening: vec![],
             counters: vec![],
         };
-        if !sockets.0.is_empty() {
-            equipped.udp(&self, sockets.0, worker)?;
+        if !udp.is_empty() {
+            equipped.udp(&self, udp, worker)?;
         }
-        if !sockets.1.is_empty() {
-            equipped.tcp(&self, sockets.1, worker)?;
+        if !tcp.is_empty() {
+            equipped.tcp(&self, tcp, worker)?;
+        }
+        for port in devices {
+            equipped.device(&self, port, worker)?;
         }
         if let Some(face) = &self.face {
             equipped.face(&self, face, worker)?;
@@ -170,6 +181,16 @@ impl Equipped {
         Ok(())
     }
 
+    fn device(&mut self, with: &Equipment, port: Port, worker: &mut Worker) -> Result<()> {
+        let counters = self.count(&NDN);
+        let machine = worker.add(Box::new(EthernetServer::new(with.responder(), &port, counters)));
+        self.listening
+            .push(Listen::Device(port.socket.device().to_owned()));
+        worker
+            .packet(port.socket, machine)
+            .context("cannot watch a packet socket")
+    }
+
     fn face(&mut self, with: &Equipment, face: &Face, worker: &mut Worker) -> Result<()> {
         let remote = face.address()?;
         let any = match remote {
@@ -200,7 +221,7 @@ impl Equipped {
     }
 
     fn tell(&mut self, transport: Transport, address: SocketAddr) {
-        self.listening.push(Listen { transport, address });
+        self.listening.push(Listen::Port(transport, address));
     }
 
     fn count(&mut self, protocol: &'static Protocol) -> Arc<Counters> {
@@ -372,14 +393,10 @@ mod tests {
             ("UDP://[2001:db8::7]", Ok("udp://[2001:db8::7]:6363")),
             ("udp://7000", Ok("udp://[::]:7000")),
             ("udp://224.0.0.1:1", Err("224.0.0.1 is a multicast address")),
-            (
-                "ws://[::]:1",
-                Err("use udp://ADDRESS[:6363] or tcp://ADDRESS[:6363]"),
-            ),
-            (
-                "[::]:6363",
-                Err("use udp://ADDRESS[:6363] or tcp://ADDRESS[:6363]"),
-            ),
+            ("dev://eth0", Ok("dev://eth0")),
+            ("dev://", Err("use udp://ADDRESS[:6363], tcp://")),
+            ("ws://[::]:1", Err("use udp://ADDRESS[:6363], tcp://")),
+            ("[::]:6363", Err("use udp://ADDRESS[:6363], tcp://")),
         ];
         for (uri, expected) in table {
             let listen = uri.parse::<Listen>().map(|listen| listen.to_string());

@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod diagnose;
+mod ethernet;
 mod face;
 mod host;
 mod keys;

@@ -74,7 +74,7 @@ static FLAGS: &[Flag] = &[
         ..ours(
             "listen",
             "URI,...",
-            "answer at a port of this host, without a forwarder: udp://[::]:6363, tcp://[::]:6363",
+            "answer at a port of this host, without a forwarder: udp://[::]:6363, tcp://[::]:6363; or on a device: dev://eth0",
         )
     },
     ours(
@@ -164,9 +164,9 @@ impl Options {
         let most = number("satisfy", 0)?.filter(|&most| most > 0);
         let face = given.text("face").map(str::parse::<Face>).transpose();
         let face = face.map_err(|why| usage_error(format_args!("--face: {why}")))?;
-        if let Some(face @ Face::Udp(_)) = &face {
+        if let Some(face) = face.as_ref().filter(|face| !face.is_stream()) {
             return Err(usage_error(format_args!(
-                "--face {face}: a forwarder takes no registration over UDP; to answer without a forwarder, --listen"
+                "--face {face}: a forwarder takes no registration there; to answer without a forwarder, --listen"
             )));
         }
         let listen: Result<Vec<Listen>, Failure> = given

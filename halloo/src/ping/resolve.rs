@@ -27,7 +27,7 @@ pub(crate) fn resolve(target: &Target) -> Result<Resolved> {
     let face = face_of(target)?;
     match &face {
         None => look_up(&target.host, target.port),
-        Some(Face::Unix(_)) => Ok(Resolved::literal((Ipv4Addr::UNSPECIFIED, 0).into())),
+        Some(Face::Unix(_) | Face::Ethernet(_)) => Ok(Resolved::literal((Ipv4Addr::UNSPECIFIED, 0).into())),
         Some(Face::Tcp(place) | Face::Udp(place)) => {
             let mut found = look_up(&place.host, place.port)?;
             found.addresses.retain(|address| place.family.has(address));
@@ -87,8 +87,10 @@ impl Resolved {
     /// # Errors
     /// If the target has none of the family that is asked for.
     pub(crate) fn choose(&self, target: &Target, family: Family, link: Option<&Link>) -> Result<SocketAddr> {
-        if let (Some(Face::Unix(_)), [nowhere]) = (&self.face, &self.addresses[..]) {
-            ensure!(link.is_none(), "--link: a Unix socket has no link ({target})");
+        if let (Some(face), [nowhere]) = (&self.face, &self.addresses[..])
+            && !face.is_ip()
+        {
+            ensure!(link.is_none(), "--link: {face} needs none ({target})");
             return Ok(*nowhere);
         }
         let source = link.and_then(Link::source);

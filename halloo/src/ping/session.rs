@@ -74,24 +74,24 @@ impl About {
         self.face.as_ref().map_or(by_protocol, Face::is_stream)
     }
 
-    /// Whether it is asked over a Unix socket, which has no addresses.
-    pub(crate) fn is_unix(&self) -> bool {
-        matches!(self.face, Some(Face::Unix(_)))
+    /// The way to it, if it goes not by IP, so that there are neither addresses nor kernel stamps of departures.
+    pub(crate) fn beside_ip(&self) -> Option<&Face> {
+        self.face.as_ref().filter(|face| !face.is_ip())
     }
 
     /// Where it is asked, without the port: an address, or the socket of a forwarder.
     pub(crate) fn place(&self) -> String {
-        match &self.face {
-            Some(face @ Face::Unix(_)) => face.to_string(),
-            _ => self.remote.ip().to_string(),
+        match self.beside_ip() {
+            Some(face) => face.to_string(),
+            None => self.remote.ip().to_string(),
         }
     }
 
     /// The same with the port.
     pub(crate) fn address(&self) -> String {
-        match &self.face {
-            Some(face @ Face::Unix(_)) => face.to_string(),
-            _ => self.remote.to_string(),
+        match self.beside_ip() {
+            Some(face) => face.to_string(),
+            None => self.remote.to_string(),
         }
     }
 
@@ -164,6 +164,12 @@ impl Session {
             },
         );
         match prober {
+            AnyProber::Datagram(prober) if let Some(Face::Ethernet(wire)) = &about.face => {
+                let session = DatagramSession::new(options, prober, Box::new(sink))
+                    .with_context(|| cannot_ask(&about))?;
+                wire.give(session, &mut worker)
+                    .with_context(|| cannot_use(&about))?;
+            }
             AnyProber::Datagram(prober) if about.target.protocol.transport == Transport::Ip => {
                 let socket = open_raw(&about, plan, local.ip())
                     .map_err(explain)
@@ -290,7 +296,7 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
         tos: plan.tos,
         // Forwarders forget a question when its time is over.
         discard_late: about.target.question.is_some(),
-        departure_stamps: !about.is_unix(),
+        departure_stamps: about.beside_ip().is_none(),
         ..SessionOptions::new(about.id, path)
     }
 }

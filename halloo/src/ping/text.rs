@@ -177,9 +177,9 @@ pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
                 .lookup
                 .map(|took| format!(", lookup {} ms", millis(took.into())))
                 .unwrap_or_default();
-            let ends = match about.is_unix() {
-                true => about.address(),
-                false => format!("{} from {}", path.remote, path.local),
+            let ends = match about.beside_ip() {
+                Some(face) => face.to_string(),
+                None => format!("{} from {}", path.remote, path.local),
             };
             let text = format!("connected to {ends}: connect {} ms{lookup}", millis(*connect));
             (false, text)
@@ -328,7 +328,7 @@ fn waited(span: Duration) -> String {
 fn far_end(about: &About) -> String {
     let addr = about.remote;
     match about.target.protocol.transport {
-        _ if about.is_unix() => about.address(),
+        _ if about.beside_ip().is_some() => about.address(),
         Transport::Ip => addr.ip().to_string(),
         _ => SocketAddr::new(addr.ip(), addr.port()).to_string(),
     }

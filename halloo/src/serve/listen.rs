@@ -8,6 +8,7 @@ use crate::cli::{EchoAddress, XdpDevice};
 use crate::config::Config;
 use crate::hint::explain;
 use crate::json::{Head, Listener};
+use crate::ndn::Listen;
 use anyhow::{Context, Result, bail};
 use halloo_base::Transport;
 use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
@@ -160,9 +161,10 @@ impl Listeners {
 
     /// The addresses at which NDN pings are answered, by protocol scheme.
     pub(crate) fn ndn_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        self.ndn.listening.iter().map(|listen| match listen.transport {
-            Transport::Tcp => (NDN_TCP.scheme, listen.address),
-            _ => (NDN.scheme, listen.address),
+        self.ndn.listening.iter().filter_map(|listen| match listen {
+            Listen::Port(Transport::Tcp, address) => Some((NDN_TCP.scheme, *address)),
+            Listen::Port(_, address) => Some((NDN.scheme, *address)),
+            Listen::Device(_) => None,
         })
     }
 

@@ -52,9 +52,9 @@ impl Ndn {
         let prefix = service.prefix.clone();
         let server = PingServer::new(PingServerOptions::new(prefix.clone()), Box::new(()))?;
         let (tap, tapped) = tap(Detail::Nothing, None, thread::current());
-        let listen = service
-            .address
-            .map(|address| [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address }));
+        let listen = service.address.map(|address| {
+            [Transport::Udp, Transport::Tcp].map(|transport| Listen::Port(transport, address))
+        });
         let face = match service.address {
             None => Some(Face::of_host()?),
             Some(_) => None,
@@ -77,7 +77,7 @@ impl Ndn {
             none => none.insert(super::worker(config.serve.busy_poll)?),
         };
         let equipped = equipment.give(worker)?;
-        self.listening.extend(&equipped.listening);
+        self.listening.extend(equipped.listening.iter().cloned());
         let ways = equipped.listening.iter().map(ToString::to_string);
         for way in ways.chain(face.map(|face| face.to_string())) {
             self.told.push(Listening {

@@ -5,6 +5,7 @@ mod asking;
 mod echo_host;
 mod ip_echo;
 mod links;
+mod ndn;
 mod peers;
 mod soak;
 mod trouble;
