@@ -189,7 +189,7 @@ fn wrong_usage_is_told_in_the_known_words() {
         ("ndnpingserver -f -1 /x", "freshness must be >= 0"),
         (
             "ndnpingserver --listen x /x",
-            "--listen x: use udp://ADDRESS[:6363] or tcp://ADDRESS[:6363]",
+            "--listen x: use udp://ADDRESS[:6363], tcp://ADDRESS[:6363] or dev://DEVICE",
         ),
     ];
     for (line, error) in table {

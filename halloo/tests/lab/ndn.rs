@@ -22,10 +22,7 @@ fn pings_go_in_frames_to_a_group_and_to_a_station_and_long_answers_in_parts() {
     let told: Value = serde_json::from_str(&told).expect("an array");
     let address = told[0]["address"].as_str().expect("an Ethernet address");
     let device = link.a().device();
-    for face in [
-        format!("dev://{device}"),
-        format!("ether://[{}%{device}]", address),
-    ] {
+    for face in [format!("dev://{device}"), format!("ether://[{address}%{device}]")] {
         let asked = near.spawn(
             HALLOO,
             ["ndnping", "-c", "5", "-i", "10", "--face", &face, "/frames"],
