@@ -32,11 +32,19 @@ impl Place {
     }
 
     fn forwarder(&self) -> Forwarder {
-        let any = Some("127.0.0.1:0".parse().expect("an address"));
         let plan = Plan {
             unix: Some(self.path("nfd.sock")),
-            tcp: any,
-            udp: any,
+            ..Plan::default()
+        };
+        Forwarder::start(&plan).expect("it starts")
+    }
+
+    /// The same with a TCP port, which nothing keeps for it while it restarts.
+    fn forwarder_on_tcp(&self) -> Forwarder {
+        let plan = Plan {
+            unix: Some(self.path("nfd.sock")),
+            tcp: Some("127.0.0.1:0".parse().expect("an address")),
+            ..Plan::default()
         };
         Forwarder::start(&plan).expect("it starts")
     }
@@ -268,7 +276,7 @@ fn a_forwarder_that_is_not_there_is_told_with_the_place() {
 #[test]
 fn the_forwarder_is_found_where_programs_look_for_it() {
     let place = Place::new();
-    let forwarder = place.forwarder();
+    let forwarder = place.forwarder_on_tcp();
     let _server = place.serve(&forwarder, "-q", "/x");
     fs::create_dir(place.path(".ndn")).expect("a new folder");
     let asks = |change: &dyn Fn(&mut Command)| {
