@@ -1,6 +1,6 @@
 //! Byte streams as a machine sees them: no sockets, only what happened on which connection.
 
-use crate::{Env, Heard, Path, ProbeId, Stamp, UnreachableError};
+use crate::{Env, Heard, Path, ProbeId, Reason, Stamp, UnreachableError};
 
 /// A connection within one driver. Ids of accepted connections have the highest bit set, so that a machine
 /// that opens connections may number its own from 0 upwards. An id is never used twice.
@@ -89,6 +89,8 @@ pub enum Progress {
     Partial(usize),
     /// An answer ended here.
     Heard(usize, Heard),
+    /// A message ended here that is no answer, for this reason; what follows may be one.
+    Unused(usize, Reason),
     /// This is not what was asked for; the connection is of no more use.
     Foreign(&'static str),
 }

@@ -229,6 +229,10 @@ fn heard(prober: &mut PingStreamProber, stream: &[u8], piece: usize, count: u64)
                     all.push(Some(heard.low_bits));
                     bytes = &bytes[used..];
                 }
+                Progress::Unused(used, _) => {
+                    assert!(used > 0);
+                    bytes = &bytes[used..];
+                }
                 Progress::Foreign(_) => {
                     all.push(None);
                     return all;

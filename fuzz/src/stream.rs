@@ -48,6 +48,7 @@ pub(crate) fn tcp_prober(data: &[u8]) {
                     heard += 1;
                     piece = &piece[used..];
                 }
+                Progress::Unused(..) => panic!("an echo has nothing between its answers"),
                 Progress::Foreign(_) => {
                     assert!(!intact, "our own bytes are not foreign");
                     return;

@@ -171,6 +171,12 @@ impl StreamSession {
                     self.state = State::Up(own);
                     return;
                 }
+                Progress::Unused(used, why) => {
+                    own.begun = 0;
+                    self.state = State::Up(own);
+                    self.account.unused(why);
+                    bytes = bytes.get(used.max(1)..).unwrap_or_default();
+                }
                 Progress::Foreign(what) => return self.foreign(cx, own.id, what),
                 Progress::Heard(used, heard) => {
                     let Some(id) = self.resolve(&own, &heard) else {

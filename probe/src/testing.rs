@@ -82,7 +82,7 @@ impl Prober for Script {
     }
 }
 
-/// Two bytes ask, two answer: the low byte of the number and a full stop.
+/// Two bytes ask, two answer: the low byte of the number and a full stop. With a comma they are no answer.
 #[derive(Default)]
 struct Couples(Option<u8>);
 
@@ -97,6 +97,7 @@ impl StreamProber for Couples {
                 Some(number) if *byte == b'.' => {
                     return Progress::Heard(place + 1, Heard::plain(u64::from(number), 8));
                 }
+                Some(_) if *byte == b',' => return Progress::Unused(place + 1, Reason::BadAuth),
                 Some(_) => return Progress::Foreign("no full stop"),
             }
         }

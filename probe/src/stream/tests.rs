@@ -228,6 +228,19 @@ fn bytes_that_are_no_answer_end_the_connection() {
 }
 
 #[test]
+fn messages_that_are_no_answers_are_counted_and_passed_over() {
+    let mut bench = start(options(10));
+    bench.open(0);
+    bench.data(0, &[0]);
+    bench.data(0, &[b',', 9, b',', 0, b'.']);
+    let summary = bench.summary();
+    assert_eq!((summary.unused.bad_auth, summary.counts.answered), (2, 1));
+    assert_eq!(breaks(&bench), []);
+    let sizes: Vec<_> = bench.exchanges().iter().map(|exchange| exchange.bytes).collect();
+    assert_eq!(sizes, [2], "of the answer alone");
+}
+
+#[test]
 fn a_peer_that_will_send_no_more_is_left() {
     let mut bench = start(options(10));
     bench.open(0);

@@ -235,7 +235,7 @@ impl Prober for PingProber {
 
 /// Asks on a connection to a forwarder or a server, where packets stand one behind the other.
 ///
-/// Packets that are no answers are passed over: a forwarder may send anything that anybody asks of this face.
+/// Packets that are no answers are told and passed over: a forwarder may send anything that anybody asks of this face.
 pub struct PingStreamProber {
     prober: PingProber,
     /// The beginning of the next packet.
@@ -259,11 +259,15 @@ impl PingStreamProber {
         &self.prober
     }
 
-    /// Which probe these bytes, one packet, answer.
-    fn hear(&self, wire: &[u8]) -> Option<Heard> {
-        let packet = Packet::parse(wire).ok()?;
-        let heard = self.prober.hear(&packet).ok()?;
-        (heard.low_bits >= self.first).then_some(heard)
+    /// Which probe these `used` bytes, the end of one packet, answer.
+    fn hear(&self, used: usize, wire: &[u8]) -> Progress {
+        let packet = Packet::parse(wire).map_err(|_| Reason::Malformed);
+        let heard = packet.and_then(|packet| self.prober.hear(&packet));
+        match heard {
+            Ok(heard) if heard.low_bits >= self.first => Progress::Heard(used, heard),
+            Ok(_) => Progress::Unused(used, Reason::Foreign),
+            Err(why) => Progress::Unused(used, why),
+        }
     }
 
     /// Completes the packet that has begun, as far as `rx` reaches; returns how much of it was used.
@@ -295,35 +299,24 @@ impl StreamProber for PingStreamProber {
 
     fn receive(&mut self, rx: &[u8]) -> Progress {
         const LOST: Progress = Progress::Foreign("the peer sends what is no NDN packet");
-        let mut used = 0;
-        while used < rx.len() {
-            if self.partial.is_empty() {
-                // Most packets come whole: they need no copy.
-                let rest = &rx[used..];
-                let Ok(measured) = tlv::measure(rest) else {
-                    return LOST;
-                };
-                if let Some(wire) = measured.and_then(|len| rest.get(..len)) {
-                    used += wire.len();
-                    match self.hear(wire) {
-                        Some(heard) => return Progress::Heard(used, heard),
-                        None => continue,
-                    }
-                }
-            }
-            let Ok(taken) = self.complete(&rx[used..]) else {
+        if self.partial.is_empty() {
+            // Most packets come whole: they need no copy.
+            let Ok(measured) = tlv::measure(rx) else {
                 return LOST;
             };
-            used += taken;
-            if tlv::measure(&self.partial) == Ok(Some(self.partial.len())) {
-                let heard = self.hear(&self.partial);
-                self.partial.clear();
-                if let Some(heard) = heard {
-                    return Progress::Heard(used, heard);
-                }
+            if let Some(wire) = measured.and_then(|len| rx.get(..len)) {
+                return self.hear(wire.len(), wire);
             }
         }
-        Progress::Partial(used)
+        let Ok(used) = self.complete(rx) else {
+            return LOST;
+        };
+        if tlv::measure(&self.partial) != Ok(Some(self.partial.len())) {
+            return Progress::Partial(used);
+        }
+        let progress = self.hear(used, &self.partial);
+        self.partial.clear();
+        progress
     }
 
     fn reset(&mut self) {

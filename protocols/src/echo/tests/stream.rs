@@ -52,7 +52,7 @@ fn hear_in_pieces(prober: &mut TcpProber, mut bytes: &[u8], pieces: &[usize]) ->
                     heard.push(answer);
                     piece = &piece[used..];
                 }
-                Progress::Foreign(why) => panic!("{why}"),
+                what => panic!("{what:?}"),
             }
         }
     }

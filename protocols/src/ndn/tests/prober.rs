@@ -292,6 +292,7 @@ fn feed(prober: &mut PingStreamProber, stream: &[u8], piece: usize) -> Vec<u64> 
                     heard.push(answer.low_bits);
                     rest = &rest[used..];
                 }
+                Progress::Unused(used, _) => rest = &rest[used..],
                 Progress::Foreign(why) => panic!("{why}"),
             }
         }
@@ -365,5 +366,31 @@ fn a_stream_of_anything_else_is_foreign() {
             progress = prober.receive(bytes);
         }
         assert_eq!(progress, Progress::Foreign(lost), "in pieces of {cut}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_on_a_stream_is_told_and_passed_over() {
+    let (_, verifier) = super::keys::pairs().swap_remove(1);
+    let mut prober = PingStreamProber::new(PingProberOptions {
+        verifier: Some(verifier),
+        ..options("/t", 7)
+    });
+    let mut tx = Vec::new();
+    with_env(1, |env| {
+        StreamProber::request(&mut prober, env, ProbeId(0), &mut tx);
+    });
+    for (packet, why) in [
+        (data("/t/ping/7"), Reason::BadAuth),
+        (data("/t/ping/8"), Reason::Foreign),
+        (tx, Reason::Foreign),
+        (hex("0500"), Reason::Malformed),
+        (hex("6400"), Reason::Incomplete),
+    ] {
+        let unused = |used| Progress::Unused(used, why);
+        assert_eq!(prober.receive(&[&packet[..], b"rest"].concat()), unused(packet.len()));
+        let (last, before) = packet.split_last().expect("not empty");
+        assert_eq!(prober.receive(before), Progress::Partial(before.len()));
+        assert_eq!(prober.receive(&[*last, 6]), unused(1));
     }
 }
