@@ -1,7 +1,15 @@
 // Keys as the tests describe them, for NDNts. This and faces.mjs stand in front of each program here, imports included.
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, webcrypto } from "node:crypto";
 import { ECDSA, Ed25519, HMAC, generateSigningKey } from "@ndn/keychain";
 import { digestSigning, Name } from "@ndn/packet";
+
+// What Node 18, which Debian 12 has, lacks and NDNts uses.
+globalThis.crypto ??= webcrypto;
+Array.prototype.toSpliced ??= function (...change) {
+  const copy = [...this];
+  copy.splice(...change);
+  return copy;
+};
 
 const der = (key, type) => new Uint8Array(key.export({ type, format: "der" }));
 
