@@ -55,7 +55,7 @@ pub struct SignatureValue {
 #[non_exhaustive]
 pub enum KeyError {
     /// Not a private key of a kind that NDN knows and we do.
-    #[error("no private key for ECDSA P-256 or Ed25519 in PEM form (PKCS #8)")]
+    #[error("no private key for ECDSA P-256 or Ed25519 in PEM form, without a passphrase")]
     NotPrivate,
     /// Not a public key or a certificate of such a kind.
     #[error("neither a public key for ECDSA P-256 or Ed25519 in PEM form nor an NDN certificate with one")]
@@ -89,11 +89,13 @@ impl Signer {
         }
     }
 
-    /// Signs with the private key in this PEM text, ECDSA P-256 or Ed25519. Packets call it `key_name`.
+    /// Signs with the private key in this PEM text, ECDSA P-256 (PKCS #8 or SEC 1) or Ed25519 (PKCS #8). Packets call it
+    /// `key_name`.
     ///
     /// # Errors
     /// [`KeyError::NotPrivate`].
     pub fn from_pem(pem: &str, key_name: NameBuf) -> Result<Signer, KeyError> {
+        let pem = behind_parameters(pem);
         let ecdsa = p256::SecretKey::from_pkcs8_pem(pem).or_else(|_| p256::SecretKey::from_sec1_pem(pem));
         let ecdsa = ecdsa.map(|key| Secret::Ecdsa(Box::new(key.into())));
         let secret = ecdsa.or_else(|_| {
@@ -230,6 +232,12 @@ impl Verifier {
         };
         if is_right { Ok(()) } else { Err(Unverified::Wrong) }
     }
+}
+
+/// `openssl ecparam -genkey` writes the curve's name before the key, which says it itself.
+fn behind_parameters(pem: &str) -> &str {
+    pem.split_once("-----END EC PARAMETERS-----")
+        .map_or(pem, |(_, key)| key.trim_start())
 }
 
 fn keyed(secret: &[u8]) -> Result<Box<Hmac<Sha256>>, KeyError> {

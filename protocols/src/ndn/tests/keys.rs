@@ -127,13 +127,15 @@ fn a_signature_by_another_key_of_the_same_kind_is_wrong() {
 }
 
 #[test]
-fn both_pem_forms_of_a_key_are_the_same_key() {
+fn all_pem_forms_of_a_key_are_the_same_key() {
     let sign = |pem| {
         Signer::from_pem(pem, NameBuf::new())
             .expect("a key")
             .sign(&[b"bytes"])
     };
     assert_eq!(sign(ECDSA), sign(ECDSA_SEC1), "RFC 6979: no randomness in it");
+    let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    assert_eq!(sign(ECDSA), sign(&format!("{parameters}{ECDSA_SEC1}")));
 }
 
 #[test]
