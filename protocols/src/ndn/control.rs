@@ -211,6 +211,11 @@ fn signed_in_name(name: NameBuf, envelope: &Envelope<'_>) -> Result<NameBuf, NoR
     Ok(signed.with(&value))
 }
 
+/// A forwarder's words for people to read: a terminal would obey what is no letter in them.
+pub(super) fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// An order, as a forwarder reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command<'a> {

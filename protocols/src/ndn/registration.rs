@@ -1,7 +1,7 @@
 //! Telling a forwarder which prefix is served here.
 
 use super::control::{
-    CHILD_INHERIT, CommandForm, ControlParameters, ControlResponse, Envelope, Verb, command,
+    CHILD_INHERIT, CommandForm, ControlParameters, ControlResponse, Envelope, Verb, command, printable,
 };
 use super::interest::SigningMoment;
 use super::keys::Signer;
@@ -154,7 +154,7 @@ impl Registration {
     fn respond(&mut self, env: &mut Env<'_>, response: &ControlResponse<'_>) -> Registered {
         let refused = || RegistrationError::Refused {
             code: response.code,
-            text: response.text.to_owned(),
+            text: printable(response.text),
         };
         match response.code {
             200 => {

@@ -1,5 +1,6 @@
 //! What a forwarder tells about itself (NFD management, "Status Datasets"): for people who wonder where their pings go.
 
+use super::control::printable;
 use super::data::Data;
 use super::interest::Interest;
 use super::name::{Name, NameBuf};
@@ -368,7 +369,6 @@ fn entries<T>(
     Ok(all)
 }
 
-/// Text for people: what is not UTF-8 is shown as such.
 fn text(element: &Element<'_>) -> String {
-    String::from_utf8_lossy(element.value).into_owned()
+    printable(&String::from_utf8_lossy(element.value))
 }

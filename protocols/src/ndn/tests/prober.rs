@@ -388,7 +388,10 @@ fn what_is_no_answer_on_a_stream_is_told_and_passed_over() {
         (hex("6400"), Reason::Incomplete),
     ] {
         let unused = |used| Progress::Unused(used, why);
-        assert_eq!(prober.receive(&[&packet[..], b"rest"].concat()), unused(packet.len()));
+        assert_eq!(
+            prober.receive(&[&packet[..], b"rest"].concat()),
+            unused(packet.len())
+        );
         let (last, before) = packet.split_last().expect("not empty");
         assert_eq!(prober.receive(before), Progress::Partial(before.len()));
         assert_eq!(prober.receive(&[*last, 6]), unused(1));

@@ -229,6 +229,20 @@ fn an_answer_without_sense_ends_it() {
 }
 
 #[test]
+fn a_forwarders_words_command_no_terminal() {
+    let mut registration = registration();
+    let order = at(0, |env| registration.begin(env)).expect("an order");
+    let heard = hear(
+        &mut registration,
+        0,
+        &response(&order, 404, "\u{1b}[2Jno\u{9b}1m\n", None),
+    );
+    let text = "\u{fffd}[2Jno\u{fffd}1m\u{fffd}".to_owned();
+    let refused = RegistrationError::Refused { code: 404, text };
+    assert_eq!(heard, Some(Registered::Failed(refused)));
+}
+
+#[test]
 fn a_prefix_without_room_is_told_at_once() {
     let prefix = named("/").with(&[b'x'; 8_790]);
     let mut registration = Registration::new(prefix, Signer::digest());

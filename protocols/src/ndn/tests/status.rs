@@ -54,6 +54,15 @@ fn the_captured_status_is_read() {
 }
 
 #[test]
+fn a_forwarders_words_command_no_terminal() {
+    let mut bytes = content("V17");
+    // Behind type and length of the version.
+    bytes[2..6].copy_from_slice(b"\x1b[2J");
+    let status = GeneralStatus::parse(&bytes).expect("a status");
+    assert_eq!(status.version, "\u{fffd}[2J7-31-gfe044ce3");
+}
+
+#[test]
 fn the_captured_routes_are_read() {
     let routes = RibEntry::parse_all(&content("V18")).expect("routes");
     let told: Vec<_> = routes
