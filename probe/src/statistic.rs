@@ -8,6 +8,8 @@ use hdrhistogram::Histogram;
 pub struct Statistic {
     /// How many samples.
     pub count: u64,
+    /// All of them together; exact.
+    pub sum: Nanos,
     /// The shortest; exact.
     pub min: Nanos,
     /// The arithmetic mean; exact to the nanosecond.
@@ -100,6 +102,7 @@ impl Distribution {
         let n = u128::from(self.count);
         Some(Statistic {
             count: self.count,
+            sum: nanos(self.sum),
             min: nanos(u128::from(self.min)),
             mean: nanos(self.sum / n),
             p50: quantile(0.5),
@@ -147,7 +150,7 @@ mod tests {
     fn mean_and_mdev_are_those_of_the_samples() {
         let numbers = of(&[2_000, 4_000, 4_000, 4_000, 5_000, 5_000, 7_000, 9_000]);
         assert_eq!(numbers.mean, Nanos(5_000));
-        assert_eq!(numbers.mdev, Nanos(2_000));
+        assert_eq!((numbers.sum, numbers.mdev), (Nanos(40_000), Nanos(2_000)));
         assert_eq!((numbers.min, numbers.max), (Nanos(2_000), Nanos(9_000)));
     }
 

@@ -62,7 +62,7 @@ impl ClientText {
 
     /// The last lines, beginning with an empty one.
     pub(super) fn statistics(&self, tally: &Tally) -> String {
-        let sum = tally.rtt.as_ref().map_or(0.0, sum_millis);
+        let sum = tally.rtt.as_ref().map_or(Nanos(0), |rtt| rtt.sum);
         let mut text = format!(
             "\n--- {} ping statistics ---\n{} packets transmitted, {} received, {} nacked{}, time {} ms",
             self.prefix,
@@ -70,7 +70,7 @@ impl ClientText {
             tally.received,
             tally.nacked,
             tally.shares(),
-            General(sum)
+            millis(sum)
         );
         if let Some(rtt) = &tally.rtt {
             text += &format!("\nrtt {}", spread(rtt));
@@ -160,11 +160,6 @@ fn millis(span: Nanos) -> General {
     General(span.0 as f64 / 1e6)
 }
 
-/// All round trips together, as the original's `time` has it.
-fn sum_millis(rtt: &Statistic) -> f64 {
-    rtt.mean.0 as f64 * rtt.count as f64 / 1e6
-}
-
 fn spread(rtt: &Statistic) -> String {
     format!(
         "min/avg/max/mdev = {}/{}/{}/{} ms",
@@ -210,6 +205,7 @@ mod tests {
     fn statistic(count: u64, [min, mean, max, mdev]: [i64; 4]) -> Statistic {
         Statistic {
             count,
+            sum: Nanos(mean * count as i64),
             min: Nanos(min),
             mean: Nanos(mean),
             p50: Nanos(mean),
@@ -279,6 +275,16 @@ mod tests {
             "\n--- /x ping statistics ---\n6 packets transmitted, 3 received, 1 nacked, 33.3333% lost, 16.6667% \
              nacked, time 7.8 ms\nrtt min/avg/max/mdev = 0.5/2.6/5.25/1.23457 ms"
         );
+        let uneven = Tally {
+            sent: 3,
+            received: 3,
+            nacked: 0,
+            rtt: Some(Statistic {
+                sum: Nanos(1_503_556),
+                ..statistic(3, [380_867, 501_185, 621_177, 98_106])
+            }),
+        };
+        assert!(text.statistics(&uneven).contains(", time 1.50356 ms\n"));
         let none = Tally {
             sent: 2,
             received: 0,

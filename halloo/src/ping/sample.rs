@@ -128,6 +128,7 @@ pub(super) fn unanswered(verdict: Verdict) -> Exchange {
 fn statistic(base: i64) -> Statistic {
     Statistic {
         count: 9,
+        sum: Nanos(base * 18),
         min: Nanos(base),
         mean: Nanos(base * 2),
         p50: Nanos(base * 2),
