@@ -10,6 +10,7 @@ use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::target::{Host, Target};
 use anyhow::Context;
+use halloo_probe::Summary;
 use halloo_protocols::ndn::{LONGEST_PACKET, NDN, NameBuf};
 use std::ffi::OsString;
 use std::fmt;
@@ -187,14 +188,17 @@ fn ask<R: Report>(plan: &Plan, mut report: Reaching<R>) -> Result<ExitCode, Fail
     })
 }
 
-/// Whether nothing was lost or sent back, of what has come to an end.
+/// Whether nothing was lost or sent back, of what has come to an end; and something has, if anything was asked.
 fn is_well(outcome: &Outcome) -> bool {
-    let well = |tally: super::text::Tally| tally.received == tally.sent;
-    let last = outcome
+    let well = |summary: &Summary| {
+        let tally = tally(summary);
+        tally.received == tally.sent && (tally.sent > 0 || summary.counts.in_flight == 0)
+    };
+    let mut last = outcome
         .sessions
         .iter()
         .filter_map(|(_, summary)| summary.as_deref());
-    outcome.files_complete && last.map(tally).all(well)
+    outcome.files_complete && last.all(well)
 }
 
 /// The help of the program.

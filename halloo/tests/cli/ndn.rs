@@ -3,10 +3,10 @@
 use crate::common::{HALLOO, Running, objects, stderr, stdout};
 use halloo_lab::ndn::{Behaviour, Forwarder, Plan};
 use nix::sys::signal::Signal;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A folder with both programs by their own names, and room for a forwarder's socket and a user's home.
@@ -456,6 +456,51 @@ fn no_forwarder_is_needed() {
             stdout(&output)
         );
     }
+}
+
+#[test]
+fn an_answer_that_is_not_signed_with_the_trusted_key_is_told_as_such() {
+    let place = Place::new();
+    let secret = place.path("secret");
+    fs::write(&secret, "a secret").expect("it can be written");
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("it is ours");
+    let line = "ndnpingserver --listen udp://127.0.0.1:0,tcp://127.0.0.1:0 /direct";
+    let mut server = Running::of(&mut place.command(line));
+    let mut ask = |scheme: &str| {
+        let told = server.line_with(&format!("listening on {scheme}://"));
+        let face = told.trim_end().trim_start_matches("listening on ");
+        let line = format!(
+            "ndnping -c 1 --face {face} --verify hmac:{} /direct",
+            secret.display()
+        );
+        let mut client = place.command(&line);
+        client.stdout(Stdio::piped()).stderr(Stdio::piped());
+        client.spawn().expect("it runs")
+    };
+    // Both at once: each waits for its timeout.
+    for client in [ask("udp"), ask("tcp")] {
+        let output = client.wait_with_output().expect("it ends");
+        assert_eq!(
+            (stderr(&output).as_str(), output.status.code()),
+            (
+                "HINT: what came back is not signed with the key of --verify\n",
+                Some(1)
+            )
+        );
+    }
+}
+
+#[test]
+fn a_deadline_before_any_answer_is_no_success() {
+    let place = Place::new();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let face = silent.local_addr().expect("it is bound");
+    let output = place.run(&format!("ndnping -w 0.01 -o 60000 --face udp://{face} /x"));
+    assert_eq!(
+        stdout(&output),
+        "PING /x\n\n--- /x ping statistics ---\n0 packets transmitted, 0 received, 0 nacked, time 0 ms\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
