@@ -407,6 +407,44 @@ fn what_the_host_lacks_is_told_and_nothing_is_touched_by_asking() {
 }
 
 #[test]
+fn capabilities_are_enough_and_are_given_up_once_all_is_set_up() {
+    let Some(scene) = Scene::or_skip("an echo host that is not root", false) else {
+        return;
+    };
+    scene.route_to_wire();
+    let device = scene.device();
+    // Not every machine lets others than root open /dev/net/tun.
+    let address = format!("{ECHO_V4}@{device}");
+    let capabilities = "+net_admin,+net_raw,+bpf,+perfmon";
+    let server = scene.echo().spawn(
+        "setpriv",
+        [
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            &format!("--inh-caps={capabilities}"),
+            &format!("--ambient-caps={capabilities}"),
+            HALLOO,
+            "serve",
+            "--ip-echo",
+            &address,
+            "--xdp",
+            device,
+        ],
+    );
+    server.wait_for_line("xdp on", PATIENCE);
+    scene.ping(&[&targets()[0]]);
+    scene.ping(&["--record-route", &targets()[0]]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let held = status
+        .lines()
+        .filter(|line| line.starts_with("Cap") && !line.starts_with("CapBnd"));
+    for line in held {
+        assert!(line.ends_with("\t0000000000000000"), "{line}");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_in_words() {
     let Some(scene) = Scene::or_skip("echo addresses that cannot be", false) else {
         return;

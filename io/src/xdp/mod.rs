@@ -377,7 +377,7 @@ impl XdpMode {
 /// What would help against an error, where that is known.
 fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => ": it takes root, or CAP_BPF and CAP_NET_ADMIN",
+        Some(libc::EPERM | libc::EACCES) => ": it takes root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
         Some(libc::EBUSY | libc::EEXIST) => ": another XDP program is there (`ip link show` tells)",
         Some(libc::EOPNOTSUPP) => ": its driver cannot; generic mode can",
         Some(libc::ENOSYS) => ": this kernel has no bpf(2)",

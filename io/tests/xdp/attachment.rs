@@ -129,7 +129,7 @@ fn an_error_says_what_would_help() {
     let start = "cannot attach XDP to `eth0` in native mode";
     assert_eq!(
         refused(nix::libc::EPERM),
-        format!("{start}: it takes root, or CAP_BPF and CAP_NET_ADMIN")
+        format!("{start}: it takes root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
     );
     assert_eq!(
         refused(nix::libc::EOPNOTSUPP),

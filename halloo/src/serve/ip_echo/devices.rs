@@ -6,7 +6,7 @@ use crate::hint::explain;
 use anyhow::{Context, Result};
 use halloo_io::route::{Hop, LinkChange, Netlink, Route};
 use halloo_io::{PacketOptions, PacketSocket, TunDevice, TunOptions};
-use nix::libc::{EBUSY, EINVAL, ENOENT, EPERM};
+use nix::libc::{EACCES, EBUSY, EINVAL, ENOENT, EPERM};
 use std::io;
 use std::net::IpAddr;
 
@@ -131,6 +131,7 @@ fn route(addresses: &[IpAddr], device: &TunDevice, facts: &Facts) -> Result<()> 
 fn explain_tun(error: io::Error) -> anyhow::Error {
     let hint = match error.raw_os_error() {
         Some(EPERM) => "it needs root or CAP_NET_ADMIN",
+        Some(EACCES) => "this user may not open /dev/net/tun",
         Some(EBUSY) => "another program uses it",
         Some(EINVAL) => "there is a device of that name that is none, or was made otherwise",
         Some(ENOENT) => "/dev/net/tun is missing; `modprobe tun` loads it",

@@ -44,7 +44,7 @@ pub(super) struct Privileges {
     pub(super) net_admin: bool,
     /// CAP_NET_RAW: frames as they are.
     pub(super) net_raw: bool,
-    /// CAP_BPF, or CAP_SYS_ADMIN where the kernel is older.
+    /// CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN where the kernel is older than 5.8.
     pub(super) bpf: bool,
 }
 
@@ -155,7 +155,7 @@ impl Privileges {
         Privileges {
             net_admin: has(CapabilitySet::NET_ADMIN),
             net_raw: has(CapabilitySet::NET_RAW),
-            bpf: has(CapabilitySet::BPF) || has(CapabilitySet::SYS_ADMIN),
+            bpf: has(CapabilitySet::BPF | CapabilitySet::PERFMON) || has(CapabilitySet::SYS_ADMIN),
         }
     }
 }

@@ -290,12 +290,12 @@ impl Survey {
             }
             Some(_) if !may.net_admin || !may.bpf => {
                 refuse(
-                    "not permitted: to attach a program needs root, or CAP_NET_ADMIN and CAP_BPF".to_owned(),
+                    "not permitted: to attach a program needs root, or CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON".to_owned(),
                 );
             }
             Some(_) => {
                 self.fine.push(format!(
-                    "CAP_NET_ADMIN and CAP_BPF are held, to attach a program to {name}"
+                    "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are held, to attach a program to {name}"
                 ));
             }
         }

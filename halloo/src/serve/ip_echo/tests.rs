@@ -269,6 +269,6 @@ fn a_driver_needs_its_device_and_rights() {
     let mut facts = router();
     facts.may.bpf = false;
     let survey = Survey::of(&plan, &facts);
-    let why = "not permitted: to attach a program needs root, or CAP_NET_ADMIN and CAP_BPF";
+    let why = "not permitted: to attach a program needs root, or CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON";
     assert_eq!(against(&survey), [(&Subject::Driver(driver), why)]);
 }
