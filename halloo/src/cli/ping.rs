@@ -69,7 +69,7 @@ pub struct PingArgs {
     #[arg(short = 'I', long = "link", value_name = "NAME|ADDR", value_parser = parse_link)]
     pub links: Vec<Link>,
 
-    /// Ask NDN names by this face: unix:///PATH, tcp://HOST[:PORT], udp://HOST[:PORT] [default: this host's forwarder]
+    /// Ask NDN names by this face: unix:///PATH, tcp://HOST, udp://HOST or dev://DEVICE [default: this host's forwarder]
     #[arg(long, value_name = "URI")]
     pub(crate) face: Option<Face>,
 
