@@ -185,10 +185,11 @@ impl Account {
         }
     }
 
-    /// Counts an arrival that is no use.
+    /// Counts an arrival that is no use. What is a part of an answer is of use with its other parts.
     pub(crate) fn unused(&mut self, why: Reason) {
         let unused = &mut self.unused;
         *match why {
+            Reason::Incomplete => return,
             Reason::Foreign => &mut unused.foreign,
             Reason::WrongPath => &mut unused.wrong_path,
             Reason::Malformed => &mut unused.malformed,

@@ -92,7 +92,7 @@ impl Wire {
     /// # Errors
     /// As [`Port::open`].
     pub(crate) fn give(&self, session: DatagramSession, worker: &mut Worker) -> Result<()> {
-        let port = Port::open(&self.device)?;
+        let port = Port::open(&self.device).with_context(|| self.to_string())?;
         let machine = worker.add(Box::new(Framed::new(session, &port, self)));
         worker
             .packet(port.socket, machine)

@@ -113,6 +113,7 @@ fn what_is_no_answer_is_counted_by_its_reason() {
         Reason::Truncated,
         Reason::Denied,
         Reason::Foreign,
+        Reason::Incomplete,
     ];
     for why in reasons {
         bench.hear_as(Err(why), way_back());
