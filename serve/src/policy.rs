@@ -4,7 +4,8 @@ use crate::guards::{AddressGuard, PortGuard};
 use crate::limiter::Limiter;
 use crate::{OptionsError, ServerOptions};
 use halloo_base::{
-    Counters, Datagram, Env, Offload, Reason, ReplyLimit, Responder, Stamp, Transport, TxTag, Verdict,
+    Counters, Datagram, Env, IpHeader, Mono, Offload, Path, Reason, ReplyLimit, Responder, Stamp, Transport,
+    Trust, TxTag, Verdict,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub(crate) struct Policy {
     ports: Option<PortGuard>,
     limiter: Limiter,
     reply_limit: ReplyLimit,
+    transport: Transport,
     responder: Box<dyn Responder>,
     counters: Arc<Counters>,
 }
@@ -46,6 +48,7 @@ impl Policy {
             ports: (transport == Transport::Udp).then(|| PortGuard::new(&guards)),
             limiter: Limiter::new(&guards.limits, reply_limit, secret),
             reply_limit,
+            transport,
             responder,
             counters,
         })
@@ -81,6 +84,9 @@ impl Policy {
         if len > limit {
             return Err(Reason::ReplyTooLong);
         }
+        if self.transport == Transport::Ip {
+            self.admit_receiver(env.now, rx, &room[..len])?;
+        }
         // A packet of another length is another packet, which the request's offload says nothing about.
         let offload = if len == rx.payload.len() {
             rx.offload
@@ -106,6 +112,21 @@ impl Policy {
 
     pub(crate) fn departed(&mut self, tag: TxTag, at: Stamp) {
         self.responder.departed(tag, at);
+    }
+
+    /// An answer that says itself where it goes may go to somebody who did not ask: to a hop of a source route, or to
+    /// the host whose datagram was too big (RFC 2075). Then that one is let in and limited as if it had.
+    fn admit_receiver(&mut self, now: Mono, rx: &Datagram<'_>, answer: &[u8]) -> Result<(), Reason> {
+        let receiver = IpHeader::parse(answer).ok_or(Reason::Malformed)?.destination;
+        if receiver == rx.path.remote.ip() {
+            return Ok(());
+        }
+        let remote = self.addresses.admit(&Path {
+            remote: (receiver, 0).into(),
+            ..rx.path
+        })?;
+        let packets = rx.offload.packets(rx.payload.len());
+        self.limiter.admit(now, remote, packets, || Trust::Stranger)
     }
 
     fn admit_path(&self, rx: &Datagram<'_>) -> Result<IpAddr, Reason> {

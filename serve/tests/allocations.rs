@@ -57,6 +57,16 @@ impl Responder for Echo {
     }
 }
 
+/// Turns the addresses of an IPv4 datagram round, and nothing else.
+struct Turn;
+
+impl Responder for Turn {
+    fn respond(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict {
+        reply[12..20].rotate_left(4);
+        Verdict::Reply(reply.len())
+    }
+}
+
 /// Answers in records of eight bytes.
 impl StreamResponder for Echo {
     fn respond(&mut self, _env: &mut Env<'_>, _at: Stamp, rx: &[u8], tx: &mut Vec<u8>) -> (usize, Next) {
@@ -180,7 +190,7 @@ fn a_frame_allocates_nothing_whatever_it_holds() {
     let addresses = vec![[192, 0, 2, 1].into()];
     let options = FrameServerOptions::new(LinkId(1), mac, addresses, Secret::new([3; 16]));
     let (counters, neighbours) = (Arc::new(Counters::default()), Arc::new(Counters::default()));
-    let mut server = FrameServer::new(options, Box::new(Echo), counters.clone(), neighbours.clone())
+    let mut server = FrameServer::new(options, Box::new(Turn), counters.clone(), neighbours.clone())
         .expect("options in range");
     // An IPv4 datagram and an ARP request; bytes of either are changed by chance.
     let mut datagram = [0; 60];

@@ -1,6 +1,6 @@
 use super::*;
 use crate::harness::{SECRET, Sent, World, datagram, path, stamp, tally};
-use crate::{AccessList, Limits, Rate};
+use crate::{AccessList, Broadcast, Limits, Rate};
 use halloo_base::{Env, LinkId, Mono, Offload, Path, Stamp, Trust, TxTag, Verdict};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -202,6 +202,16 @@ fn a_departure_finds_its_way_back_to_the_responder() {
     );
 }
 
+/// An IPv4 header and nothing else, from the echo address of the tests below.
+fn answer_to(receiver: [u8; 4]) -> [u8; 20] {
+    let mut header = [0; 20];
+    header[0] = 0x45;
+    header[3] = 20;
+    header[12..16].copy_from_slice(&[192, 0, 2, 1]);
+    header[16..].copy_from_slice(&receiver);
+    header
+}
+
 #[test]
 fn a_protocol_without_ports_is_not_asked_for_any() {
     let way = path("192.0.2.1:0", "198.51.100.9:0");
@@ -213,12 +223,66 @@ fn a_protocol_without_ports_is_not_asked_for_any() {
             },
             Puppet::echo(),
         );
+        let answer = answer_to([198, 51, 100, 9]);
         assert_eq!(
-            World::new().datagram(&mut server, way, b"x").len(),
+            World::new().datagram(&mut server, way, &answer).len(),
             answers,
             "{transport:?}"
         );
     }
+}
+
+#[test]
+fn an_answer_to_somebody_who_did_not_ask_is_his_to_be_let_in_and_limited() {
+    let mut options = ServerOptions {
+        transport: Transport::Ip,
+        ..options()
+    };
+    options.guards.access.deny = vec!["203.0.113.0/24".parse().expect("a prefix")];
+    options.guards.broadcasts = vec![Broadcast {
+        link: LinkId(0),
+        address: [198, 51, 100, 255].into(),
+    }];
+    options.guards.limits.per_source = Some(Rate {
+        per_second: 1,
+        burst: 2,
+    });
+    // What is asked for is where the answer goes.
+    let (mut server, counters) = server(options, Puppet::echo());
+    let mut world = World::new();
+    let mut ask = |from: &str, receiver| {
+        let way = path("192.0.2.1:0", from);
+        world.datagram(&mut server, way, &answer_to(receiver)).len()
+    };
+    assert_eq!(ask("198.51.100.9:0", [203, 0, 113, 5]), 0);
+    assert_eq!(ask("198.51.100.9:0", [198, 51, 100, 255]), 0);
+    assert_eq!(tally(&counters), "2 in, 0 out, 1 bogon_source, 1 denied");
+    let through_others: Vec<_> = (20..24)
+        .map(|host| ask(&format!("198.51.100.{host}:0"), [198, 51, 100, 50]))
+        .collect();
+    assert_eq!(through_others, [1, 1, 0, 0], "the burst of who gets them all");
+    assert_eq!(
+        ask("198.51.100.50:0", [198, 51, 100, 50]),
+        0,
+        "he has nothing left"
+    );
+    assert_eq!(ask("198.51.100.30:0", [198, 51, 100, 30]), 1, "others have");
+    assert_eq!(
+        tally(&counters),
+        "8 in, 3 out, 1 bogon_source, 1 denied, 3 rate_limited"
+    );
+}
+
+#[test]
+fn an_answer_that_goes_nowhere_in_particular_is_not_sent() {
+    let options = ServerOptions {
+        transport: Transport::Ip,
+        ..options()
+    };
+    let (mut server, counters) = server(options, Puppet::echo());
+    let way = path("192.0.2.1:0", "198.51.100.9:0");
+    assert_eq!(World::new().datagram(&mut server, way, b"x"), []);
+    assert_eq!(tally(&counters), "1 in, 0 out, 1 malformed");
 }
 
 #[test]

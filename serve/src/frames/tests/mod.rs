@@ -251,9 +251,9 @@ fn a_frame_that_is_not_for_us_is_counted_and_not_answered() {
 fn offsets_count_from_the_frame_outside_and_from_the_datagram_inside() {
     struct Look(Offload);
     impl Responder for Look {
-        fn respond(&mut self, _env: &mut Env<'_>, rx: &Datagram<'_>, _reply: &mut [u8]) -> Verdict {
+        fn respond(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Verdict {
             assert_eq!(rx.offload, self.0);
-            Verdict::Reply(rx.payload.len())
+            Swap.respond(env, rx, reply)
         }
     }
     let outside = Offload {
