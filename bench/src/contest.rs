@@ -298,7 +298,7 @@ impl Contest {
             Wire::Udp | Wire::Tcp => &[Halloo, HallooXdp, Plain, Sockperf, Xinetd, Socat],
         };
         for contender in self.among(who) {
-            let measured = self.measure_datagrams(contender, wire, ports, fixed);
+            let measured = self.measure_datagrams(contender, wire, ports, fixed, peak);
             let [rate, loop_rate, nanos] = self.or_note(contender, measured, [None; 3]);
             self.report.add(peak, contender, rate);
             self.report.add(closed, contender, loop_rate);
@@ -316,6 +316,7 @@ impl Contest {
         wire: Wire,
         ports: usize,
         fixed: f64,
+        metric: Metric,
     ) -> Result<[Option<f64>; 3]> {
         let running = contender.start(&self.arena, wire, Rank::First)?;
         let (run, steps) = (self.effort.run, self.effort.steps);
@@ -334,10 +335,7 @@ impl Contest {
             Ok([Some(peak.rate), Some(closed), nanos])
         });
         if generator_limit {
-            self.report.note(format!(
-                "{} with {ports} source ports was limited by the generator",
-                contender.name()
-            ));
+            self.report.limit(metric, contender);
         }
         result
     }

@@ -2,7 +2,7 @@
 
 use crate::contender::Contender;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A quantity that is measured of several contenders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,8 @@ pub(crate) struct Report {
     pub(crate) machine: Vec<String>,
     /// By metric key and contender name, a value for each round; `null` where a contender could not.
     pub(crate) samples: BTreeMap<&'static str, BTreeMap<&'static str, Vec<Option<f64>>>>,
+    /// Metric keys and contender names where the generator gave up first: the contender can do more.
+    pub(crate) limited: BTreeSet<(&'static str, &'static str)>,
     /// What went wrong or is worth knowing.
     pub(crate) notes: Vec<String>,
 }
@@ -65,6 +67,11 @@ impl Report {
     pub(crate) fn add(&mut self, metric: Metric, contender: Contender, value: Option<f64>) {
         let values = self.samples.entry(metric.key).or_default();
         values.entry(contender.name()).or_default().push(value);
+    }
+
+    /// Remembers that a value is the generator's limit, and not the contender's.
+    pub(crate) fn limit(&mut self, metric: Metric, contender: Contender) {
+        self.limited.insert((metric.key, contender.name()));
     }
 
     /// Keeps a remark, once.
@@ -153,6 +160,7 @@ impl Report {
             };
             let verdict = match reached {
                 Some(true) => "reached",
+                Some(false) if self.limited.contains(&(own.0.key, own.1.name())) => "the generator's limit",
                 Some(false) => "NOT REACHED",
                 None => "not measured",
             };
@@ -268,6 +276,9 @@ mod tests {
                 .verdicts(&[target(Wanted::AtMost(0.5))])
                 .contains("NOT REACHED")
         );
+        report.limit(METRIC, Contender::Halloo);
+        let text = report.verdicts(&[target(Wanted::AtLeast(2.0))]);
+        assert!(text.contains("the generator's limit"), "{text}");
         let unmeasured = Report::default().verdicts(&[target(Wanted::AtMost(0.5))]);
         assert!(unmeasured.contains("not measured"));
     }
