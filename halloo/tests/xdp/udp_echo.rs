@@ -1,6 +1,6 @@
 //! UDP echo and structured probes, by the program and by the responder of user space.
 
-use crate::frames::{Sum, Udp, answer, seal};
+use crate::frames::{OUR_V4, OUR_V6, Sum, Udp, answer, seal};
 use crate::{options, program};
 use halloo_base::{
     Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Responder, Rng, Stamp, StampSource, Verdict,
@@ -315,6 +315,35 @@ fn bogon_sources_are_left_to_user_space() {
             None,
             "{source}"
         );
+    }
+}
+
+#[test]
+fn addresses_that_no_wire_leads_to_are_left_to_user_space() {
+    let address = |text: &str| text.parse().expect("an address");
+    let all = ["127.0.0.1", "::1", OUR_V4, OUR_V6].map(address);
+    let options = XdpOptions {
+        addresses: all.to_vec(),
+        ..options()
+    };
+    let Some(program) = program("addresses of no wire", &options) else {
+        return;
+    };
+    let answered = |peer: &str, to: &str| {
+        let mut asked = Udp::new(peer, b"hello");
+        asked.to.set_ip(address(to));
+        answer(&program, &asked.frame()).is_some()
+    };
+    assert!(answered(PEERS[0], OUR_V4) && answered(PEERS[1], OUR_V6));
+    assert!(!answered(PEERS[0], "127.0.0.1"));
+    // An IPv4 address in IPv6 form is no address of this host, though a map may take one for the other.
+    for to in [
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:198.51.100.1",
+        "::ffff:192.0.2.7",
+    ] {
+        assert!(!answered(PEERS[1], to), "{to}");
     }
 }
 

@@ -189,7 +189,8 @@ INLINE u64 sum_of_ipv4(struct ipv4 *ip)
 	return sum_over(NULL, 0, ip, sizeof(*ip), 0);
 }
 
-/* Whether only user space may judge this source: no host has it, or a datagram with it never leaves its host. */
+/* Whether only user space may judge this address: no host has it, or a datagram with it never leaves its host, so that
+ * even a socket bound to it does not expect one from a wire. */
 INLINE int is_odd_ipv4(u32 address)
 {
 	u32 first = address & 0xff;
@@ -209,7 +210,7 @@ INLINE int ipv4(const struct packet *packet)
 	size = swap16(ip->total_length);
 	if (size < sizeof(*ip) || (void *)ip + size > packet->end || fold(sum_of_ipv4(ip)) != 0xffff)
 		return XDP_PASS;
-	if (is_odd_ipv4(ip->source) || ip->source == ip->destination)
+	if (is_odd_ipv4(ip->source) || is_odd_ipv4(ip->destination) || ip->source == ip->destination)
 		return XDP_PASS;
 	datagram.source = mapped(ip->source);
 	datagram.destination = mapped(ip->destination);
@@ -278,7 +279,9 @@ INLINE int ipv6(const struct packet *packet)
 	size = sizeof(*ip) + swap16(ip->payload_length);
 	if (first >> 28 != 6 || (void *)ip + size > packet->end)
 		return XDP_PASS;
-	if (is_odd_ipv6(ip->source) || is_extension(ip->next) || ip->next == ICMPV6)
+	if (is_odd_ipv6(ip->source) || is_odd_ipv6(ip->destination))
+		return XDP_PASS;
+	if (is_extension(ip->next) || ip->next == ICMPV6)
 		return XDP_PASS;
 	__builtin_memcpy(&datagram.source, ip->source, 16);
 	__builtin_memcpy(&datagram.destination, ip->destination, 16);
