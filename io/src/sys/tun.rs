@@ -36,7 +36,8 @@ pub(crate) fn open_tun(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, St
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
     for (room, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *room = byte.cast_signed();
+        // A character is signed on some machines only.
+        *room = libc::c_char::from_ne_bytes([byte]);
     }
     let queues = if multi_queue { libc::IFF_MULTI_QUEUE } else { 0 };
     let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues;
@@ -46,7 +47,9 @@ pub(crate) fn open_tun(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, St
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let name = request.ifr_name.map(i8::cast_unsigned);
+    let name = request
+        .ifr_name
+        .map(|character| u8::from_ne_bytes(character.to_ne_bytes()));
     let name =
         CStr::from_bytes_until_nul(&name).map_err(|_| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?;
     Ok((file.into(), name.to_string_lossy().into_owned()))
