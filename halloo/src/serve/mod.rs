@@ -33,7 +33,8 @@ use std::io;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 pub(crate) use supervisor::Supervisor;
 use tell::Teller;
@@ -46,6 +47,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// An echo host that answers, on threads of its own.
 pub(crate) struct EchoHost {
     threads: Vec<(JoinHandle<io::Result<()>>, Remote)>,
+    /// Whether one of them has ended.
+    ended: Arc<AtomicBool>,
     counted: Vec<Counted>,
     drivers: Drivers,
     ndn: ndn::Attended,
@@ -145,6 +148,7 @@ impl EchoHost {
     pub(crate) fn start(config: &Config, key: Option<Key>, mut listeners: Listeners) -> Result<EchoHost> {
         let mut host = EchoHost {
             threads: vec![],
+            ended: Arc::default(),
             counted: vec![],
             drivers: std::mem::take(&mut listeners.drivers),
             ndn: listeners.ndn.attended,
@@ -302,11 +306,13 @@ impl EchoHost {
 
     fn spawn(&mut self, name: &str, mut worker: Worker) -> Result<()> {
         let remote = worker.remote();
-        let main = thread::current();
+        let ending = Ending {
+            ended: Arc::clone(&self.ended),
+            waiting: thread::current(),
+        };
         let run = move || {
-            let result = worker.run();
-            main.unpark();
-            result
+            let _ending = ending;
+            worker.run()
         };
         let thread = thread::Builder::new()
             .name(name.into())
@@ -318,7 +324,21 @@ impl EchoHost {
 
     /// Nothing ends a thread but us, or a failure.
     fn has_failed(&self) -> bool {
-        self.threads.iter().any(|(thread, _)| thread.is_finished())
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Tells, when a thread ends or panics, who waits for that. A thread itself counts as finished only once nobody in it can
+/// tell any more, and who was woken before would go back to sleep.
+struct Ending {
+    ended: Arc<AtomicBool>,
+    waiting: Thread,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        self.waiting.unpark();
     }
 }
 

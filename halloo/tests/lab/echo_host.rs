@@ -302,6 +302,18 @@ fn a_killed_host_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_host_whose_device_is_taken_away_says_so_and_ends() {
+    let Some(scene) = Scene::or_skip("an echo host without its device", false) else {
+        return;
+    };
+    let server = scene.serve("", &[]);
+    scene.echo().must("ip", ["link", "delete", "halloo0"]);
+    assert_eq!(server.wait(PATIENCE).code(), Some(2), "{}", server.stderr());
+    let said = server.stderr();
+    assert!(said.contains("halloo0 was removed while it was in use"), "{said}");
+}
+
+#[test]
 fn a_driver_answers_ordinary_pings_by_the_same_rules() {
     let Some(scene) = Scene::or_skip("UDP and IP echo in the driver", true) else {
         return;
