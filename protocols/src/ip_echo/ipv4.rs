@@ -12,6 +12,8 @@ const SOURCE: usize = 12;
 const DESTINATION: usize = 16;
 /// "More fragments" and the fragment offset: all zero in a datagram that is whole.
 const FRAGMENT: u16 = 0x3fff;
+/// The offset alone.
+const OFFSET: u16 = 0x1fff;
 
 /// What a header that holds together says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) struct Header {
     pub(super) destination: Ipv4Addr,
     /// Whether this is only a part of a datagram.
     pub(super) is_fragment: bool,
+    /// Whether it is one that does not begin the datagram, so that it holds no transport header.
+    pub(super) is_later_fragment: bool,
 }
 
 impl Header {
@@ -49,6 +53,7 @@ impl Header {
             source: address(fixed, SOURCE),
             destination: address(fixed, DESTINATION),
             is_fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT != 0,
+            is_later_fragment: u16::from_be_bytes([fixed[6], fixed[7]]) & OFFSET != 0,
         })
     }
 }

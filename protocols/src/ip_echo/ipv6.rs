@@ -53,15 +53,15 @@ impl Header {
     }
 }
 
-/// Follows the extension headers of a datagram whose fixed header is sound; returns what the upper layer is.
+/// Follows the extension headers of a datagram whose fixed header is sound; returns what the upper layer is, and its bytes.
 ///
-/// In a later fragment it is what the fragment header says, since there is nothing behind it to look at.
+/// In a later fragment it is what the fragment header says, and there is nothing of it to look at.
 ///
 /// # Errors
 /// [`Reason::RoutingHeader`] for a route that is not at its end, of whatever type: at its end even one of type 0 is
 /// only passed over (RFC 5095 section 3). [`Reason::Malformed`] for a chain that runs over the datagram, and for
 /// hop-by-hop options that do not come first.
-pub(super) fn upper_layer(datagram: &[u8]) -> Result<u8, Reason> {
+pub(super) fn upper_layer(datagram: &[u8]) -> Result<(u8, &[u8]), Reason> {
     let mut kind = *datagram.get(6).ok_or(Reason::Malformed)?;
     let mut at = FIXED;
     loop {
@@ -71,12 +71,14 @@ pub(super) fn upper_layer(datagram: &[u8]) -> Result<u8, Reason> {
             // The only one that counts in words (RFC 4302 section 2.2).
             AUTHENTICATION => (units(datagram, at)? + 2) * 4,
             FRAGMENT => 8,
-            _ => return Ok(kind),
+            _ => return Ok((kind, datagram.get(at..).unwrap_or_default())),
         };
         let header = datagram.get(at..at + len).ok_or(Reason::Malformed)?;
         match kind {
             ROUTING if header[SEGMENTS_LEFT] != 0 => return Err(Reason::RoutingHeader),
-            FRAGMENT if u16::from_be_bytes([header[2], header[3]]) >> 3 != 0 => return Ok(header[0]),
+            FRAGMENT if u16::from_be_bytes([header[2], header[3]]) >> 3 != 0 => {
+                return Ok((header[0], &[]));
+            }
             _ => {}
         }
         kind = header[0];

@@ -13,6 +13,7 @@ mod prober;
 mod responder;
 #[cfg(test)]
 mod tests;
+mod udp;
 #[doc(hidden)]
 pub mod vectors;
 

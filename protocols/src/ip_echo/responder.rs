@@ -1,6 +1,6 @@
 //! Turns IP datagrams round.
 
-use super::{icmp, ipv4, ipv6, options};
+use super::{icmp, ipv4, ipv6, options, udp};
 use halloo_base::{Datagram, Env, Reason, Responder, Verdict};
 use icmp::Passage;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -105,6 +105,9 @@ impl IpEcho {
                 destination = host;
             }
         }
+        if header.protocol == udp::PROTOCOL && !header.is_later_fragment && udp::would_loop(payload) {
+            return Err(Reason::ReflectionPort);
+        }
         if head.len() > ipv4::FIXED {
             let first_hop = options::turn_round(&mut head[ipv4::FIXED..], source, echo, &self.v4)?;
             if first_hop.is_some() && destination != source {
@@ -140,8 +143,10 @@ impl IpEcho {
             return Err(Reason::TtlExpired);
         }
         let datagram = &mut datagram[..header.total_len];
-        if ipv6::upper_layer(datagram)? == ipv6::ICMP {
-            return Err(Reason::Icmp);
+        match ipv6::upper_layer(datagram)? {
+            (ipv6::ICMP, _) => return Err(Reason::Icmp),
+            (udp::PROTOCOL, payload) if udp::would_loop(payload) => return Err(Reason::ReflectionPort),
+            _ => {}
         }
         ipv6::turn_round(datagram);
         Ok(header.total_len)

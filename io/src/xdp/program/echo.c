@@ -168,12 +168,26 @@ INLINE int is_unfinished(const struct packet *packet, const struct datagram *dat
 	return datagram->protocol == SCTP && packet->set->flags & IS_NATIVE;
 }
 
+/* Whether the source port is of a service that answers every datagram (echo, daytime, quote of the day, character
+ * generator, time): user space refuses to keep it talking. */
+INLINE int would_loop(const struct packet *packet, const struct datagram *datagram)
+{
+	struct udp *udp = datagram->inner;
+	u16 port;
+
+	if (datagram->protocol != UDP || (void *)(udp + 1) > packet->end)
+		return 0;
+	port = swap16(udp->from);
+	return port == 7 || port == 13 || port == 17 || port == 19 || port == 37;
+}
+
 /* Decides about a datagram of `size` octets to an echo address. XDP_TX: it may go back. */
 INLINE int echo_ip(const struct packet *packet, struct datagram *datagram, u32 size)
 {
 	u32 access, ending;
 
-	if (datagram->hops <= 1 || map_lookup(&echo_addresses, &datagram->source) || is_unfinished(packet, datagram))
+	if (datagram->hops <= 1 || map_lookup(&echo_addresses, &datagram->source) || is_unfinished(packet, datagram) ||
+	    would_loop(packet, datagram))
 		return XDP_PASS;
 	access = access_of(&datagram->source);
 	if (access == IS_ODD)
@@ -228,6 +242,9 @@ INLINE int ipv4(const struct packet *packet)
 	if (map_lookup(&echo_addresses, &datagram.destination)) {
 		if (ip->protocol == ICMP)
 			return XDP_PASS;
+		/* It holds no transport header, whatever its first octets look like. */
+		if (ip->fragment & IS_LATER_FRAGMENT)
+			datagram.protocol = 0;
 		verdict = echo_ip(packet, &datagram, size);
 		if (verdict != XDP_TX)
 			return verdict;

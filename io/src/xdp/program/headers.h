@@ -67,6 +67,7 @@ struct probe {
 #define DO_NOT_FRAGMENT 0x0040
 /* More fragments, or an offset. */
 #define IS_FRAGMENT 0xff3f
+#define IS_LATER_FRAGMENT 0xff1f
 #define HOPS 64
 
 enum { ICMP = 1, TCP = 6, UDP = 17, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, ICMPV6 = 58, DESTINATION_OPTIONS = 60,
