@@ -79,7 +79,11 @@ class Rules:
         echo, ip = self.table.echo, self.ip
         echo("UDP", ip())
         echo("UDP to the port of the UDP echo", ip(UDP(sport=40000, dport=7777) / Raw(b"no UDP echo here")))
-        echo("UDP between ports of services", ip(UDP(sport=7, dport=19) / Raw(b"ports are not looked at")))
+        echo("UDP to the port of a service", ip(UDP(sport=40000, dport=7) / Raw(b"nobody is there")))
+        echo("TCP from the port of a service", ip(TCP(sport=7, dport=40000, flags="A")))
+        for port in (7, 13, 17, 19, 37):
+            forever = ip(UDP(sport=port, dport=40000) / Raw(b"whoever answers this"))
+            self.table.silent(f"UDP from port {port}, which would be answered for ever", forever, "reflection_port")
         echo("UDP without a checksum", ip(UDP(sport=40000, dport=40001, chksum=0) / Raw(b"none")))
         echo("UDP with a wrong checksum", ip(UDP(sport=40000, dport=40001, chksum=0x1234) / Raw(b"not ours to judge")))
         echo("TCP", ip(TCP(sport=40000, dport=40000, flags="S", options=[("MSS", 1460), ("SAckOK", b"")])))
