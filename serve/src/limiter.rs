@@ -45,7 +45,7 @@ pub struct Limits {
     /// stranger for them, and `all` does not touch it: no flood of strangers can use it up. 1 to 1,000.
     /// Default: 10.
     pub validated_share: u32,
-    /// Where replies may be longer than requests, strangers' rates and bursts per source are divided by
+    /// Where replies may be longer than requests, strangers' rates and bursts, per source and in all, are divided by
     /// this. 1 to 1,000,000. Default: 20.
     pub longer_reply_divisor: u32,
     /// How many sources are told apart at once, rounded up to a power of two; 16 bytes each. Beyond that,
@@ -131,7 +131,7 @@ impl Limiter {
             stranger,
             validated: pace(limits.per_source, limits.validated_share, 1),
             local,
-            all: pace(limits.all, 1, 1),
+            all: pace(limits.all, 1, divisor),
             all_full_at: 0,
             table: Table::new(if remembers { limits.sources } else { 0 }, secret),
         }

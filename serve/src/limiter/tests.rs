@@ -208,6 +208,15 @@ fn longer_replies_have_a_stricter_bucket_for_strangers() {
 }
 
 #[test]
+fn longer_replies_have_a_stricter_bucket_for_all_strangers_together_too() {
+    let mut limiter = Limiter::new(&Limits::default(), ReplyLimit::Extra(24), SECRET);
+    let answered = (0..20_000)
+        .filter(|&number| ask(&mut limiter, START, stranger(number)).is_ok())
+        .count();
+    assert_eq!(answered, 10_000);
+}
+
+#[test]
 fn without_limits_everything_passes_and_no_table_is_held() {
     let limits = Limits {
         per_source: None,
