@@ -53,6 +53,12 @@ impl Default for Guards {
 }
 
 impl Guards {
+    /// The source ports that are not answered because a service there would answer the answer. Own ports are apart.
+    pub fn refused_ports(&self) -> impl Iterator<Item = u16> {
+        let low = if self.refuse_low_ports { 0..1024 } else { 0..0 };
+        low.chain(self.reflection_ports.iter().copied())
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -114,9 +120,8 @@ pub(crate) struct PortGuard {
 
 impl PortGuard {
     pub(crate) fn new(guards: &Guards) -> PortGuard {
-        let low = if guards.refuse_low_ports { 0..1024 } else { 0..0 };
         PortGuard {
-            reflection: low.chain(guards.reflection_ports.iter().copied()).collect(),
+            reflection: guards.refused_ports().collect(),
             own: guards.own_ports.iter().copied().collect(),
             one_port: guards.one_port,
         }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use halloo_base::Snapshot;
 use halloo_io::route::Netlink;
 use halloo_io::{Xdp, XdpMode, XdpOptions, XdpRate, XdpRules};
+use halloo_protocols::echo::in_wire_units;
 use halloo_protocols::{echo, ip_echo};
 use halloo_serve::{Guards, Rate};
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +17,6 @@ use std::time::Duration;
 
 /// How often drivers are told the time and this host's addresses, either of which may change.
 pub(super) const REFRESH: Duration = Duration::from_secs(1);
-/// What probes are told in, in the driver as elsewhere.
-const INTERVAL_UNIT: u128 = 100;
-/// Ports below this are services.
-const LOW_PORTS: u16 = 1024;
 
 /// Programs at work, each on its device.
 #[derive(Default)]
@@ -129,7 +126,7 @@ fn options(config: &Config, services: &Services, device: &XdpDevice, addresses: 
         addresses,
         echo: services.echo_on(&device.device),
         probes: echo.key_file.is_none(),
-        min_interval: u16::try_from(echo.min_interval.0.as_micros() / INTERVAL_UNIT).unwrap_or(u16::MAX),
+        min_interval: in_wire_units(echo.min_interval.0),
         sessions: echo.sessions,
     }
 }
@@ -164,15 +161,10 @@ fn rules(guards: &Guards, own_ports: Vec<u16>) -> XdpRules {
             burst: rate.burst,
         })
     };
-    let low = if guards.refuse_low_ports {
-        0..LOW_PORTS
-    } else {
-        0..0
-    };
     XdpRules {
         allow: prefixes(&guards.access.allow),
         deny: prefixes(&guards.access.deny),
-        refused_ports: low.chain(guards.reflection_ports.iter().copied()).collect(),
+        refused_ports: guards.refused_ports().collect(),
         own_ports,
         per_source: rate(guards.limits.per_source),
         per_local_source: rate(guards.limits.per_local_source),
@@ -247,5 +239,7 @@ mod tests {
         assert!(told(strict).udp.is_empty());
         let hours = "[serve]\nmin_interval = \"1h\"\n";
         assert_eq!((told(hours).min_interval, told("").min_interval), (u16::MAX, 0));
+        let between = "[serve]\nmin_interval = \"1050us\"\n";
+        assert_eq!(told(between).min_interval, 11, "as the responder: never too fast");
     }
 }

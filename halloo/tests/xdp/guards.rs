@@ -28,12 +28,11 @@ fn both(test: &str, guards: &Guards) -> Option<Both> {
         })
     };
     let prefixes = |list: &[ipnet::IpNet]| list.iter().map(|net| (net.network(), net.prefix_len())).collect();
-    let low = if guards.refuse_low_ports { 0..1024 } else { 0..0 };
     let options = XdpOptions {
         rules: XdpRules {
             allow: prefixes(&guards.access.allow),
             deny: prefixes(&guards.access.deny),
-            refused_ports: low.chain(guards.reflection_ports.iter().copied()).collect(),
+            refused_ports: guards.refused_ports().collect(),
             own_ports: guards.own_ports.clone(),
             per_source: rate(guards.limits.per_source),
             per_local_source: rate(guards.limits.per_local_source),

@@ -16,7 +16,7 @@ pub mod wire;
 
 pub use key::{Key, WeakKey};
 pub use prober::UdpProber;
-pub use responder::{UdpEcho, UdpEchoOptions};
+pub use responder::{UdpEcho, UdpEchoOptions, in_wire_units};
 pub use stream::{TcpEcho, TcpProber};
 
 use crate::Protocol;

@@ -221,7 +221,8 @@ fn is_signed(key: &Key, probe: &Probe, rx: &Datagram<'_>, proven: Option<Identit
     probe.flags.authenticated && (known() || key.verify(rx.payload, probe.length))
 }
 
-/// Rounded up, so that a requester who keeps to it is never too fast.
-fn in_wire_units(interval: Duration) -> u16 {
+/// A least interval as probes tell it, in units of 100 us up to 65,535: rounded up, so that a requester who keeps to it is
+/// never too fast.
+pub fn in_wire_units(interval: Duration) -> u16 {
     u16::try_from(interval.as_nanos().div_ceil(100_000)).unwrap_or(u16::MAX)
 }
