@@ -45,6 +45,13 @@ pub enum ReplyLimit {
     SameAsRequest,
     /// Up to so many bytes more, because the format has no shorter answer; a stricter limiter applies.
     Extra(usize),
+    /// Longer where it is known who asks; for strangers as [`ReplyLimit::Extra`].
+    Graded {
+        /// Bytes more than a stranger's request: the least that the format allows.
+        stranger: usize,
+        /// Bytes more than the request of a validated sender, or of one in our own networks.
+        validated: usize,
+    },
 }
 
 /// What carries a protocol.
@@ -120,25 +127,35 @@ pub struct Refusal {
     pub name: &'static str,
 }
 
-/// What a reflector tells in its answer, beyond having answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a responder tells in its answer, beyond having answered. Each part is there only if the format has room for it
+/// and the responder filled it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Reflection {
     /// T2: when the request arrived, on the responder's wall clock.
-    pub received_at: Wall,
+    pub received_at: Option<Wall>,
     /// T3 minus T2: how long the request stayed in the responder. `None` if it was too long to tell.
     pub residence: Option<Nanos>,
     /// Whether T2 is the kernel's stamp.
     pub kernel_stamped: bool,
+    /// How far the responder says that its wall clock may be from UTC, at most. `None` if it does not claim to know.
+    pub clock_error: Option<Nanos>,
     /// An earlier answer's exact residence, known only after it left.
     pub follow_up: Option<FollowUp>,
-    /// How many requests of this session have arrived so far, modulo 2^32.
-    pub received: u32,
-    /// Which of the last requests arrived: bit 0 is this one, bit `n` the one sent `n` earlier.
-    pub window: u64,
-    /// How many bits of `window` mean anything (the session may be young or the window short).
-    pub window_len: u32,
+    /// What has arrived of this session so far.
+    pub arrivals: Option<Arrivals>,
     /// How the responder saw the sender.
     pub seen: Option<Seen>,
+}
+
+/// What a responder has received of a session, by the time of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrivals {
+    /// How many requests, modulo 2^32, this one included.
+    pub received: u32,
+    /// Which of the last requests: bit 0 is this one, bit `n` the one sent `n` earlier.
+    pub window: u64,
+    /// How many bits of `window` mean anything, 1 to 64 (the session may be young or the window short).
+    pub window_len: u32,
 }
 
 /// The exact residence of an earlier answer.
@@ -209,11 +226,16 @@ impl std::fmt::Debug for IpOptions {
 }
 
 impl ReplyLimit {
-    /// The longest reply to a request of `request` bytes.
-    pub fn longest(self, request: usize) -> usize {
-        match self {
-            ReplyLimit::SameAsRequest => request,
-            ReplyLimit::Extra(more) => request + more,
+    /// The longest reply to a request of `request` bytes from a sender that is trusted so far.
+    pub fn longest(self, request: usize, trust: Trust) -> usize {
+        match (self, trust) {
+            (ReplyLimit::SameAsRequest, _) => request,
+            (ReplyLimit::Extra(more) | ReplyLimit::Graded { stranger: more, .. }, Trust::Stranger) => {
+                request + more
+            }
+            (ReplyLimit::Extra(more) | ReplyLimit::Graded { validated: more, .. }, Trust::Validated) => {
+                request + more
+            }
         }
     }
 }
@@ -238,7 +260,17 @@ mod tests {
 
     #[test]
     fn limits_are_what_they_say() {
-        assert_eq!(ReplyLimit::SameAsRequest.longest(64), 64);
-        assert_eq!(ReplyLimit::Extra(24).longest(20), 44);
+        let graded = ReplyLimit::Graded {
+            stranger: 9,
+            validated: 900,
+        };
+        for (limit, of_stranger, of_validated) in [
+            (ReplyLimit::SameAsRequest, 64, 64),
+            (ReplyLimit::Extra(24), 88, 88),
+            (graded, 73, 964),
+        ] {
+            assert_eq!(limit.longest(64, Trust::Stranger), of_stranger);
+            assert_eq!(limit.longest(64, Trust::Validated), of_validated);
+        }
     }
 }

@@ -84,6 +84,10 @@ pub trait StreamProber: Send {
 
 /// What a stream prober made of received bytes. The number is how many of them were used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for each answer, looked at and gone"
+)]
 pub enum Progress {
     /// All were used; the answer is not complete yet.
     Partial(usize),

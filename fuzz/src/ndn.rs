@@ -2,7 +2,7 @@
 
 use crate::feed::Feed;
 use crate::surroundings::{datagram, with_env};
-use halloo_base::{Mono, ProbeId, Prober, Progress, Stamp, StampSource, StreamProber};
+use halloo_base::{Mono, ProbeId, Prober, Progress, Stamp, StampSource, StreamProber, Trust};
 use halloo_protocols::ndn::control::{Command, ControlResponse};
 use halloo_protocols::ndn::status::{Dataset, FaceStatus, Fetch, FibEntry, GeneralStatus, RibEntry};
 use halloo_protocols::ndn::{
@@ -152,7 +152,14 @@ pub(crate) fn server(data: &[u8]) {
 }
 
 fn check_answer(server: &mut PingServer, at: Stamp, wire: &[u8]) {
-    let mut room = vec![0; server.reply_limit().longest(wire.len())];
+    let stranger = server.reply_limit().longest(wire.len(), Trust::Stranger);
+    for room in [server.room(wire.len()), stranger] {
+        check_answer_in(server, at, wire, room);
+    }
+}
+
+fn check_answer_in(server: &mut PingServer, at: Stamp, wire: &[u8], room: usize) {
+    let mut room = vec![0; room];
     let answered = server.answer(at, wire, &mut room);
     let asked = Packet::parse(wire).map(|packet| (packet.pit_token, packet.content));
     let Ok(len) = answered else { return };

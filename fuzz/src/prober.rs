@@ -87,7 +87,8 @@ fn check(prober: &mut UdpProber, back: &[u8], id: ProbeId, keyed: bool, made_by:
         assert!(probe.flags.reply && key().verify(back, probe.length));
     }
     if let Some(told) = heard.reflection {
-        assert!(told.window_len <= 64 && wire::is_reply(back));
+        let arrivals = told.arrivals.expect("a structured answer counts");
+        assert!(arrivals.window_len <= 64 && wire::is_reply(back));
     }
 }
 

@@ -112,6 +112,20 @@ impl Target {
             .any(|own| own.scheme == self.protocol.scheme)
     }
 
+    /// Host and port as requests name them (RFC 3986 section 3.2): the port only where it is not the usual one.
+    pub(crate) fn authority(&self) -> String {
+        let host = match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::V4(ip) => ip.to_string(),
+            Host::V6(ip, _) => format!("[{ip}]"),
+            Host::Forwarder => String::new(),
+        };
+        match self.protocol.default_port {
+            Some(usual) if usual != self.port => format!("{host}:{}", self.port),
+            _ => host,
+        }
+    }
+
     /// Understands what the user wrote.
     ///
     /// # Errors

@@ -36,7 +36,9 @@ impl Account {
         }
         self.observe(answer);
         if let Some(told) = &answer.heard.reflection {
-            self.order.resynchronise(answer.id.0, self.ring.next(), told);
+            if let Some(arrivals) = &told.arrivals {
+                self.order.resynchronise(answer.id.0, self.ring.next(), arrivals);
+            }
             self.listen(answer.id, told, sink);
         }
         let Some(probe) = self.ring.get(answer.id) else {
@@ -79,12 +81,14 @@ impl Account {
             return;
         };
         self.counts.duplicates += 1;
-        if let (Some(first), Some(told)) = (probe.exchange.t2, answer.heard.reflection) {
+        let told = answer.heard.reflection.unwrap_or_default();
+        if let (Some(first), Some(now)) = (probe.exchange.t2, told.received_at) {
             // One arrival at the responder makes one answer: two arrivals are two requests.
-            let is_forward = first != told.received_at;
+            let is_forward = first != now;
             self.counts.duplicates_forward += u64::from(is_forward);
             self.counts.duplicates_backward += u64::from(!is_forward);
-            self.order.arrival(Some(told.received));
+            self.order
+                .arrival(told.arrivals.map(|arrivals| arrivals.received));
         }
         let mut exchange = probe.exchange;
         exchange.verdict = Verdict::Duplicate;
@@ -99,7 +103,8 @@ impl Account {
         if let Some(follow_up) = told.follow_up {
             self.follow_up(&follow_up, sink);
         }
-        if let Some(beyond) = self.order.beyond(id.0, told) {
+        let Some(arrivals) = &told.arrivals else { return };
+        if let Some(beyond) = self.order.beyond(id.0, arrivals) {
             let request = if beyond.arrived {
                 Request::Arrived
             } else {
@@ -108,12 +113,12 @@ impl Account {
             let oldest = self.ring.oldest().max(*beyond.seqs.start());
             (oldest..=*beyond.seqs.end()).for_each(|seq| self.tell(ProbeId(seq), request));
         }
-        let reach = u64::from(told.window_len.min(64));
+        let reach = u64::from(arrivals.window_len.min(64));
         if !self.is_curious(id.0, reach) {
             return;
         }
         for back in 1..reach.min(id.0.saturating_add(1)) {
-            let arrived = told.window >> back & 1 == 1;
+            let arrived = arrivals.window >> back & 1 == 1;
             self.tell(
                 ProbeId(id.0 - back),
                 if arrived {
@@ -149,9 +154,10 @@ impl Account {
     }
 
     fn count_order(&mut self, answer: &Answer) {
+        let arrivals = answer.heard.reflection.and_then(|told| told.arrivals);
         let told = self
             .order
-            .answered(answer.id.0, answer.heard.reflection.map(|told| told.received));
+            .answered(answer.id.0, arrivals.map(|arrivals| arrivals.received));
         self.counts.reordered += u64::from(told.any);
         self.counts.reordered_forward += u64::from(told.forward);
         self.counts.reordered_backward += u64::from(told.backward);
@@ -200,7 +206,7 @@ impl Exchange {
         let Some(told) = answer.heard.reflection else {
             return;
         };
-        self.t2 = Some(told.received_at);
+        self.t2 = told.received_at;
         self.t2_kernel = told.kernel_stamped;
         self.seen = told.seen;
         // The exact residence may have overtaken the answer that it is about.

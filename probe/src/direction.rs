@@ -1,6 +1,6 @@
 //! What answers tell about the directions apart.
 
-use halloo_base::Reflection;
+use halloo_base::Arrivals;
 use std::ops::RangeInclusive;
 
 /// Follows the order of answers and of the responder's own count, to tell forward from backward.
@@ -43,7 +43,7 @@ pub(crate) struct Beyond {
 impl Order {
     /// What the counts tell about probes between the highest answered so far and `seq` that the window does not
     /// reach. Only all or nothing can be told: a count has no names.
-    pub(crate) fn beyond(&self, seq: u64, told: &Reflection) -> Option<Beyond> {
+    pub(crate) fn beyond(&self, seq: u64, told: &Arrivals) -> Option<Beyond> {
         let first = match self.highest {
             None => 0,
             Some(highest) => highest.seq.checked_add(1)?,
@@ -75,7 +75,7 @@ impl Order {
 
     /// Forgets what was counted where it does not go together with what the answer to `seq` tells, of `sent` probes
     /// in all: the responder began anew, or an answer was not what the responder sent.
-    pub(crate) fn resynchronise(&mut self, seq: u64, sent: u64, told: &Reflection) {
+    pub(crate) fn resynchronise(&mut self, seq: u64, sent: u64, told: &Arrivals) {
         if self.is_restarted(seq, told) || self.is_impossible(seq, sent, told) {
             self.newest_arrival = None;
             if let Some(highest) = &mut self.highest {
@@ -86,7 +86,7 @@ impl Order {
 
     /// Whether the responder has forgotten what it counted (it was restarted, or the session was too old for it):
     /// its count stands no higher than at an earlier probe's arrival, and its window begins after that probe.
-    fn is_restarted(&self, seq: u64, told: &Reflection) -> bool {
+    fn is_restarted(&self, seq: u64, told: &Arrivals) -> bool {
         let Some(highest) = self.highest else { return false };
         let Some(counted) = highest.received else {
             return false;
@@ -97,7 +97,7 @@ impl Order {
 
     /// Whether the count was higher once than it can have become since this request arrived: by the requests sent
     /// after it, and those of the last 64 before it that had not arrived. What is later than that is lost.
-    fn is_impossible(&self, seq: u64, sent: u64, told: &Reflection) -> bool {
+    fn is_impossible(&self, seq: u64, sent: u64, told: &Arrivals) -> bool {
         let Some(newest) = self.newest_arrival else {
             return false;
         };
@@ -149,18 +149,12 @@ fn low_bits(n: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halloo_base::Wall;
 
-    fn told(received: u32, window: u64, window_len: u32) -> Reflection {
-        Reflection {
-            received_at: Wall(0),
-            residence: None,
-            kernel_stamped: false,
-            follow_up: None,
+    fn told(received: u32, window: u64, window_len: u32) -> Arrivals {
+        Arrivals {
             received,
             window,
             window_len,
-            seen: None,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::{DatagramSession, Event, Exchange, SessionOptions, Sink, StreamSession, Summary};
 use halloo_base::{
-    Clock, ConnId, Cx, Datagram, Deadline, Env, Heard, Input, LinkId, Machine, Marks, Mono, Nanos, Offload,
-    Outbox, Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp, StampSource,
+    Arrivals, Clock, ConnId, Cx, Datagram, Deadline, Env, Heard, Input, LinkId, Machine, Marks, Mono, Nanos,
+    Offload, Outbox, Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp, StampSource,
     StreamInput, StreamProber, TxTag, Wall,
 };
 use std::sync::{Arc, Mutex};
@@ -40,14 +40,15 @@ pub(crate) fn options(interval_ms: u64) -> SessionOptions {
 /// What a responder tells that has seen all requests up to this one.
 pub(crate) fn reflection(received: u32, window: u64, window_len: u32) -> Reflection {
     Reflection {
-        received_at: Wall(WALL + 5_000_000_000 + u64::from(received)),
+        received_at: Some(Wall(WALL + 5_000_000_000 + u64::from(received))),
         residence: Some(Nanos(1_000)),
         kernel_stamped: true,
-        follow_up: None,
-        received,
-        window,
-        window_len,
-        seen: None,
+        arrivals: Some(Arrivals {
+            received,
+            window,
+            window_len,
+        }),
+        ..Reflection::default()
     }
 }
 

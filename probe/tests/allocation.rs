@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
 use halloo_base::{
-    Clock, Cx, Datagram, Env, FollowUp, Heard, Input, Machine, Marks, Mono, Nanos, Offload, Outbox, Path,
-    ProbeId, Prober, Reason, Reflection, Rng, Stamp, StampSource, TxTag, Wall,
+    Arrivals, Clock, Cx, Datagram, Env, FollowUp, Heard, Input, Machine, Marks, Mono, Nanos, Offload, Outbox,
+    Path, ProbeId, Prober, Reason, Reflection, Rng, Stamp, StampSource, TxTag, Wall,
 };
 use halloo_probe::{DatagramSession, Event, SessionOptions, Sink};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -77,14 +77,16 @@ impl Prober for Codec {
             residence: Nanos(900),
         };
         let reflection = Reflection {
-            received_at: Wall(rx.at.wall.0 - 4_000),
+            received_at: Some(Wall(rx.at.wall.0 - 4_000)),
             residence: Some(Nanos(1_000)),
             kernel_stamped: true,
             follow_up: Some(follow_up),
-            received: seq as u32 + 1,
-            window: !0b110,
-            window_len: 64,
-            seen: None,
+            arrivals: Some(Arrivals {
+                received: seq as u32 + 1,
+                window: !0b110,
+                window_len: 64,
+            }),
+            ..Reflection::default()
         };
         Ok(Heard {
             low_bits: seq & 0xffff_ffff,

@@ -29,8 +29,43 @@ pub struct Protocol {
     pub reply_limit: ReplyLimit,
     /// Whether halloo answers, asks, or both.
     pub role: Role,
+    /// How long its requests may be.
+    pub size: RequestSize,
     /// Makes one that asks, where halloo does.
     pub prober: Option<NewProber>,
+}
+
+/// How long requests are, in bytes of payload: what UDP or TCP carries, or IP where nothing is between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestSize {
+    /// The shortest.
+    pub least: usize,
+    /// Unless the user says otherwise.
+    pub usual: usize,
+    /// The shortest with the proof of a key, which is then the usual one too; `None` where requests cannot be signed.
+    pub signed: Option<usize>,
+    /// The longest, where the protocol and not what carries it says so.
+    pub most: usize,
+}
+
+impl RequestSize {
+    /// Any number of bytes, usually 64.
+    pub const ANY: RequestSize = RequestSize {
+        least: 0,
+        usual: 64,
+        signed: None,
+        most: usize::MAX,
+    };
+
+    /// As many bytes as the format has, no more and no less.
+    pub const fn fixed(bytes: usize) -> RequestSize {
+        RequestSize {
+            least: bytes,
+            usual: bytes,
+            signed: None,
+            most: bytes,
+        }
+    }
 }
 
 /// Makes the prober of one session.
@@ -45,6 +80,8 @@ pub struct ProberOptions {
     pub token: u64,
     /// Request size in payload bytes.
     pub size: usize,
+    /// The host as the user wrote it, with `:port` where that is not the usual one, for protocols whose requests name it.
+    pub authority: String,
     /// What NDN is asked for, and how. By default for no prefix at all.
     pub ndn: Option<ndn::PingProberOptions>,
 }
@@ -71,6 +108,7 @@ impl Default for ProberOptions {
             key: None,
             token: 0,
             size: 64,
+            authority: String::new(),
             ndn: None,
         }
     }
@@ -98,6 +136,23 @@ mod tests {
         }
         assert!(by_scheme("UDP").is_none());
         assert!(by_scheme("").is_none());
+    }
+
+    #[test]
+    fn sizes_are_in_order() {
+        for Protocol { name, size, .. } in ALL {
+            let RequestSize {
+                least,
+                usual,
+                signed,
+                most,
+            } = *size;
+            assert!(least <= usual && usual <= most, "{name}");
+            assert!(
+                signed.is_none_or(|signed| (least..=most).contains(&signed)),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Limiter {
     pub(crate) fn new(limits: &Limits, reply: ReplyLimit, secret: Secret) -> Limiter {
         let divisor = match reply {
             ReplyLimit::SameAsRequest => 1,
-            ReplyLimit::Extra(_) => limits.longer_reply_divisor,
+            ReplyLimit::Extra(_) | ReplyLimit::Graded { .. } => limits.longer_reply_divisor,
         };
         let pace = |rate: Option<Rate>, times, divisor| rate.map(|rate| Pace::new(rate, times, divisor));
         let stranger = pace(limits.per_source, 1, divisor);

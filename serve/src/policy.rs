@@ -2,7 +2,7 @@
 
 use crate::guards::{AddressGuard, PortGuard};
 use crate::limiter::Limiter;
-use crate::{OptionsError, ServerOptions};
+use crate::{OptionsError, ServerOptions, address};
 use halloo_base::{
     Counters, Datagram, Env, IpHeader, Mono, Offload, Path, Reason, ReplyLimit, Responder, Stamp, Transport,
     Trust, TxTag, Verdict,
@@ -63,9 +63,16 @@ impl Policy {
             .admit(env.now, remote, packets, || responder.trust(env, rx))
     }
 
-    /// How much room the answer to an admitted datagram needs, at most.
-    pub(crate) fn room(&self, rx: &Datagram<'_>) -> usize {
-        self.reply_limit.longest(rx.payload.len())
+    /// How much room the answer to an admitted datagram gets, at most.
+    pub(crate) fn room(&self, env: &Env<'_>, rx: &Datagram<'_>) -> usize {
+        let trust = match self.reply_limit {
+            ReplyLimit::Graded { .. } if address::is_local(rx.path.remote.ip().to_canonical()) => {
+                Trust::Validated
+            }
+            ReplyLimit::Graded { .. } => self.responder.trust(env, rx),
+            _ => Trust::Stranger,
+        };
+        self.reply_limit.longest(rx.payload.len(), trust)
     }
 
     /// Has an admitted datagram answered in `room`, which starts as a copy of it.

@@ -59,7 +59,8 @@ impl Server {
 
     fn answer(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) -> Result<usize, Reason> {
         self.policy.admit(&cx.env, rx)?;
-        let room = cx.out.reserve(self.policy.room(rx), rx.payload);
+        let longest = self.policy.room(&cx.env, rx);
+        let room = cx.out.reserve(longest, rx.payload);
         let reply = self.policy.respond(&mut cx.env, rx, room)?;
         let how = Transmit {
             tag: reply.tag,

@@ -181,8 +181,8 @@ impl EthernetServer {
     fn answer(&mut self, cx: &mut Cx<'_>, rx: &Frame<'_>) -> Result<usize, Reason> {
         let (to, from, packet) = opened(rx.bytes, self.mac)?;
         self.room.clear();
-        self.room
-            .resize(self.server.reply_limit().longest(packet.len()), 0);
+        // A frame comes from our own network.
+        self.room.resize(self.server.room(packet.len()), 0);
         let len = self.server.answer(rx.at, packet, &mut self.room)?;
         let reply = &self.room[..len];
         let to = if to.is_group() { to } else { from };

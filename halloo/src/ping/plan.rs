@@ -6,18 +6,14 @@ use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail, ensure};
 use halloo_base::Transport;
 use halloo_probe::SessionOptions;
-use halloo_protocols::by_scheme;
-use halloo_protocols::echo::{Key, wire};
+use halloo_protocols::echo::Key;
 use halloo_protocols::ip_echo::{self, Asked};
 use halloo_protocols::ndn::LONGEST_PACKET;
+use halloo_protocols::{ALL, RequestSize, by_scheme};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Bytes of a probe that an echo host answers with its stamps.
-const SIZE: u32 = wire::BASE as u32;
-/// The same with a signature; nothing smaller can be signed.
-const SIGNED_SIZE: u32 = (wire::BASE + wire::TAG) as u32;
 /// Octets of the longest IPv4 datagram, and of a header without options (RFC 791).
 const LONGEST_IPV4: usize = 65_535;
 const IPV4_HEADER: usize = 20;
@@ -27,7 +23,8 @@ pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
     pub(crate) links: Vec<Link>,
     pub(crate) family: Family,
-    pub(crate) size: u32,
+    /// Bytes of each probe; `None` for as many as the protocol usually has.
+    pub(crate) size: Option<u32>,
     pub(crate) interval: Interval,
     pub(crate) count: u64,
     pub(crate) lost_after: Duration,
@@ -74,7 +71,6 @@ impl Plan {
     pub(crate) fn ping(args: &PingArgs) -> Result<Plan> {
         let key = args.key_file.as_deref().map(key::read).transpose()?;
         let ip_options = ip_options(args)?;
-        let default_size = if key.is_some() { SIGNED_SIZE } else { SIZE };
         let plan = Plan {
             targets: targets(args)?,
             links: args.links.clone(),
@@ -85,7 +81,7 @@ impl Plan {
                 _ if !ip_options.is_empty() => Family::V4,
                 _ => Family::Any,
             },
-            size: args.size.unwrap_or(default_size),
+            size: args.size,
             interval: args.interval,
             count: args.count,
             lost_after: args.timeout,
@@ -111,7 +107,7 @@ impl Plan {
     pub(crate) fn echo_client(args: &EchoClientArgs) -> Result<Plan> {
         let tcp = by_scheme("tcp").context("this build has no TCP echo")?;
         let plan = Plan {
-            size: args.size,
+            size: Some(args.size),
             interval: args.frequency,
             count: args.count,
             lost_after: args.timeout,
@@ -121,13 +117,13 @@ impl Plan {
         plan.checked()
     }
 
-    /// Sixty-four bytes a second to each target, without end, written nowhere.
+    /// A probe a second to each target, without end, written nowhere.
     pub(crate) fn of(targets: Vec<Target>) -> Plan {
         Plan {
             targets,
             links: vec![],
             family: Family::Any,
-            size: SIZE,
+            size: None,
             interval: Interval::Every(Duration::from_secs(1)),
             count: 0,
             lost_after: Duration::from_secs(5),
@@ -153,6 +149,13 @@ impl Plan {
         }
     }
 
+    /// Bytes of each probe to this target.
+    pub(crate) fn size_to(&self, target: &Target) -> u32 {
+        let RequestSize { usual, signed, .. } = target.protocol.size;
+        let usual = signed.filter(|_| self.key.is_some()).unwrap_or(usual);
+        self.size.unwrap_or(usual as u32)
+    }
+
     /// TTL or hop limit of probes to this target; `None` leaves it to the system.
     pub(crate) fn ttl_to(&self, target: &Target) -> Option<u8> {
         self.ttl.or(target.is_ip_echo().then_some(ip_echo::TTL))
@@ -165,11 +168,11 @@ impl Plan {
 
     fn checked(self) -> Result<Plan> {
         for (index, target) in self.targets.iter().enumerate() {
-            let is_signed = target.protocol.transport == Transport::Udp && !target.is_ip_echo();
             ensure!(
-                self.key.is_none() || is_signed,
-                "--key-file: {} cannot be signed, only UDP probes can ({target})",
-                target.protocol.name
+                self.key.is_none() || target.protocol.size.signed.is_some(),
+                "--key-file: {} cannot be signed; {} can ({target})",
+                target.protocol.name,
+                signed_protocols()
             );
             self.check_size(target)?;
             self.check_ip_options(target)?;
@@ -228,14 +231,26 @@ impl Plan {
         if target.question.is_some() {
             return Ok(());
         }
+        let size = self.size_to(target) as usize;
+        let name = target.protocol.name;
+        let RequestSize {
+            least, signed, most, ..
+        } = target.protocol.size;
+        let (least, kind) = match signed.filter(|_| self.key.is_some()) {
+            Some(signed) => (signed, "a signed probe"),
+            None => (least, "a probe"),
+        };
+        ensure!(
+            size >= least,
+            "--size {size}: {name} needs at least {least} byte{} for {kind} ({target})",
+            if least == 1 { "" } else { "s" }
+        );
+        ensure!(
+            size <= most,
+            "--size {size}: {name} has at most {most} bytes ({target})"
+        );
         let (longest, over) = match target.protocol.transport {
-            Transport::Tcp => {
-                ensure!(
-                    self.size > 0,
-                    "--size 0: over TCP a probe needs at least 1 byte ({target})"
-                );
-                (SessionOptions::LONGEST_STREAM, "over TCP")
-            }
+            Transport::Tcp => (SessionOptions::LONGEST_STREAM, "over TCP"),
             Transport::Ip if self.is_v4(target) => {
                 let longest = LONGEST_IPV4 - IPV4_HEADER - self.ip_options.len();
                 (longest.min(SessionOptions::LONGEST_V4), "into an IPv4 datagram")
@@ -244,19 +259,18 @@ impl Plan {
             _ if self.is_v4(target) => (SessionOptions::LONGEST_V4, "into a datagram over IPv4"),
             _ => (SessionOptions::LONGEST_V6, "into a datagram"),
         };
-        ensure!(
-            self.key.is_none() || self.size >= SIGNED_SIZE,
-            "--size {}: signed probes need at least {SIGNED_SIZE} bytes",
-            self.size
-        );
-        if self.size as usize > longest {
-            bail!(
-                "--size {}: at most {longest} bytes fit {over} ({target})",
-                self.size
-            );
+        if size > longest {
+            bail!("--size {size}: at most {longest} bytes fit {over} ({target})");
         }
         Ok(())
     }
+}
+
+/// The protocols whose probes can be signed, for people.
+fn signed_protocols() -> String {
+    let signed = ALL.iter().filter(|protocol| protocol.size.signed.is_some());
+    let names: Vec<_> = signed.map(|protocol| protocol.name).collect();
+    names.join(", ")
 }
 
 /// The targets, those that are asked by name with what is said about all of them.
@@ -351,7 +365,7 @@ mod tests {
             ("-s 0 udp://h", None),
             (
                 "-s 0 tcp://h:1",
-                Some("--size 0: over TCP a probe needs at least 1 byte (tcp://h:1)"),
+                Some("--size 0: TCP echo needs at least 1 byte for a probe (tcp://h:1)"),
             ),
         ];
         for (words, wrong) in table {
@@ -384,18 +398,22 @@ mod tests {
             let plan = plan(&format!("--key-file {name} {words}"));
             plan.err().map(|error| error.to_string()).unwrap_or_default()
         };
-        let size = |words: &str| plan(&format!("{words} udp://h")).map(|plan| plan.size).ok();
+        let size = |words: &str| {
+            plan(&format!("{words} udp://h"))
+                .map(|plan| plan.size_to(&plan.targets[0]))
+                .ok()
+        };
         assert_eq!(
             error("tcp://h:1"),
-            "--key-file: TCP echo cannot be signed, only UDP probes can (tcp://h:1)"
+            "--key-file: TCP echo cannot be signed; UDP echo can (tcp://h:1)"
         );
         assert_eq!(
             error("udp+ip://h:1"),
-            "--key-file: UDP to oneself cannot be signed, only UDP probes can (udp+ip://h:1)"
+            "--key-file: UDP to oneself cannot be signed; UDP echo can (udp+ip://h:1)"
         );
         assert_eq!(
             error("-s 79 udp://h"),
-            "--size 79: signed probes need at least 80 bytes"
+            "--size 79: UDP echo needs at least 80 bytes for a signed probe (udp://h:7777)"
         );
         assert_eq!(size(&format!("--key-file {name}")), Some(80));
         assert_eq!(size(&format!("--key-file {name} -s 81")), Some(81));

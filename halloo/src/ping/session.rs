@@ -133,7 +133,8 @@ impl Session {
             (ndn, _) => new_prober(&ProberOptions {
                 key: plan.key.clone(),
                 token,
-                size: plan.size as usize,
+                size: about.size as usize,
+                authority: about.target.authority(),
                 ndn,
             }),
         };
@@ -271,7 +272,7 @@ pub(super) fn abouts(
             size: target
                 .question
                 .as_ref()
-                .map_or(plan.size, |question| question.longest(plan.lost_after)),
+                .map_or(plan.size_to(target), |question| question.longest(plan.lost_after)),
             spacing: plan.spacing(),
             lost_after: plan.lost_after,
             count: plan.count,
@@ -310,7 +311,7 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
         ttl: about.ttl,
         dont_fragment: plan.dont_fragment,
         prober: true,
-        receive_buffer: receive_buffer(plan),
+        receive_buffer: receive_buffer(about, plan),
         ..UdpOptions::default()
     })
 }
@@ -323,20 +324,20 @@ fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> 
         ttl: about.ttl,
         dont_fragment: plan.dont_fragment,
         prober: true,
-        receive_buffer: receive_buffer(plan),
+        receive_buffer: receive_buffer(about, plan),
         ip_options: plan.ip_options.clone(),
         ..RawOptions::new(protocol, local)
     })
 }
 
 /// Room for every answer of a flood at once, so that none is lost behind the network. At a pace they do not pile up.
-fn receive_buffer(plan: &Plan) -> Option<usize> {
+fn receive_buffer(about: &About, plan: &Plan) -> Option<usize> {
     const LEAST: usize = 1 << 20;
     const MOST: usize = 256 << 20;
     /// What the kernel keeps beside the payload of a short datagram.
     const OVERHEAD: usize = 768;
     // The kernel rounds what a datagram takes up, at worst to more than twice its length.
-    let bytes = plan.window as usize * (plan.size as usize + OVERHEAD) * 5 / 2;
+    let bytes = plan.window as usize * (about.size as usize + OVERHEAD) * 5 / 2;
     plan.is_flood().then_some(bytes.clamp(LEAST, MOST))
 }
 
@@ -363,7 +364,7 @@ fn any_like(remote: SocketAddr) -> IpAddr {
 fn window(about: &About, plan: &Plan) -> u32 {
     const STREAM_BYTES: u32 = 2 << 20;
     match about.target.protocol.transport {
-        Transport::Tcp => plan.window.min((STREAM_BYTES / plan.size.max(1)).max(1)),
+        Transport::Tcp => plan.window.min((STREAM_BYTES / about.size.max(1)).max(1)),
         _ => plan.window,
     }
 }

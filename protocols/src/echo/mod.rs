@@ -19,7 +19,7 @@ pub use prober::UdpProber;
 pub use responder::{UdpEcho, UdpEchoOptions, in_wire_units};
 pub use stream::{TcpEcho, TcpProber};
 
-use crate::Protocol;
+use crate::{Protocol, RequestSize};
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
 
 /// Echo over UDP: the structured probe, and RFC 862 for everything else.
@@ -31,6 +31,11 @@ pub static UDP: Protocol = Protocol {
     spec: "RFC 862; docs/wire/probe.md",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Both,
+    size: RequestSize {
+        signed: Some(wire::BASE + wire::TAG),
+        usual: wire::BASE,
+        ..RequestSize::ANY
+    },
     prober: Some(|options| AnyProber::Datagram(Box::new(UdpProber::new(options)))),
 };
 
@@ -43,5 +48,9 @@ pub static TCP: Protocol = Protocol {
     spec: "RFC 862",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Both,
+    size: RequestSize {
+        least: 1,
+        ..RequestSize::ANY
+    },
     prober: Some(|options| AnyProber::Stream(Box::new(TcpProber::new(options)))),
 };

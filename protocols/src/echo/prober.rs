@@ -4,7 +4,9 @@ use super::Key;
 use super::payload::Payload;
 use super::wire::{BASE, NotProbe, Probe, TAG, WIDE, WINDOW, quoted_request};
 use crate::ProberOptions;
-use halloo_base::{Datagram, Env, FollowUp, Heard, Nanos, ProbeId, Prober, Reason, Reflection, Seen};
+use halloo_base::{
+    Arrivals, Datagram, Env, FollowUp, Heard, Nanos, ProbeId, Prober, Reason, Reflection, Seen,
+};
 use std::net::{IpAddr, SocketAddr};
 
 /// Makes structured probes where the size allows (64 bytes; 112 for the wide section; 16 more with a key), plain
@@ -180,16 +182,19 @@ fn reflected(reply: &Probe) -> Heard {
         options: None,
         refusal: None,
         reflection: Some(Reflection {
-            received_at: reply.t2,
+            received_at: Some(reply.t2),
             residence: reply.residence.map(|ns| Nanos(i64::from(ns))),
             kernel_stamped: reply.flags.kernel_stamp,
+            clock_error: None,
             follow_up: reply.follow_up.map(|told| FollowUp {
                 low_bits: reply.seq.wrapping_sub(u32::from(told.distance.get())),
                 residence: Nanos(i64::from(told.residence)),
             }),
-            received: reply.received,
-            window,
-            window_len,
+            arrivals: Some(Arrivals {
+                received: reply.received,
+                window,
+                window_len,
+            }),
             seen: seen(reply),
         }),
     }

@@ -21,8 +21,8 @@ pub use options::{Asked, AskedError, Described, HopTime, RouteKind, describe};
 pub use prober::{IpProber, SelfProber};
 pub use responder::{IcmpPolicy, IpEcho, IpEchoOptions};
 
-use crate::Protocol;
 use crate::echo::TcpProber;
+use crate::{Protocol, RequestSize};
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
 
 /// The protocol number that requests have unless another is chosen: for experiments (RFC 3692 section 2.1).
@@ -40,6 +40,7 @@ pub static IP: Protocol = Protocol {
     spec: "RFC 2075",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Both,
+    size: RequestSize::ANY,
     prober: Some(|options| AnyProber::Datagram(Box::new(IpProber::new(options)))),
 };
 
@@ -52,6 +53,7 @@ pub static UDP_SELF: Protocol = Protocol {
     spec: "RFC 2075, RFC 768",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Prober,
+    size: RequestSize::ANY,
     prober: Some(|options| AnyProber::Datagram(Box::new(SelfProber::new(options)))),
 };
 
@@ -65,5 +67,9 @@ pub static TCP_SELF: Protocol = Protocol {
     spec: "RFC 2075, RFC 9293",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Prober,
+    size: RequestSize {
+        least: 1,
+        ..RequestSize::ANY
+    },
     prober: Some(|options| AnyProber::Stream(Box::new(TcpProber::new(options)))),
 };

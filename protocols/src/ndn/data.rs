@@ -152,11 +152,6 @@ impl Unsigned<'_> {
 
     fn emit_signed_part(&self, info: &SignatureInfo<'_>, writer: &mut Writer<'_>) {
         self.name.emit(writer);
-        self.emit_behind_name(info, writer);
-    }
-
-    /// What the signature covers and is the same under every name.
-    pub(super) fn emit_behind_name(&self, info: &SignatureInfo<'_>, writer: &mut Writer<'_>) {
         if let Some(meta) = &self.meta {
             meta.emit(writer);
         }
@@ -181,7 +176,7 @@ impl<'a> MetaInfo<'a> {
         Ok(meta)
     }
 
-    fn emit(&self, writer: &mut Writer<'_>) {
+    pub(super) fn emit(&self, writer: &mut Writer<'_>) {
         writer.nested(types::META_INFO, |writer| {
             if let Some(content_type) = self.content_type {
                 writer.integer(types::CONTENT_TYPE, content_type.number());

@@ -1,12 +1,14 @@
 //! Answers pings (ndnping protocol, version 1).
 
-use super::data::{MetaInfo, Unsigned};
+use super::data::MetaInfo;
 use super::keys::Signer;
 use super::lp::{Content, LONGEST_TOKEN, Packet};
 use super::name::{Component, Name, NameBuf};
 use super::tlv::{self, LONGEST_PACKET, NoRoom, Writer, element_len, written};
 use super::types;
-use halloo_base::{Datagram, Env, Next, Reason, ReplyLimit, Responder, Stamp, StreamResponder, Verdict};
+use halloo_base::{
+    Datagram, Env, Next, Reason, ReplyLimit, Responder, Stamp, StreamResponder, Trust, Verdict,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +21,8 @@ pub const PING: &[u8] = b"ping";
 pub struct PingServerOptions {
     /// It answers every Interest under this name and one component `ping` behind it.
     pub prefix: NameBuf,
-    /// How many bytes the content of each Data has: so many letters `a`.
+    /// How many bytes the content of each Data has: so many letters `a`. A stranger, whose address may be forged, gets no
+    /// more of them than its Interest is long.
     pub size: usize,
     /// For how long a cache may call the Data fresh; zero for not at all. Default: 1 s.
     pub freshness: Duration,
@@ -89,10 +92,17 @@ pub struct PingServer {
 struct Recipe {
     /// With `ping`.
     prefix: NameBuf,
-    /// What stands in every Data between name and signature.
-    tail: Vec<u8>,
+    body: Body,
     signer: Signer,
     left: Option<AtomicU64>,
+}
+
+/// What stands in every Data between name and signature.
+struct Body {
+    meta: Vec<u8>,
+    /// As much as there is room for is used.
+    content: Vec<u8>,
+    info: Vec<u8>,
 }
 
 /// An answer, written.
@@ -127,7 +137,7 @@ impl PingServer {
             return Err(too_long);
         }
         let recipe = Recipe {
-            tail: tail(&signer, freshness, size).ok_or(too_long)?,
+            body: Body::new(&signer, freshness, size).ok_or(too_long)?,
             prefix,
             signer,
             left: most.map(AtomicU64::new),
@@ -152,11 +162,25 @@ impl PingServer {
         self.recipe.prefix.as_name()
     }
 
-    /// How much longer than its Interest a Data is at most: the name comes back, and what the format wants beside it.
+    /// How much longer than its Interest a Data is at most: the name comes back, and what the format wants beside it;
+    /// content only for who is known.
     pub fn reply_limit(&self) -> ReplyLimit {
+        let Recipe { body, signer, .. } = &*self.recipe;
         // Three lengths, of Data, LpPacket and Fragment, may grow from one byte to three.
-        let signature = element_len(types::SIGNATURE_VALUE, self.recipe.signer.longest());
-        ReplyLimit::Extra(self.recipe.tail.len() + signature + 3 * 2)
+        let signature = element_len(types::SIGNATURE_VALUE, signer.longest());
+        let more = |content| body.len(content) + signature + 3 * 2;
+        match body.content.len() {
+            0 => ReplyLimit::Extra(more(0)),
+            whole => ReplyLimit::Graded {
+                stranger: more(0),
+                validated: more(whole),
+            },
+        }
+    }
+
+    /// The room that an answer to a packet of `len` bytes needs at most.
+    pub fn room(&self, len: usize) -> usize {
+        self.reply_limit().longest(len, Trust::Validated)
     }
 
     /// Whether it has given as many answers as it was to give.
@@ -165,7 +189,9 @@ impl PingServer {
         left.is_some_and(|left| left.load(Ordering::Relaxed) == 0)
     }
 
-    /// Answers the packet `wire` in `reply`; returns how long the answer is.
+    /// Answers the packet `wire` in `reply`; returns how long the answer is. Where `reply` is shorter than
+    /// [`PingServer::room`], the asker is a stranger: the answer has as much content as leaves it no longer than `wire`, or
+    /// none at all.
     ///
     /// # Errors
     /// Why there is none.
@@ -193,7 +219,7 @@ impl PingServer {
             };
             used += len;
             let start = tx.len();
-            tx.resize(start + self.reply_limit().longest(len), 0);
+            tx.resize(start + self.room(len), 0);
             let answered = self.answer(at, wire, &mut tx[start..]);
             tx.truncate(start + answered.unwrap_or(0));
             if let Err(why) = answered {
@@ -216,7 +242,7 @@ impl Recipe {
         if !self.serves(name, packet.pit_token) || !self.take_one() {
             return Err(Reason::NotServed);
         }
-        let len = self.emit(name, packet.pit_token, reply);
+        let len = self.emit(name, packet.pit_token, wire.len(), reply);
         let len = len.map_err(|NoRoom| Reason::ReplyTooLong)?;
         Ok(Answered { len, name })
     }
@@ -225,12 +251,7 @@ impl Recipe {
     /// no Data has room for it.
     fn serves(&self, name: Name<'_>, pit_token: Option<&[u8]>) -> bool {
         let asks_for_digest = |last: Component<'_>| u32::from(last.kind) == types::IMPLICIT_DIGEST;
-        let lengths = Lengths::of(
-            name,
-            &self.tail,
-            self.signer.longest(),
-            pit_token.map(<[u8]>::len),
-        );
+        let lengths = self.lengths(name, pit_token, self.signer.longest(), self.body.content.len());
         self.prefix.as_name().is_prefix_of(name)
             && !name.last().is_some_and(asks_for_digest)
             && lengths.whole <= LONGEST_PACKET
@@ -242,16 +263,64 @@ impl Recipe {
             .is_ok()
     }
 
+    fn lengths(&self, name: Name<'_>, pit_token: Option<&[u8]>, signature: usize, content: usize) -> Lengths {
+        Lengths::of(
+            name,
+            self.body.len(content),
+            signature,
+            pit_token.map(<[u8]>::len),
+        )
+    }
+
+    /// How many bytes of content the answer to a packet of `asked` bytes has, where there is `room`.
+    fn content(&self, name: Name<'_>, pit_token: Option<&[u8]>, asked: usize, room: usize) -> usize {
+        let whole = |content| {
+            let lengths = self.lengths(name, pit_token, self.signer.longest(), content);
+            lengths.whole
+        };
+        let all = self.body.content.len();
+        if whole(all) <= room {
+            return all;
+        }
+        let most = asked.min(room);
+        let mut content = most.saturating_sub(whole(0)).min(all);
+        // Lengths of lengths grow with it: by a few bytes at most.
+        while content > 0 && whole(content) > most {
+            content -= 1;
+        }
+        content
+    }
+
     /// Writes the Data of this name. All lengths are known before the first byte: nothing is moved or allocated.
-    fn emit(&self, name: Name<'_>, pit_token: Option<&[u8]>, reply: &mut [u8]) -> Result<usize, NoRoom> {
+    fn emit(
+        &self,
+        name: Name<'_>,
+        pit_token: Option<&[u8]>,
+        asked: usize,
+        reply: &mut [u8],
+    ) -> Result<usize, NoRoom> {
+        let content = self.content(name, pit_token, asked, reply.len());
+        let mut content_header = [0; 10];
+        let mut writer = Writer::new(&mut content_header);
+        writer.header(types::CONTENT, content);
+        let content_header_len = writer.finish()?;
+        let body = [
+            &self.body.meta[..],
+            &content_header[..content_header_len],
+            &self.body.content[..content],
+            &self.body.info,
+        ];
         let mut name_header = [0; 10];
         let mut writer = Writer::new(&mut name_header);
         writer.header(types::NAME, name.value().len());
         let name_header_len = writer.finish()?;
         let name_header = &name_header[..name_header_len];
-        let signature = self.signer.sign(&[name_header, name.value(), &self.tail]);
+        let [meta, header, letters, info] = body;
+        let signature = self
+            .signer
+            .sign(&[name_header, name.value(), meta, header, letters, info]);
         let signature = signature.as_bytes();
-        let lengths = Lengths::of(name, &self.tail, signature.len(), pit_token.map(<[u8]>::len));
+        let lengths = self.lengths(name, pit_token, signature.len(), content);
         let mut writer = Writer::new(reply);
         if let Some(token) = pit_token {
             writer.header(types::LP_PACKET, lengths.lp_value);
@@ -261,7 +330,7 @@ impl Recipe {
         writer.header(types::DATA, lengths.data_value);
         writer.bytes(name_header);
         writer.bytes(name.value());
-        writer.bytes(&self.tail);
+        body.iter().for_each(|part| writer.bytes(part));
         writer.element(types::SIGNATURE_VALUE, signature);
         writer.finish()
     }
@@ -276,8 +345,8 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn of(name: Name<'_>, tail: &[u8], signature: usize, pit_token: Option<usize>) -> Lengths {
-        let data_value = name.encoded_len() + tail.len() + element_len(types::SIGNATURE_VALUE, signature);
+    fn of(name: Name<'_>, body: usize, signature: usize, pit_token: Option<usize>) -> Lengths {
+        let data_value = name.encoded_len() + body + element_len(types::SIGNATURE_VALUE, signature);
         let data = element_len(types::DATA, data_value);
         let token = pit_token.map_or(0, |len| element_len(types::LP_PIT_TOKEN, len));
         let lp_value = token + element_len(types::LP_FRAGMENT, data);
@@ -289,25 +358,32 @@ impl Lengths {
     }
 }
 
-/// What stands in every Data between name and signature; `None` if it is too long for any.
-fn tail(signer: &Signer, freshness: Duration, size: usize) -> Option<Vec<u8>> {
-    let content = vec![b'a'; size.min(LONGEST_PACKET)];
-    let unsigned = Unsigned {
-        name: Name::default(),
-        meta: Some(MetaInfo {
+impl Body {
+    /// `None` if it is too long for any packet.
+    fn new(signer: &Signer, freshness: Duration, size: usize) -> Option<Body> {
+        let meta = MetaInfo {
             freshness: Some(freshness).filter(|period| period.as_millis() > 0),
             ..MetaInfo::default()
-        }),
-        content: Some(&content),
-    };
-    written(|writer| unsigned.emit_behind_name(&signer.info(), writer)).ok()
+        };
+        let body = Body {
+            meta: written(|writer| meta.emit(writer)).ok()?,
+            content: vec![b'a'; size.min(LONGEST_PACKET)],
+            info: written(|writer| signer.info().emit(types::SIGNATURE_INFO, writer)).ok()?,
+        };
+        (size <= LONGEST_PACKET).then_some(body)
+    }
+
+    /// How long it is with so many bytes of content.
+    fn len(&self, content: usize) -> usize {
+        self.meta.len() + element_len(types::CONTENT, content) + self.info.len()
+    }
 }
 
 /// The length of the answer to a probe with the longest number and token; `None` if it is longer than any packet.
 fn longest_reply(prefix: &NameBuf, signer: &Signer, freshness: Duration, size: usize) -> Option<usize> {
     let name = prefix.clone().with(u64::MAX.to_string().as_bytes());
-    let tail = tail(signer, freshness, size)?;
-    let lengths = Lengths::of(name.as_name(), &tail, signer.longest(), Some(LONGEST_TOKEN));
+    let body = Body::new(signer, freshness, size)?.len(size);
+    let lengths = Lengths::of(name.as_name(), body, signer.longest(), Some(LONGEST_TOKEN));
     Some(lengths.whole).filter(|&whole| whole <= LONGEST_PACKET)
 }
 

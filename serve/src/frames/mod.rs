@@ -140,7 +140,8 @@ impl FrameServer {
         let request = self.datagram(rx, &header, packet)?;
         self.policy.admit(&cx.env, &request)?;
         let whole = &rx.bytes[..Header::LEN + request.payload.len()];
-        let room = cx.out.reserve(Header::LEN + self.policy.room(&request), whole);
+        let longest = self.policy.room(&cx.env, &request);
+        let room = cx.out.reserve(Header::LEN + longest, whole);
         let (head, room) = room.split_at_mut(Header::LEN);
         head.copy_from_slice(&header.answer(self.mac));
         let reply = self.policy.respond(&mut cx.env, &request, room)?;

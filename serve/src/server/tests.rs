@@ -181,6 +181,35 @@ fn longer_replies_are_allowed_and_rationed_where_the_protocol_declares_them() {
 }
 
 #[test]
+fn only_who_is_known_or_near_gets_the_longest_reply() {
+    let table = [
+        (PEER, Trust::Stranger, 4),
+        (PEER, Trust::Validated, 9),
+        ("192.168.1.9:40000", Trust::Stranger, 9),
+        ("[::ffff:10.1.2.3]:40000", Trust::Stranger, 9),
+    ];
+    for (peer, trust, more) in table {
+        let mut options = options();
+        options.reply_limit = ReplyLimit::Graded {
+            stranger: 4,
+            validated: 9,
+        };
+        let puppet = Puppet {
+            trusts: trust,
+            ..Puppet::saying(|reply| Verdict::Reply(reply.len()))
+        };
+        let (mut server, _) = server(options, puppet);
+        let sent = World::new().datagram(&mut server, path(LOCAL, peer), b"ab");
+        let reply = [b"ab".to_vec(), vec![0; more]].concat();
+        assert_eq!(
+            sent,
+            [Sent::Datagram(path(LOCAL, peer), None, reply)],
+            "{peer} {trust:?}"
+        );
+    }
+}
+
+#[test]
 fn the_responders_silence_is_counted_under_its_reason() {
     let (mut server, counters) = server(options(), Puppet::saying(|_| Verdict::Silent(Reason::Loop)));
     assert_eq!(World::new().datagram(&mut server, path(LOCAL, PEER), b"x"), []);

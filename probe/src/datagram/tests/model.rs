@@ -1,6 +1,7 @@
 //! Random networks against a naive account that is made afterwards, with all cards on the table.
 
 use super::*;
+use halloo_base::Arrivals;
 use proptest::prelude::*;
 
 const INTERVAL: u64 = 10;
@@ -33,6 +34,12 @@ struct Delivery {
     told: Reflection,
 }
 
+impl Delivery {
+    fn arrivals(&self) -> Arrivals {
+        self.told.arrivals.expect("every answer counts")
+    }
+}
+
 /// What a reflector makes of the requests, and when each answer arrives.
 fn deliveries(fates: &[Fate], origin: u32) -> Vec<Delivery> {
     let sent = fates.iter().enumerate().map(|(seq, fate)| (seq as u64, fate));
@@ -55,7 +62,7 @@ fn deliveries(fates: &[Fate], origin: u32) -> Vec<Delivery> {
             .fold(0, |w, b| w | 1 << b);
         let told = reflection(origin.wrapping_add(arrived.len() as u32), window, window_len);
         let told = Reflection {
-            received_at: told.received_at + Nanos(1_000 * place as i64),
+            received_at: told.received_at.map(|at| at + Nanos(1_000 * place as i64)),
             ..told
         };
         answers.extend(backward.iter().map(|delay| Delivery {
@@ -94,8 +101,8 @@ proptest! {
             let first = heard.iter().position(|delivery| delivery.seq == seq);
             let age = |at: u64| at - seq * INTERVAL;
             let Some(first) = first else {
-                let windows = heard.iter().filter(|d| d.seq > seq && d.seq - seq < u64::from(d.told.window_len));
-                let bits: Vec<_> = windows.map(|d| d.told.window >> (d.seq - seq) & 1).collect();
+                let windows = heard.iter().filter(|d| d.seq > seq && d.seq - seq < u64::from(d.arrivals().window_len));
+                let bits: Vec<_> = windows.map(|d| d.arrivals().window >> (d.seq - seq) & 1).collect();
                 match (age(end) >= LOST_AFTER, bits.contains(&1), bits.is_empty()) {
                     (false, _, _) => in_flight += 1,
                     (true, true, _) => told[1] += 1,

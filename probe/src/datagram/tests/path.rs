@@ -173,7 +173,7 @@ fn one_way_delay_is_told_once_the_responder_tells_its_times() {
         bench.hear(
             seq,
             Some(Reflection {
-                received_at: t2,
+                received_at: Some(t2),
                 ..reflection(seq as u32 + 1, 1, 1)
             }),
         );

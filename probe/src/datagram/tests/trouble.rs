@@ -240,7 +240,7 @@ fn a_step_of_our_own_clock_is_neither_a_delay_nor_the_responders() {
         bench.hear(
             seq,
             Some(Reflection {
-                received_at: Wall(responder),
+                received_at: Some(Wall(responder)),
                 ..told
             }),
         );

@@ -4,7 +4,7 @@ use super::*;
 use crate::ProberOptions;
 use crate::echo::UdpProber;
 use crate::echo::wire::Wide;
-use halloo_base::{FollowUp, Heard, Nanos, ProbeId, Prober, Reason, Reflection, Seen};
+use halloo_base::{Arrivals, FollowUp, Heard, Nanos, ProbeId, Prober, Reason, Reflection, Seen};
 
 const SECRET: &str = "the right secret";
 
@@ -88,16 +88,19 @@ fn a_full_answer_says_all_that_the_responder_knows() {
         .departed(first.tag().expect("asked"), stamp(111_000, StampSource::Kernel));
     let heard = exchange(&mut prober, &mut host, 9, 112);
     let reflection = Reflection {
-        received_at: Wall(EPOCH_START + 250_000),
+        received_at: Some(Wall(EPOCH_START + 250_000)),
         residence: Some(Nanos(9_000)),
         kernel_stamped: true,
         follow_up: Some(FollowUp {
             low_bits: 7,
             residence: Nanos(11_000),
         }),
-        received: 2,
-        window: 0b101,
-        window_len: 3,
+        arrivals: Some(Arrivals {
+            received: 2,
+            window: 0b101,
+            window_len: 3,
+        }),
+        clock_error: None,
         seen: Some(Seen {
             addr: addr("192.0.2.33:40000"),
             ttl: Some(63),
@@ -127,7 +130,7 @@ fn a_base_answer_shows_no_more_window_than_it_holds() {
         .expect("ours")
         .reflection
         .expect("structured");
-    assert_eq!(told.window_len, 32);
+    assert_eq!(told.arrivals.map(|arrivals| arrivals.window_len), Some(32));
     assert_eq!(told.seen, None, "a responder that told no port saw nothing");
 }
 
@@ -139,6 +142,7 @@ fn a_wide_answer_shows_the_64_bits_that_a_reflection_holds() {
         let told = exchange(&mut prober, &mut host, id, 112)
             .expect("ours")
             .reflection
+            .and_then(|told| told.arrivals)
             .expect("structured");
         assert_eq!(u64::from(told.window_len), (id + 1).min(64));
         assert_eq!(told.window, if id >= 63 { u64::MAX } else { (1 << (id + 1)) - 1 });

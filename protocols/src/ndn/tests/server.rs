@@ -1,7 +1,7 @@
 //! The ping server: what it answers, and what it does not.
 
 use super::*;
-use halloo_base::{Next, Reason, ReplyLimit, Responder, StreamResponder, Verdict};
+use halloo_base::{Next, Reason, ReplyLimit, Responder, StreamResponder, Trust, Verdict};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn server(options: PingServerOptions) -> PingServer {
 /// What the server answers to a datagram.
 fn answer(server: &mut PingServer, wire: &[u8]) -> Result<Vec<u8>, Reason> {
     let mut reply = wire.to_vec();
-    reply.resize(server.reply_limit().longest(wire.len()), 0);
+    reply.resize(server.room(wire.len()), 0);
     match with_env(1, |env| {
         Responder::respond(server, env, &datagram(1, wire), &mut reply)
     }) {
@@ -147,11 +147,61 @@ fn the_limit_is_what_the_longest_growth_needs_and_no_more() {
             let bare = asking(&format!("/t/ping/{}", "x".repeat(length)));
             for wire in [bare.clone(), wrapped(b"", &bare), wrapped(&[7; 32], &bare)] {
                 let given = answer(&mut server, &wire).expect("an answer that fits");
-                slack = slack.min(server.reply_limit().longest(wire.len()) - given.len());
+                slack = slack.min(server.room(wire.len()) - given.len());
             }
         }
     }
     assert_eq!(slack, 0, "some answer needs all of it");
+}
+
+#[test]
+fn a_stranger_gets_no_more_content_than_its_interest_is_long() {
+    let bare = asking("/t/ping/9");
+    let least = answer(&mut server(options("/t")), &bare)
+        .expect("an answer")
+        .len();
+    let mut generous = server(PingServerOptions {
+        size: 4_000,
+        ..options("/t")
+    });
+    let limit = generous.reply_limit();
+    let whole = answer(&mut generous, &bare).expect("an answer").len();
+    assert_eq!(whole, least + 4_000 + 2 + 2, "two lengths need three bytes");
+    let mut seen = vec![];
+    for padding in (0..600).chain([3_000, 4_200, 6_000]) {
+        // A field that nobody has to know (NDNLPv2) makes the packet longer.
+        let mut wire = wrapped(b"", &bare);
+        if padding >= 4 {
+            let header = crate::ndn::tlv::written(|writer| {
+                writer.element(
+                    super::types::LP_PACKET,
+                    &[
+                        crate::ndn::tlv::written(|writer| writer.element(804, &vec![0; padding]))
+                            .expect("room"),
+                        crate::ndn::tlv::written(|writer| writer.element(super::types::LP_FRAGMENT, &bare))
+                            .expect("room"),
+                    ]
+                    .concat(),
+                );
+            });
+            wire = header.expect("room");
+        }
+        let mut reply = wire.clone();
+        reply.resize(limit.longest(wire.len(), Trust::Stranger), 0);
+        let len = generous.answer(stamp(1), &wire, &mut reply).expect("an answer");
+        assert!(len <= least.max(wire.len()), "{len} for {}", wire.len());
+        assert!(
+            len == whole || len + 8 >= least.max(wire.len()),
+            "{len} for {}",
+            wire.len()
+        );
+        let Ok(Content::Data(data)) = Packet::parse(&reply[..len]).map(|packet| packet.content) else {
+            panic!("an answer is Data");
+        };
+        assert_eq!(data.verify(&Verifier::digest()), Ok(()));
+        seen.push(len);
+    }
+    assert_eq!((seen.first(), seen.last()), (Some(&least), Some(&whole)));
 }
 
 #[test]
