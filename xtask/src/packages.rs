@@ -23,6 +23,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "namespaces, veth links, addresses and tbf rates in the lab",
     },
     Package {
+        name: "systemd",
+        program: "systemd-analyze",
+        why: "the reader of our units",
+    },
+    Package {
         name: "nftables",
         program: "nft",
         why: "loss in the lab",

@@ -8,3 +8,4 @@ mod ours;
 mod peers;
 mod pings;
 mod sturdy;
+mod unit;
