@@ -14,6 +14,12 @@ pub trait Responder: Send {
         Trust::Stranger
     }
 
+    /// How long the answer to this datagram may be, where that is not what the protocol says for all: several protocols
+    /// may share a port. Asked before the limiter decides; cheap.
+    fn reply_limit(&self, _rx: &Datagram<'_>) -> Option<ReplyLimit> {
+        None
+    }
+
     /// The answer that asked for it by [`Verdict::ReplyStamped`] left the host at this instant.
     fn departed(&mut self, _tag: TxTag, _at: crate::Stamp) {}
 }

@@ -6,6 +6,9 @@ use crate::{AccessList, Limits, OptionsError, REFLECTION_PORTS, address};
 use halloo_base::{LinkId, Path, Reason};
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Ports below this one belong to services (RFC 6335 section 6).
+const LOW_PORTS: u16 = 1024;
+
 /// The rules of a datagram server. The default is fit for the open Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guards {
@@ -55,7 +58,7 @@ impl Default for Guards {
 impl Guards {
     /// The source ports that are not answered because a service there would answer the answer. Own ports are apart.
     pub fn refused_ports(&self) -> impl Iterator<Item = u16> {
-        let low = if self.refuse_low_ports { 0..1024 } else { 0..0 };
+        let low = if self.refuse_low_ports { 0..LOW_PORTS } else { 0..0 };
         low.chain(self.reflection_ports.iter().copied())
     }
 
@@ -132,10 +135,12 @@ impl PortGuard {
         if port == 0 {
             return Err(Reason::BogonSource);
         }
-        if port == path.local.port() && !self.one_port || self.own.contains(port) {
+        let peer = self.one_port && port == path.local.port();
+        if !peer && (port == path.local.port() || self.own.contains(port)) {
             return Err(Reason::OwnPort);
         }
-        if self.reflection.contains(port) {
+        // The protocol's own port may well be in the list, but a low one stays refused.
+        if self.reflection.contains(port) && !(peer && port >= LOW_PORTS) {
             return Err(Reason::ReflectionPort);
         }
         Ok(())

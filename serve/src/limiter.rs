@@ -108,43 +108,53 @@ impl Limits {
 
 /// Decides how much is answered.
 pub(crate) struct Limiter {
-    stranger: Option<Pace>,
+    /// For replies no longer than their requests.
+    even: Strangers,
+    /// For longer ones.
+    longer: Strangers,
     validated: Option<Pace>,
     local: Option<Pace>,
+    table: Table,
+}
+
+/// What strangers have, each and all together.
+struct Strangers {
+    class: Class,
+    each: Option<Pace>,
     all: Option<Pace>,
     all_full_at: u64,
-    table: Table,
 }
 
 impl Limiter {
     /// A limiter with full buckets. `limits` has been checked.
-    pub(crate) fn new(limits: &Limits, reply: ReplyLimit, secret: Secret) -> Limiter {
-        let divisor = match reply {
-            ReplyLimit::SameAsRequest => 1,
-            ReplyLimit::Extra(_) | ReplyLimit::Graded { .. } => limits.longer_reply_divisor,
-        };
+    pub(crate) fn new(limits: &Limits, secret: Secret) -> Limiter {
         let pace = |rate: Option<Rate>, times, divisor| rate.map(|rate| Pace::new(rate, times, divisor));
-        let stranger = pace(limits.per_source, 1, divisor);
-        let local = pace(limits.per_local_source, 1, 1);
-        let remembers = stranger.is_some() || local.is_some();
-        Limiter {
-            stranger,
-            validated: pace(limits.per_source, limits.validated_share, 1),
-            local,
+        let strangers = |class, divisor| Strangers {
+            class,
+            each: pace(limits.per_source, 1, divisor),
             all: pace(limits.all, 1, divisor),
             all_full_at: 0,
+        };
+        let local = pace(limits.per_local_source, 1, 1);
+        let remembers = limits.per_source.is_some() || local.is_some();
+        Limiter {
+            even: strangers(Class::Stranger, 1),
+            longer: strangers(Class::Longer, limits.longer_reply_divisor),
+            validated: pace(limits.per_source, limits.validated_share, 1),
+            local,
             table: Table::new(if remembers { limits.sources } else { 0 }, secret),
         }
     }
 
     /// Takes a packet out of the buckets of its sender, a canonical address; it costs as much as the `packets` that
-    /// it stands for. Its `trust` is asked only when a stranger would be refused, since a proof may cost something to
-    /// check.
+    /// it stands for, and the less there is of it the longer its `reply` may be. Its `trust` is asked only when a stranger
+    /// would be refused, since a proof may cost something to check.
     pub(crate) fn admit(
         &mut self,
         now: Mono,
         remote: IpAddr,
         packets: usize,
+        reply: ReplyLimit,
         trust: impl FnOnce() -> Trust,
     ) -> Result<(), Reason> {
         let source = Source::of(remote);
@@ -152,7 +162,7 @@ impl Limiter {
             let draw = Draw::new(Class::Local, packets, now);
             return self.table.take(self.local, draw, source);
         }
-        match self.admit_stranger(now, source, packets) {
+        match self.admit_stranger(now, source, packets, reply) {
             Err(_) if trust() == Trust::Validated => {
                 let draw = Draw::new(Class::Validated, packets, now);
                 self.table.take(self.validated, draw, source)
@@ -162,17 +172,27 @@ impl Limiter {
     }
 
     /// Takes `packets` from the source's bucket and from that of all, or from neither.
-    pub(crate) fn admit_stranger(&mut self, now: Mono, source: Source, packets: usize) -> Result<(), Reason> {
-        let draw = Draw::new(Class::Stranger, packets, now);
-        let all_full_at = match self.all {
-            Some(pace) => pace.take(self.all_full_at, draw),
+    pub(crate) fn admit_stranger(
+        &mut self,
+        now: Mono,
+        source: Source,
+        packets: usize,
+        reply: ReplyLimit,
+    ) -> Result<(), Reason> {
+        let strangers = match reply {
+            ReplyLimit::SameAsRequest => &mut self.even,
+            ReplyLimit::Extra(_) | ReplyLimit::Graded { .. } => &mut self.longer,
+        };
+        let draw = Draw::new(strangers.class, packets, now);
+        let all_full_at = match strangers.all {
+            Some(pace) => pace.take(strangers.all_full_at, draw),
             None => Some(0),
         };
         let Some(all_full_at) = all_full_at else {
             return Err(Reason::RateLimitedAll);
         };
-        self.table.take(self.stranger, draw, source)?;
-        self.all_full_at = all_full_at;
+        self.table.take(strangers.each, draw, source)?;
+        strangers.all_full_at = all_full_at;
         Ok(())
     }
 }
@@ -229,6 +249,7 @@ impl Draw {
 #[repr(u8)]
 enum Class {
     Stranger,
+    Longer,
     Validated,
     Local,
 }

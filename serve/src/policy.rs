@@ -46,7 +46,7 @@ impl Policy {
         Ok(Policy {
             addresses: AddressGuard::new(&guards.access, &guards.broadcasts)?,
             ports: (transport == Transport::Udp).then(|| PortGuard::new(&guards)),
-            limiter: Limiter::new(&guards.limits, reply_limit, secret),
+            limiter: Limiter::new(&guards.limits, secret),
             reply_limit,
             transport,
             responder,
@@ -57,22 +57,28 @@ impl Policy {
     /// Applies the guards, the cheapest first.
     pub(crate) fn admit(&mut self, env: &Env<'_>, rx: &Datagram<'_>) -> Result<(), Reason> {
         let remote = self.admit_path(rx)?;
+        let limit = self.reply_limit(rx);
         let responder = &self.responder;
         let packets = rx.offload.packets(rx.payload.len());
         self.limiter
-            .admit(env.now, remote, packets, || responder.trust(env, rx))
+            .admit(env.now, remote, packets, limit, || responder.trust(env, rx))
     }
 
     /// How much room the answer to an admitted datagram gets, at most.
     pub(crate) fn room(&self, env: &Env<'_>, rx: &Datagram<'_>) -> usize {
-        let trust = match self.reply_limit {
+        let limit = self.reply_limit(rx);
+        let trust = match limit {
             ReplyLimit::Graded { .. } if address::is_local(rx.path.remote.ip().to_canonical()) => {
                 Trust::Validated
             }
             ReplyLimit::Graded { .. } => self.responder.trust(env, rx),
             _ => Trust::Stranger,
         };
-        self.reply_limit.longest(rx.payload.len(), trust)
+        limit.longest(rx.payload.len(), trust)
+    }
+
+    fn reply_limit(&self, rx: &Datagram<'_>) -> ReplyLimit {
+        self.responder.reply_limit(rx).unwrap_or(self.reply_limit)
     }
 
     /// Has an admitted datagram answered in `room`, which starts as a copy of it.
@@ -133,7 +139,9 @@ impl Policy {
             ..rx.path
         })?;
         let packets = rx.offload.packets(rx.payload.len());
-        self.limiter.admit(now, remote, packets, || Trust::Stranger)
+        let limit = self.reply_limit(rx);
+        self.limiter
+            .admit(now, remote, packets, limit, || Trust::Stranger)
     }
 
     fn admit_path(&self, rx: &Datagram<'_>) -> Result<IpAddr, Reason> {

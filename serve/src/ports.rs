@@ -30,6 +30,7 @@ pub const REFLECTION_PORTS: &[(u16, &str)] = &[
     (5632, "pcAnywhere"),
     (5683, "CoAP"),
     (6881, "BitTorrent DHT"),
+    (7777, "Halloo"),
     (9987, "TeamSpeak"),
     (10001, "Ubiquiti discovery"),
     (10074, "Mitel TP-240"),

@@ -33,7 +33,7 @@ impl Neighbours {
         Neighbours {
             mac,
             addresses,
-            limiter: Limiter::new(limits, ReplyLimit::SameAsRequest, secret),
+            limiter: Limiter::new(limits, secret),
             counters,
         }
     }
@@ -119,7 +119,7 @@ impl Neighbours {
             return Err(Reason::BogonSource);
         }
         self.limiter
-            .admit_stranger(now, Source::station(header.source), 1)
+            .admit_stranger(now, Source::station(header.source), 1, ReplyLimit::SameAsRequest)
     }
 
     fn count(&self, rx: &Frame<'_>, outcome: Result<usize, Reason>) {

@@ -10,6 +10,9 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+const EVEN: ReplyLimit = ReplyLimit::SameAsRequest;
+const LONGER: ReplyLimit = ReplyLimit::Extra(24);
+
 /// Some public address, another one for each number.
 fn stranger(number: u32) -> IpAddr {
     IpAddr::V4((0x0800_0000 + number).into())
@@ -17,7 +20,7 @@ fn stranger(number: u32) -> IpAddr {
 
 fn limiter(limits: &Limits) -> Limiter {
     limits.check().expect("limits in range");
-    Limiter::new(limits, ReplyLimit::SameAsRequest, SECRET)
+    Limiter::new(limits, SECRET)
 }
 
 fn rate(per_second: u32, burst: u32) -> Option<Rate> {
@@ -33,11 +36,11 @@ fn only_per_source(per_second: u32, burst: u32) -> Limits {
 }
 
 fn ask(limiter: &mut Limiter, now: u64, from: IpAddr) -> Result<(), Reason> {
-    limiter.admit(Mono(now), from, 1, || Trust::Stranger)
+    limiter.admit(Mono(now), from, 1, EVEN, || Trust::Stranger)
 }
 
 fn ask_validated(limiter: &mut Limiter, now: u64, from: IpAddr) -> Result<(), Reason> {
-    limiter.admit(Mono(now), from, 1, || Trust::Validated)
+    limiter.admit(Mono(now), from, 1, EVEN, || Trust::Validated)
 }
 
 /// How many of `tries` datagrams at one instant pass.
@@ -181,12 +184,12 @@ fn proof_is_asked_for_only_where_a_stranger_is_refused() {
         asked.set(asked.get() + 1);
         Trust::Stranger
     };
-    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, trust), Ok(()));
-    assert_eq!(limiter.admit(Mono(START), ip("10.0.0.1"), 1, trust), Ok(()));
-    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, EVEN, trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), ip("10.0.0.1"), 1, EVEN, trust), Ok(()));
+    assert_eq!(limiter.admit(Mono(START), stranger(1), 1, EVEN, trust), Ok(()));
     assert_eq!(asked.get(), 0);
     assert_eq!(
-        limiter.admit(Mono(START), stranger(1), 1, trust),
+        limiter.admit(Mono(START), stranger(1), 1, EVEN, trust),
         Err(Reason::RateLimited)
     );
     assert_eq!(asked.get(), 1);
@@ -198,21 +201,28 @@ fn longer_replies_have_a_stricter_bucket_for_strangers() {
         all: None,
         ..Limits::default()
     };
-    let mut limiter = Limiter::new(&limits, ReplyLimit::Extra(24), SECRET);
-    assert_eq!(at_once(&mut limiter, START, stranger(1), 20_000), 500);
-    assert_eq!(at_once(&mut limiter, START + SECOND, stranger(1), 20_000), 100);
-    let validated = (0..200_000)
-        .filter(|_| ask_validated(&mut limiter, START, stranger(2)).is_ok())
-        .count();
-    assert_eq!(validated, 500 + 100_000);
+    let mut limiter = Limiter::new(&limits, SECRET);
+    let mut at_once = |now, trust| {
+        let ask = |_: &u32| limiter.admit(Mono(now), stranger(1), 1, LONGER, || trust).is_ok();
+        (0..200_000).filter(ask).count()
+    };
+    assert_eq!(at_once(START, Trust::Stranger), 500);
+    assert_eq!(at_once(START + SECOND, Trust::Stranger), 100);
+    assert_eq!(at_once(START + 2 * SECOND, Trust::Validated), 100 + 100_000);
+    assert!(
+        ask(&mut limiter, START + 2 * SECOND, stranger(1)).is_ok(),
+        "even ones are counted apart"
+    );
 }
 
 #[test]
 fn longer_replies_have_a_stricter_bucket_for_all_strangers_together_too() {
-    let mut limiter = Limiter::new(&Limits::default(), ReplyLimit::Extra(24), SECRET);
-    let answered = (0..20_000)
-        .filter(|&number| ask(&mut limiter, START, stranger(number)).is_ok())
-        .count();
+    let mut limiter = Limiter::new(&Limits::default(), SECRET);
+    let ask = |number: &u32| {
+        let admitted = limiter.admit(Mono(START), stranger(*number), 1, LONGER, || Trust::Stranger);
+        admitted.is_ok()
+    };
+    let answered = (0..20_000).filter(ask).count();
     assert_eq!(answered, 10_000);
 }
 
