@@ -38,6 +38,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base"],
     },
     Room {
+        name: "halloo-web",
+        imports: &["halloo-base", "halloo-protocols", "halloo-serve"],
+    },
+    Room {
         name: "halloo",
         imports: &[
             "halloo-base",
@@ -45,6 +49,7 @@ const ROOMS: &[Room] = &[
             "halloo-serve",
             "halloo-probe",
             "halloo-io",
+            "halloo-web",
         ],
     },
     Room {
