@@ -4,6 +4,7 @@
 //! This is the only crate with unsafe code, all of it in one module of system calls.
 
 mod clock;
+mod discipline;
 mod filter;
 mod links;
 mod offload;
@@ -19,6 +20,7 @@ mod worker;
 mod xdp;
 
 pub use clock::SystemClock;
+pub use discipline::{Discipline, Leap};
 pub use packet::{PacketOptions, PacketSocket};
 pub use privileges::drop_privileges;
 pub use raw::{RawOptions, RawSocket};

@@ -12,6 +12,7 @@ mod bpf;
 mod control;
 mod frames;
 mod options;
+mod timex;
 mod tun;
 
 pub(crate) use batch::{
@@ -23,4 +24,5 @@ pub(crate) use frames::{
     FrameReceiveBatch, FrameSendBatch, Instruction, attach_filter, bind_packet, join_group,
 };
 pub(crate) use options::{set_int, set_ip_options, set_timestamping, timestamping};
+pub(crate) use timex::read_timex;
 pub(crate) use tun::{accept_offloads, open_tun};
