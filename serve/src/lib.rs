@@ -4,6 +4,7 @@
 //! around a [`Responder`](halloo_base::Responder) of datagrams, [`FrameServer`] around one of IP datagrams that come in
 //! Ethernet frames, [`StreamServer`] around one [`StreamResponder`](halloo_base::StreamResponder) per accepted
 //! connection. All are [`Machine`](halloo_base::Machine)s: they open no socket and read no clock.
+//! [`Admission`] is the same policy for connections that another driver answers.
 //!
 //! What an open echo host can be abused for, and what stands against it here:
 //!
@@ -21,6 +22,7 @@
 
 mod access;
 mod address;
+mod admission;
 mod buffers;
 mod caps;
 mod connections;
@@ -36,6 +38,7 @@ mod server;
 mod stream;
 
 pub use access::AccessList;
+pub use admission::{Admission, AdmissionOptions, Place};
 pub use frames::{FrameServer, FrameServerOptions};
 pub use guards::{Broadcast, Guards};
 pub use limiter::{Limits, Rate};
