@@ -31,6 +31,6 @@ pub use protocol::{
 };
 pub use rng::Rng;
 pub use stream::{
-    AnyProber, CloseReason, ConnId, Next, Progress, StreamInput, StreamProber, StreamResponder,
+    AnyProber, CloseReason, ConnId, Finish, Next, Progress, StreamInput, StreamProber, StreamResponder,
 };
 pub use time::{Clock, Mono, Nanos, Stamp, StampSource, Wall};

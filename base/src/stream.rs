@@ -80,6 +80,22 @@ pub trait StreamProber: Send {
 
     /// Forgets half-received answers: the connection is a new one.
     fn reset(&mut self);
+
+    /// Whether a request may leave while an earlier one on this connection has no answer yet. Asked before each.
+    fn pipelines(&self) -> bool {
+        true
+    }
+
+    /// Whether the answer that was just heard is the last one of this connection, as agreed: the next request needs
+    /// another connection, and so do those that this one has not answered.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// The peer will send no more on this connection. Says what that means for what was received.
+    fn finish(&mut self) -> Finish {
+        Finish::Broken
+    }
 }
 
 /// What a stream prober made of received bytes. The number is how many of them were used.
@@ -97,6 +113,22 @@ pub enum Progress {
     Unused(usize, Reason),
     /// This is not what was asked for; the connection is of no more use.
     Foreign(&'static str),
+}
+
+/// What it means to a stream prober that the peer will send no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for each connection, looked at and gone"
+)]
+pub enum Finish {
+    /// It ends an answer, which is the last one on this connection.
+    Heard(Heard),
+    /// It came between answers, as it may: the next request needs another connection, and so do those that were not
+    /// answered on this one.
+    Done,
+    /// It should not have come: what was not answered is lost.
+    Broken,
 }
 
 /// A datagram prober and a stream prober answer the same question, so they are made side by side.

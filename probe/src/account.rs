@@ -283,7 +283,7 @@ impl Account {
                 sent: self.ring.next(),
                 in_flight: self.in_flight,
                 wire_guessed: statistics.wire_guessed(),
-                slots_missed,
+                slots_missed: slots_missed - self.counts.slots_busy,
                 clock_steps: self.steps.count(),
                 clock_stepped_by: self.steps.total(),
                 ..self.counts

@@ -28,6 +28,18 @@ pub enum Event {
         /// From the request to connect until it was established.
         connect: Nanos,
     },
+    /// A connection is up that takes the place of one which had done its work: the server said that it ends, or ended
+    /// it between two answers. Nothing is wrong. What is asked on it comes next.
+    Renewed {
+        /// Which session.
+        session: u32,
+        /// Both ends.
+        path: Path,
+        /// When it was established.
+        at: Stamp,
+        /// From the request to connect until it was established.
+        connect: Nanos,
+    },
     /// A stream session's connection is gone, or did not come up. It connects again by itself.
     Broken {
         /// Which session.

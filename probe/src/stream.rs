@@ -6,7 +6,7 @@ use crate::backoff::Backoff;
 use crate::schedule::Schedule;
 use crate::{Break, Ended, Event, OptionsError, SessionOptions, Sink};
 use halloo_base::{
-    CloseReason, ConnId, Cx, Deadline, Heard, Input, Machine, Mono, Path, ProbeId, Progress, Stamp,
+    CloseReason, ConnId, Cx, Deadline, Finish, Heard, Input, Machine, Mono, Path, ProbeId, Progress, Stamp,
     StreamInput, StreamProber, TxTag,
 };
 use std::time::Duration;
@@ -19,6 +19,12 @@ use std::time::Duration;
 /// way are lost, and the session connects again after a wait that doubles from 100 ms to 5 s with every failure and
 /// starts over with the first answer on a new connection. Slots that come while there is no connection are
 /// [`Unsent`](crate::Verdict::Unsent): lost, and counted apart. A flood has no slots while there is no connection.
+///
+/// A connection may also end as its protocol has it, after an answer ([`StreamProber::is_done`]) or between two
+/// ([`Finish::Done`]). Nothing is lost by that: the next slot opens another one and waits for it, so that the time to
+/// connect is in the intended round trip alone; and what was not answered is asked again there, so that all that it
+/// waited is in every round trip of it. Where requests must wait for answers ([`StreamProber::pipelines`]), slots wait
+/// too; those that pass meanwhile are counted as [busy](crate::Counts::slots_busy).
 pub struct StreamSession {
     options: SessionOptions,
     prober: Box<dyn StreamProber>,
@@ -29,7 +35,11 @@ pub struct StreamSession {
     request: Vec<u8>,
     state: State,
     connections: u64,
+    /// The connection that had done its work; its peer may not have closed it yet.
+    leaving: Option<ConnId>,
     been_up: bool,
+    /// A slot had to wait for an answer or a connection.
+    busy: bool,
     started: Option<Stamp>,
     ended: bool,
 }
@@ -38,10 +48,21 @@ pub struct StreamSession {
 enum State {
     /// Nothing is open; the next attempt is then.
     Waiting(Mono),
-    /// The connection was asked for then.
-    Connecting(ConnId, Stamp),
+    /// Nothing is open, for the last connection has done its work; the next slot connects.
+    Done,
+    /// The connection was asked for.
+    Connecting(Attempt),
     /// It is up.
     Up(Connection),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    id: ConnId,
+    /// When it was asked for.
+    asked: Stamp,
+    /// It takes the place of one that had done its work: slots wait for it.
+    renews: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +73,8 @@ struct Connection {
     first: ProbeId,
     /// The probe that an answer without a number is to: on a stream, answers come in the order of requests.
     answers_next: ProbeId,
+    /// The probe that is to be asked on it next: the next new one, or one that the last connection left unanswered.
+    asks_next: ProbeId,
     /// Bytes of the answer that is under way.
     begun: usize,
 }
@@ -81,7 +104,9 @@ impl StreamSession {
             backoff: Backoff::default(),
             state: State::Waiting(Mono(0)),
             connections: 0,
+            leaving: None,
             been_up: false,
+            busy: false,
             started: None,
             ended: false,
         })
@@ -91,52 +116,96 @@ impl StreamSession {
         let id = ConnId(self.connections);
         self.connections += 1;
         self.prober.reset();
+        if let Some(last) = self.leaving.take() {
+            // It has had its time to close.
+            cx.out.abort(last);
+        }
         let asked = cx.env.clock.stamp();
         cx.out.connect(id, self.options.path);
-        self.state = State::Connecting(id, asked);
+        self.state = State::Connecting(Attempt {
+            id,
+            asked,
+            renews: matches!(self.state, State::Done),
+        });
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: StreamInput<'_>) {
         match (self.state, input) {
-            (State::Connecting(own, asked), StreamInput::Opened { path, at }) if own == id => {
-                self.opened(cx, own, asked, path, at);
+            (State::Connecting(own), StreamInput::Opened { path, at }) if own.id == id => {
+                self.opened(cx, own, path, at);
             }
-            (State::Connecting(own, _), StreamInput::Closed(why)) if own == id => {
+            (State::Connecting(own), StreamInput::Closed(why)) if own.id == id => {
                 self.broken(cx, Break::Closed(why));
             }
             (State::Up(own), StreamInput::Data { bytes, at }) if own.id == id => {
                 self.receive(cx, own, bytes, at);
             }
             (State::Up(own), StreamInput::Closed(why)) if own.id == id => self.broken(cx, Break::Closed(why)),
-            (State::Up(own), StreamInput::Finished) if own.id == id => {
+            (State::Up(own), StreamInput::Finished) if own.id == id => self.finished_by_peer(cx, own),
+            (_, StreamInput::Data { .. }) if self.leaving == Some(id) => {
+                // It was asked for nothing more: let nobody send on for ever.
+                self.leaving = None;
                 cx.out.abort(id);
-                self.broken(cx, Break::Finished);
             }
             // What comes from a connection that was given up means nothing any more.
             _ => {}
         }
     }
 
-    fn opened(&mut self, cx: &mut Cx<'_>, id: ConnId, asked: Stamp, path: Path, at: Stamp) {
-        let connect = at.mono - asked.mono;
+    fn opened(&mut self, cx: &mut Cx<'_>, attempt: Attempt, path: Path, at: Stamp) {
+        let connect = at.mono - attempt.asked.mono;
         self.account.statistics.connect.record(connect);
         self.account.counts.reconnects += u64::from(self.been_up);
         self.been_up = true;
-        let next = self.account.next_id();
+        let next = self.account.oldest_in_flight().unwrap_or(self.account.next_id());
         self.state = State::Up(Connection {
-            id,
+            id: attempt.id,
             path,
             first: next,
             answers_next: next,
+            asks_next: next,
             begun: 0,
         });
         self.schedule.begin(cx.now());
-        self.sink.record(Event::Opened {
-            session: self.options.id,
-            path,
-            at,
-            connect,
+        let session = self.options.id;
+        self.sink.record(if attempt.renews {
+            Event::Renewed {
+                session,
+                path,
+                at,
+                connect,
+            }
+        } else {
+            Event::Opened {
+                session,
+                path,
+                at,
+                connect,
+            }
         });
+    }
+
+    /// The connection has done its work, and the next slot, or what it left unanswered, opens another one.
+    fn done(&mut self, cx: &mut Cx<'_>, id: ConnId) {
+        cx.out.finish(id);
+        self.leaving = Some(id);
+        self.state = State::Done;
+    }
+
+    fn finished_by_peer(&mut self, cx: &mut Cx<'_>, own: Connection) {
+        match self.prober.finish() {
+            Finish::Heard(heard) => {
+                let at = cx.env.clock.stamp();
+                if self.answer(cx, own, &heard, 0, at).is_some() {
+                    self.done(cx, own.id);
+                }
+            }
+            Finish::Done => self.done(cx, own.id),
+            Finish::Broken => {
+                cx.out.abort(own.id);
+                self.broken(cx, Break::Finished);
+            }
+        }
     }
 
     /// The connection is of no more use (and already dropped), or never came up.
@@ -179,36 +248,56 @@ impl StreamSession {
                 }
                 Progress::Foreign(what) => return self.foreign(cx, own.id, what),
                 Progress::Heard(used, heard) => {
-                    let Some(id) = self.resolve(&own, &heard) else {
-                        return self.foreign(cx, own.id, "an answer to nothing that was asked");
+                    let Some(after) = self.answer(cx, own, &heard, used, at) else {
+                        return;
                     };
-                    own.answers_next = own.answers_next.max(ProbeId(id.0 + 1));
-                    let whole = std::mem::take(&mut own.begun) + used;
-                    self.state = State::Up(own);
-                    self.backoff.reset();
-                    let answer = Answer {
-                        id,
-                        heard,
-                        path: own.path,
-                        marks: None,
-                        at,
-                        handled: cx.env.clock.stamp(),
-                        bytes: whole,
-                    };
-                    self.account.answered(&answer, &mut *self.sink);
+                    if self.prober.is_done() {
+                        return self.done(cx, own.id);
+                    }
+                    own = after;
                     bytes = bytes.get(used.max(1)..).unwrap_or_default();
                 }
             }
         }
     }
 
+    /// Takes an answer that ended with so many bytes; `None` if it answers nothing, and the connection is dropped.
+    fn answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut own: Connection,
+        heard: &Heard,
+        used: usize,
+        at: Stamp,
+    ) -> Option<Connection> {
+        let Some(id) = self.resolve(&own, heard) else {
+            self.foreign(cx, own.id, "an answer to nothing that was asked");
+            return None;
+        };
+        own.answers_next = own.answers_next.max(ProbeId(id.0 + 1));
+        let whole = std::mem::take(&mut own.begun) + used;
+        self.state = State::Up(own);
+        self.backoff.reset();
+        let answer = Answer {
+            id,
+            heard: *heard,
+            path: own.path,
+            marks: None,
+            at,
+            handled: cx.env.clock.stamp(),
+            bytes: whole,
+        };
+        self.account.answered(&answer, &mut *self.sink);
+        Some(own)
+    }
+
     fn resolve(&self, own: &Connection, heard: &Heard) -> Option<ProbeId> {
-        let newest = ProbeId(self.account.next_id().0.checked_sub(1)?);
+        let newest = ProbeId(own.asks_next.0.checked_sub(1)?);
         let id = match heard.bits {
             0 => Some(own.answers_next),
             _ => heard.resolve(newest),
         };
-        id.filter(|id| (own.first..=newest).contains(id))
+        id.filter(|id| (own.first..own.asks_next).contains(id))
     }
 
     fn foreign(&mut self, cx: &mut Cx<'_>, id: ConnId, what: &'static str) {
@@ -217,17 +306,47 @@ impl StreamSession {
         self.broken(cx, Break::Foreign(what));
     }
 
-    /// Connects, or gives an attempt up, when it is time.
+    /// Connects, or gives a connection or an attempt at one up, when it is time.
     fn keep_connected(&mut self, cx: &mut Cx<'_>) {
+        if let State::Up(own) = self.state
+            && self.is_wanted(cx.now())
+            && self.is_stuck(&own)
+        {
+            cx.out.abort(own.id);
+            self.state = State::Done;
+        }
         match self.state {
             State::Waiting(until) if until <= cx.now() && !self.schedule.is_exhausted() => self.connect(cx),
-            State::Connecting(id, asked) if self.gives_up_at(&asked) <= cx.now() => {
-                cx.out.abort(id);
+            State::Done if self.is_wanted(cx.now()) => self.connect(cx),
+            State::Connecting(own) if self.gives_up_at(&own.asked) <= cx.now() => {
+                cx.out.abort(own.id);
                 let after = self.gives_up_after();
                 self.broken(cx, Break::ConnectTimeout { after });
             }
             _ => {}
         }
+    }
+
+    /// Whether there is something to ask that has no connection: a slot, or what the last one left unanswered.
+    fn is_wanted(&self, now: Mono) -> bool {
+        self.is_due(now) || self.account.in_flight() > 0
+    }
+
+    /// Whether a slot has come, ready or not.
+    fn is_due(&self, now: Mono) -> bool {
+        let slot = self.schedule.next(self.account.in_flight());
+        slot.is_some_and(|at| at <= now)
+    }
+
+    /// Whether a request may be written now.
+    fn may_ask(&self, own: &Connection) -> bool {
+        own.answers_next >= own.asks_next || self.prober.pipelines()
+    }
+
+    /// Whether nothing more may be asked before an answer that was given up.
+    fn is_stuck(&self, own: &Connection) -> bool {
+        let open = self.account.oldest_in_flight();
+        !self.may_ask(own) && open.is_none_or(|oldest| oldest >= own.asks_next)
     }
 
     fn gives_up_at(&self, asked: &Stamp) -> Mono {
@@ -240,10 +359,15 @@ impl StreamSession {
 
     /// Sends what is due, or counts what cannot be.
     fn send(&mut self, cx: &mut Cx<'_>) {
-        while self.next_slot().is_some_and(|at| at <= cx.now()) {
+        self.ask_again(cx);
+        while self.next_slot().is_some_and(|at| at <= cx.now()) && !matches!(self.state, State::Done) {
+            let missed = self.schedule.missed();
             let Some(slot) = self.schedule.take(cx.now(), self.account.in_flight()) else {
                 return;
             };
+            if std::mem::take(&mut self.busy) {
+                self.account.counts.slots_busy += self.schedule.missed() - missed;
+            }
             let State::Up(own) = self.state else {
                 self.unsent(cx, slot);
                 continue;
@@ -251,13 +375,40 @@ impl StreamSession {
             let sink = &mut *self.sink;
             self.account.make_room(sink);
             let id = self.account.next_id();
-            self.request.clear();
-            self.prober.request(&mut cx.env, id, &mut self.request);
-            let t1 = cx.env.clock.stamp();
-            let tag = self.options.departure_stamps.then_some(TxTag(id.0));
-            cx.out.write(own.id, tag, &self.request);
+            let t1 = self.ask(cx, own, id);
+            let sink = &mut *self.sink;
             self.account.sent(slot, t1, own.path, self.request.len(), sink);
         }
+    }
+
+    /// Asks again what the last connection left unanswered.
+    fn ask_again(&mut self, cx: &mut Cx<'_>) {
+        while let State::Up(mut own) = self.state
+            && own.asks_next < self.account.next_id()
+            && self.may_ask(&own)
+        {
+            if own.answers_next >= own.asks_next {
+                // Nothing is under way here: what was given up meanwhile need not be asked.
+                let next = self.account.oldest_in_flight().unwrap_or(self.account.next_id());
+                own.asks_next = own.asks_next.max(next);
+                own.answers_next = own.asks_next;
+                self.state = State::Up(own);
+            }
+            if own.asks_next < self.account.next_id() {
+                self.ask(cx, own, own.asks_next);
+            }
+        }
+    }
+
+    fn ask(&mut self, cx: &mut Cx<'_>, mut own: Connection, id: ProbeId) -> Stamp {
+        self.request.clear();
+        self.prober.request(&mut cx.env, id, &mut self.request);
+        let t1 = cx.env.clock.stamp();
+        let tag = self.options.departure_stamps.then_some(TxTag(id.0));
+        cx.out.write(own.id, tag, &self.request);
+        own.asks_next = ProbeId(id.0 + 1);
+        self.state = State::Up(own);
+        t1
     }
 
     /// A slot has come and there is no connection.
@@ -269,11 +420,16 @@ impl StreamSession {
             .unsent(slot, t1, self.options.path, self.options.size, sink);
     }
 
+    /// When a slot is to be looked at; `None` if there is none or it waits for something.
     fn next_slot(&self) -> Option<Mono> {
-        let can_flood = matches!(self.state, State::Up(_));
-        self.schedule
-            .next(self.account.in_flight())
-            .filter(|_| can_flood || !self.options.is_flood())
+        let is_ready = match &self.state {
+            State::Up(own) if own.asks_next < self.account.next_id() => false,
+            State::Up(own) => self.may_ask(own) || self.is_stuck(own),
+            State::Connecting(own) if own.renews => false,
+            State::Waiting(_) | State::Connecting(_) => !self.options.is_flood(),
+            State::Done => true,
+        };
+        self.schedule.next(self.account.in_flight()).filter(|_| is_ready)
     }
 
     fn is_decided(&self) -> bool {
@@ -295,8 +451,8 @@ impl StreamSession {
         }
         match self.state {
             State::Up(own) => cx.out.finish(own.id),
-            State::Connecting(id, _) => cx.out.abort(id),
-            State::Waiting(_) => {}
+            State::Connecting(own) => cx.out.abort(own.id),
+            State::Waiting(_) | State::Done => {}
         }
         self.account.close(cx.now(), &mut *self.sink);
         self.ended = true;
@@ -325,6 +481,7 @@ impl Machine for StreamSession {
             self.started = Some(cx.env.clock.stamp());
             self.schedule.begin(cx.now() + CONNECT_USUALLY);
         }
+        self.busy |= self.is_due(cx.now()) && self.next_slot().is_none();
         let sink = &mut *self.sink;
         match input {
             Input::Stream(id, input) => self.stream(cx, id, input),
@@ -370,8 +527,8 @@ impl Machine for StreamSession {
             State::Waiting(until) => {
                 (!self.schedule.is_exhausted()).then(|| Deadline::new(until, "reconnect"))
             }
-            State::Connecting(_, asked) => Some(Deadline::new(self.gives_up_at(&asked), "connect")),
-            State::Up(_) => None,
+            State::Connecting(own) => Some(Deadline::new(self.gives_up_at(&own.asked), "connect")),
+            State::Done | State::Up(_) => None,
         };
         let end = self.ends_at().map(|at| Deadline::new(at, "end"));
         let departure = self.departure_awaited().map(|at| Deadline::new(at, "departure"));

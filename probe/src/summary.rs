@@ -100,6 +100,9 @@ pub struct Counts {
     pub reordered_backward: u64,
     /// Whole slots that passed without a probe, because this host did not wake in time.
     pub slots_missed: u64,
+    /// Whole slots that passed without a probe, because the answer to an earlier one had not come, or a new connection
+    /// was not up, where the protocol has to wait for that.
+    pub slots_busy: u64,
     /// Connections that broke after they had been up.
     pub broken: u64,
     /// Connections that came up after the first one.
