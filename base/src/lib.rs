@@ -33,4 +33,4 @@ pub use rng::Rng;
 pub use stream::{
     AnyProber, CloseReason, ConnId, Finish, Next, Progress, StreamInput, StreamProber, StreamResponder,
 };
-pub use time::{Clock, Mono, Nanos, Stamp, StampSource, Wall};
+pub use time::{Clock, ClockQuality, KnownQuality, Leap, Mono, Nanos, Stamp, StampSource, Wall};

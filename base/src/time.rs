@@ -49,6 +49,56 @@ pub struct Stamp {
 pub trait Clock {
     /// Now, on both clocks, with [`StampSource::User`].
     fn stamp(&self) -> Stamp;
+
+    /// How good the wall clock is; `None` where nobody keeps it to UTC. A system call: not for every packet.
+    fn quality(&self) -> Option<ClockQuality> {
+        None
+    }
+}
+
+/// How well a wall clock that somebody keeps agrees with UTC, as who keeps it has told the kernel (adjtimex(2), RFC 5905
+/// section 11.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockQuality {
+    /// How far it may be off at most.
+    pub error: Nanos,
+    /// What is announced for the end of this day.
+    pub leap: Leap,
+    /// The finest difference that a reading can show.
+    pub precision: Nanos,
+}
+
+/// A leap second that is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leap {
+    /// None.
+    None,
+    /// The day's last minute has 61 seconds.
+    Insert,
+    /// The day's last minute has 59 seconds.
+    Delete,
+}
+
+/// A clock's quality, asked for now and then and remembered between: asking is a system call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KnownQuality {
+    known: Option<ClockQuality>,
+    until: Mono,
+}
+
+impl KnownQuality {
+    /// A kept clock's error grows by 500 ns in a millisecond at worst: in this time by half a millisecond, which only an
+    /// answer after a long silence may find missing.
+    const GOOD_FOR: Duration = Duration::from_secs(1);
+
+    /// What was known a second ago at most.
+    pub fn at(&mut self, now: Mono, clock: &dyn Clock) -> Option<ClockQuality> {
+        if self.until <= now {
+            self.known = clock.quality();
+            self.until = now + KnownQuality::GOOD_FOR;
+        }
+        self.known
+    }
 }
 
 impl Mono {

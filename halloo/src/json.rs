@@ -61,6 +61,7 @@ pub(crate) struct Exchange {
     pub(crate) t2_ns: Option<u64>,
     pub(crate) t2_source: Option<&'static str>,
     pub(crate) t3_ns: Option<u64>,
+    pub(crate) clock_error_ns: Option<i64>,
     pub(crate) t4_ns: Option<u64>,
     pub(crate) t4_source: Option<&'static str>,
     pub(crate) t4_user_ns: Option<u64>,
@@ -210,11 +211,15 @@ pub(crate) struct Spans {
 #[derive(Serialize)]
 pub(crate) struct OneWay {
     pub(crate) forward_queueing: Spans,
+    pub(crate) forward_min_ns: i64,
     pub(crate) forward_relative_min_ns: i64,
     pub(crate) backward_queueing: Spans,
+    pub(crate) backward_min_ns: i64,
     pub(crate) backward_relative_min_ns: i64,
     pub(crate) offset_ns: i64,
     pub(crate) error_ns: i64,
+    pub(crate) claimed_ns: Option<i64>,
+    pub(crate) contradicted: bool,
     pub(crate) skew_ppb: i64,
     pub(crate) remote_steps: u64,
 }

@@ -1,6 +1,7 @@
 //! The host's clocks, and kernel stamps put on both of them.
 
-use halloo_base::{Clock, Mono, Nanos, Stamp, StampSource, Wall};
+use crate::discipline;
+use halloo_base::{Clock, ClockQuality, Mono, Nanos, Stamp, StampSource, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
 /// CLOCK_MONOTONIC and CLOCK_REALTIME of this host.
@@ -25,6 +26,10 @@ impl Clock for SystemClock {
             best = std::cmp::min_by_key(best, both(), |&(_, apart)| apart);
         }
         best.0
+    }
+
+    fn quality(&self) -> Option<ClockQuality> {
+        discipline::quality()
     }
 }
 

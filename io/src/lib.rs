@@ -20,7 +20,6 @@ mod worker;
 mod xdp;
 
 pub use clock::SystemClock;
-pub use discipline::{Discipline, Leap};
 pub use packet::{PacketOptions, PacketSocket};
 pub use privileges::drop_privileges;
 pub use raw::{RawOptions, RawSocket};

@@ -10,7 +10,9 @@ use crate::{
     Counts, Direction, Ended, Event, Exchange, LossCause, Observed, SessionOptions, Sink, Summary, Unused,
     Verdict,
 };
-use halloo_base::{Deadline, Mono, Nanos, Path, ProbeId, Reason, Stamp, StampSource, Unreachable};
+use halloo_base::{
+    Deadline, Env, KnownQuality, Mono, Nanos, Path, ProbeId, Reason, Stamp, StampSource, Unreachable,
+};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ pub(crate) struct Account {
     /// that is at most two rings full.
     unsettled: VecDeque<ProbeId>,
     pub(crate) unreachable: Kinds,
+    quality: KnownQuality,
 }
 
 /// The exact residence of an answer comes with the next answer; departure stamps come within this at any rate.
@@ -88,6 +91,7 @@ impl Account {
             refused: 0,
             newest_lost: None,
             unreachable: Kinds::new(),
+            quality: KnownQuality::default(),
         }
     }
 
@@ -302,6 +306,12 @@ impl Account {
         }
     }
 
+    /// Asks now and then how good this host's wall clock is: what one-way delays are worth depends on it.
+    pub(crate) fn look_at_quality(&mut self, env: &Env<'_>) {
+        let quality = self.quality.at(env.now, env.clock);
+        self.statistics.clock_error = quality.map(|quality| quality.error);
+    }
+
     /// Looks whether the wall clock was stepped since the last stamp.
     pub(crate) fn look_at_clock(&mut self, stamp: &Stamp, sink: &mut dyn Sink) {
         if let Some(step) = self.steps.observe(stamp) {
@@ -397,6 +407,7 @@ impl Account {
             t2: None,
             t3: None,
             t2_kernel: false,
+            clock_error: None,
             residence: None,
             t4: None,
             t4_kernel: None,

@@ -208,6 +208,7 @@ impl Exchange {
         };
         self.t2 = told.received_at;
         self.t2_kernel = told.kernel_stamped;
+        self.clock_error = told.clock_error;
         self.seen = told.seen;
         // The exact residence may have overtaken the answer that it is about.
         let guess = told.residence.map(|span| Residence { span, exact: false });

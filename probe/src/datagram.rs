@@ -59,6 +59,7 @@ impl DatagramSession {
                     handled,
                     bytes: rx.payload.len(),
                 };
+                self.account.look_at_quality(&cx.env);
                 self.account.answered(&answer, &mut *self.sink);
             }
             Err(why) => self.account.unused(why),

@@ -26,6 +26,8 @@ pub struct Exchange {
     pub t3: Option<Wall>,
     /// Whether T2 is the responder's kernel stamp.
     pub t2_kernel: bool,
+    /// How far the responder says that its wall clock may be from UTC, and so T2 and T3.
+    pub clock_error: Option<Nanos>,
     /// How long the request stayed in the responder, where it tells.
     pub residence: Option<Residence>,
     /// T4 as this process saw it.

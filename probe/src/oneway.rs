@@ -25,7 +25,8 @@ mod bounds;
 
 use bounds::{Bounds, Possible, STEEPEST};
 
-/// What can be said about the directions apart. No figure here claims that the clocks of both hosts agree.
+/// What can be said about the directions apart, from stamps alone; and where both hosts say how good their clocks are, from
+/// that too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneWay {
     /// From the prober to the responder (T2 - T1).
@@ -39,6 +40,11 @@ pub struct OneWay {
     /// directions' shortest delays, and what is not known about the drift since those. Holds as far as the drift was
     /// even over a few minutes.
     pub error: Nanos,
+    /// How far both hosts' clocks together may be off, as they say themselves; `None` if one of them does not. Where that
+    /// says more than the stamps, `offset` and `error` go by it.
+    pub claimed: Option<Nanos>,
+    /// Whether the stamps prove that claim wrong. Then nothing goes by it.
+    pub contradicted: bool,
     /// How fast the responder's clock gains on ours, in parts per billion. Zero while too little is known to tell.
     pub skew_ppb: i64,
     /// How often the responder's clock was stepped.
@@ -51,6 +57,9 @@ pub struct OneWayDelay {
     /// Delay above the direction's own minimum, after the clocks' drift is taken out: the queueing on that way.
     /// Independent of the clocks' offset; right as far as the drift was even over a few minutes.
     pub queueing: Statistic,
+    /// The shortest delay of this way: what its stamps say, by the clocks as they are taken to be. It is good to
+    /// [`OneWay::error`], and means nothing without that.
+    pub min: Nanos,
     /// The shortest difference of the stamps of both hosts as it would have been at the last exchange, at most. It is
     /// a delay only as far as their clocks agree: subtract `offset` (forward) or add it (backward), and show it with
     /// [`OneWay::error`].
@@ -66,6 +75,8 @@ pub(crate) struct Sample {
     pub(crate) forward: Nanos,
     /// T4 - T3 in wall time.
     pub(crate) backward: Nanos,
+    /// How far the clocks may be apart, as both sides say.
+    pub(crate) claimed: Option<Nanos>,
 }
 
 /// Collects samples in fixed memory.
@@ -195,17 +206,26 @@ impl OneWayMeter {
         }
         let mut copy = self.clone();
         let Clocks { bounds, skew_ppb } = copy.close().or(self.closed)?;
+        let claimed = self.last.and_then(|last| last.claimed);
+        let by_claim = claimed.map(|claimed| bounds.within(claimed));
+        let judged = by_claim.flatten().unwrap_or(bounds);
+        let (forward, backward) = (Nanos(bounds.high), Nanos(bounds.low.saturating_neg()));
+        let offset = judged.middle();
         Some(OneWay {
             forward: OneWayDelay {
                 queueing: copy.forward.queueing.statistic()?,
-                relative_min: Nanos(bounds.high),
+                min: (forward - offset).max(Nanos::ZERO),
+                relative_min: forward,
             },
             backward: OneWayDelay {
                 queueing: copy.backward.queueing.statistic()?,
-                relative_min: Nanos(bounds.low.saturating_neg()),
+                min: (backward + offset).max(Nanos::ZERO),
+                relative_min: backward,
             },
-            offset: bounds.middle(),
-            error: bounds.reach(),
+            offset,
+            error: judged.reach(),
+            claimed,
+            contradicted: by_claim.is_some_and(|narrowed| narrowed.is_none()),
             skew_ppb,
             remote_steps: self.remote_steps,
         })

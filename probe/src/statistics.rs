@@ -27,6 +27,8 @@ pub(crate) struct Statistics {
     residence: Distribution,
     residence_exact: u64,
     planned: bool,
+    /// How far this host's wall clock may be from UTC, as it was last known.
+    pub(crate) clock_error: Option<Nanos>,
 }
 
 impl Statistics {
@@ -50,6 +52,7 @@ impl Statistics {
             residence: coarse(),
             residence_exact: 0,
             planned,
+            clock_error: None,
         }
     }
 
@@ -98,7 +101,7 @@ impl Statistics {
             self.residence.record(residence.span);
             self.residence_exact += u64::from(residence.exact);
         }
-        if comparable && let Some(sample) = one_way_sample(exchange) {
+        if comparable && let Some(sample) = self.one_way_sample(exchange) {
             let guessed = exchange.is_wire_guessed();
             let meter = if guessed {
                 &mut self.one_way_guessed
@@ -168,18 +171,20 @@ impl Statistics {
             } += 1;
         }
     }
-}
 
-/// The best stamps of each instant: the kernel's where there are some, this process's otherwise.
-fn one_way_sample(exchange: &Exchange) -> Option<Sample> {
-    if exchange.clock_stepped {
-        return None;
+    /// The best stamps of each instant: the kernel's where there are some, this process's otherwise.
+    fn one_way_sample(&self, exchange: &Exchange) -> Option<Sample> {
+        if exchange.clock_stepped {
+            return None;
+        }
+        let t1: Stamp = exchange.t1_kernel.unwrap_or(exchange.t1);
+        let t4: Stamp = exchange.t4_kernel.or(exchange.t4)?;
+        let claimed = self.clock_error.zip(exchange.clock_error);
+        Some(Sample {
+            at: t4.mono,
+            forward: exchange.t2? - t1.wall,
+            backward: t4.wall - exchange.t3?,
+            claimed: claimed.map(|(ours, theirs)| ours + theirs),
+        })
     }
-    let t1: Stamp = exchange.t1_kernel.unwrap_or(exchange.t1);
-    let t4: Stamp = exchange.t4_kernel.or(exchange.t4)?;
-    Some(Sample {
-        at: t4.mono,
-        forward: exchange.t2? - t1.wall,
-        backward: t4.wall - exchange.t3?,
-    })
 }

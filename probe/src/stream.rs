@@ -287,6 +287,7 @@ impl StreamSession {
             handled: cx.env.clock.stamp(),
             bytes: whole,
         };
+        self.account.look_at_quality(&cx.env);
         self.account.answered(&answer, &mut *self.sink);
         Some(own)
     }

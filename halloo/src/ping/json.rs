@@ -127,6 +127,7 @@ fn exchange(about: &About, exchange: &probe::Exchange) -> json::Exchange {
         t2_ns: exchange.t2.map(wall),
         t2_source: best.t2_source,
         t3_ns: exchange.t3.map(wall),
+        clock_error_ns: exchange.clock_error.map(|error| error.0),
         t4_ns: best.t4.map(|t4| t4.wall.0),
         t4_source: best.t4.map(|t4| t4.source.name()),
         t4_user_ns: exchange.t4.map(|t4| t4.wall.0),
@@ -294,11 +295,15 @@ fn spans(statistic: Statistic) -> json::Spans {
 fn one_way(one_way: &probe::OneWay) -> json::OneWay {
     json::OneWay {
         forward_queueing: spans(one_way.forward.queueing),
+        forward_min_ns: one_way.forward.min.0,
         forward_relative_min_ns: one_way.forward.relative_min.0,
         backward_queueing: spans(one_way.backward.queueing),
+        backward_min_ns: one_way.backward.min.0,
         backward_relative_min_ns: one_way.backward.relative_min.0,
         offset_ns: one_way.offset.0,
         error_ns: one_way.error.0,
+        claimed_ns: one_way.claimed.map(|claimed| claimed.0),
+        contradicted: one_way.contradicted,
         skew_ppb: one_way.skew_ppb,
         remote_steps: one_way.remote_steps,
     }

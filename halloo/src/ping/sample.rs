@@ -70,6 +70,7 @@ pub(super) fn exchange() -> Exchange {
         t2: Some(Wall(WALL.0 + 1_000)),
         t3: Some(Wall(WALL.0 + 2_000)),
         t2_kernel: true,
+        clock_error: None,
         residence: Some(Residence {
             span: Nanos(1_000),
             exact: true,
@@ -144,6 +145,7 @@ pub(super) fn summary() -> Summary {
     let spans = |base| Some(statistic(base));
     let way = |base| OneWayDelay {
         queueing: statistic(base),
+        min: Nanos(base),
         relative_min: Nanos(base),
     };
     Summary {
@@ -173,6 +175,8 @@ pub(super) fn summary() -> Summary {
             backward: way(300),
             offset: Nanos(-1_500),
             error: Nanos(500),
+            claimed: None,
+            contradicted: false,
             skew_ppb: 1_200,
             remote_steps: 0,
         }),

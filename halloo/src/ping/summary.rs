@@ -210,10 +210,7 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
     fact("ended", ended(summary));
     fact("loss", loss(&summary.counts));
     if let Some(one_way) = &summary.one_way {
-        fact(
-            "one-way",
-            "forward and backward are delays above each way's shortest".to_owned(),
-        );
+        fact("one-way", shortest(one_way));
         fact("clocks", clocks(one_way, summary.elapsed));
     }
     fact("connect", connect(about, summary));
@@ -273,10 +270,33 @@ fn loss(counts: &Counts) -> String {
     }
 }
 
+/// Never without how far it may be off.
+fn shortest(one_way: &OneWay) -> String {
+    let OneWay {
+        forward,
+        backward,
+        error,
+        ..
+    } = one_way;
+    format!(
+        "shortest {} there, {} back (± {error}); forward and backward are what comes on top",
+        forward.min, backward.min
+    )
+}
+
 fn clocks(one_way: &OneWay, elapsed: Duration) -> String {
     let mut text = format!("differ by {} (± {})", one_way.offset, one_way.error);
     if elapsed >= DRIFT_AFTER && one_way.skew_ppb.abs() >= DRIFT {
         let _ = write!(text, ", drift {:.1} ppm", one_way.skew_ppb as f64 / 1e3);
+    }
+    match one_way.claimed {
+        Some(claimed) if one_way.contradicted => {
+            let _ = write!(text, ", though both say within {claimed} of UTC");
+        }
+        Some(claimed) => {
+            let _ = write!(text, ", both within {claimed} of UTC by their own account");
+        }
+        None => {}
     }
     if one_way.remote_steps > 0 {
         let _ = write!(

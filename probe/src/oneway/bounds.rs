@@ -110,6 +110,12 @@ impl Bounds {
         }
     }
 
+    /// What is left where the clocks are no further apart than `claimed`; nothing if that cannot be.
+    pub(super) fn within(self, claimed: Nanos) -> Option<Bounds> {
+        let (low, high) = (self.low.max(claimed.0.saturating_neg()), self.high.min(claimed.0));
+        (low <= high).then_some(Bounds { low, high, ..self })
+    }
+
     pub(super) fn middle(&self) -> Nanos {
         Nanos(((i128::from(self.high) + i128::from(self.low)) / 2) as i64)
     }

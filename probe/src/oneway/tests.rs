@@ -9,6 +9,8 @@ struct World {
     backward: i64,
     offset: i64,
     drift_ppb: i64,
+    /// What both sides say of their clocks.
+    claimed: Option<Nanos>,
     rng: Rng,
 }
 
@@ -19,6 +21,7 @@ impl World {
             backward: 1_000_000,
             offset,
             drift_ppb,
+            claimed: None,
             rng: Rng::new(11),
         }
     }
@@ -32,6 +35,7 @@ impl World {
             at: Mono(5_000 + t as u64),
             forward: Nanos(self.forward + queue_forward + self.ahead(t)),
             backward: Nanos(self.backward + queue_backward - self.ahead(t)),
+            claimed: self.claimed,
         }
     }
 
@@ -195,9 +199,46 @@ fn stamps_that_say_the_impossible_are_borne() {
             at: Mono(k * 1_000_000),
             forward,
             backward,
+            claimed: Some(forward),
         });
         meter.one_way();
     }
+}
+
+#[test]
+fn clocks_that_are_kept_say_more_than_the_stamps_and_never_what_those_rule_out() {
+    // 30 ms there, 10 ms back, and clocks that are 2 ms apart: the stamps alone leave 20 ms either way open.
+    let told = |claimed: Option<i64>| {
+        let mut world = World::new(2_000_000, 0);
+        (world.forward, world.backward) = (30_000_000, 10_000_000);
+        world.claimed = claimed.map(Nanos);
+        let mut meter = OneWayMeter::new();
+        (0..100).for_each(|k| meter.record(world.sample(k * 10_000_000, 0, 0)));
+        meter.one_way().expect("enough samples")
+    };
+    let alone = told(None);
+    assert_eq!((alone.claimed, alone.contradicted), (None, false));
+    assert!(
+        (alone.forward.min - Nanos(20_000_000)).abs() <= Nanos(2),
+        "{alone:?}"
+    );
+    assert!(alone.error > Nanos(19_000_000));
+    let kept = told(Some(3_000_000));
+    assert_eq!((kept.claimed, kept.contradicted), (Some(Nanos(3_000_000)), false));
+    assert!(kept.error <= Nanos(3_000_002), "{kept:?}");
+    for (one, truth) in [(kept.forward, 30_000_000), (kept.backward, 10_000_000)] {
+        assert!((one.min - Nanos(truth)).abs() <= kept.error, "{one:?}");
+    }
+    // A claim of 1 us that no stamps can agree with is left aside.
+    let mut world = World::new(50_000_000, 0);
+    (world.forward, world.backward, world.claimed) = (1_000_000, 1_000_000, Some(Nanos(1_000)));
+    let mut meter = OneWayMeter::new();
+    (0..100).for_each(|k| meter.record(world.sample(k * 10_000_000, 0, 0)));
+    let liar = meter.one_way().expect("enough samples");
+    assert!(
+        liar.contradicted && (liar.offset - Nanos(50_000_000)).abs() <= liar.error,
+        "{liar:?}"
+    );
 }
 
 #[test]

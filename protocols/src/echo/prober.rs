@@ -185,7 +185,7 @@ fn reflected(reply: &Probe) -> Heard {
             received_at: Some(reply.t2),
             residence: reply.residence.map(|ns| Nanos(i64::from(ns))),
             kernel_stamped: reply.flags.kernel_stamp,
-            clock_error: None,
+            clock_error: clock_error(reply),
             follow_up: reply.follow_up.map(|told| FollowUp {
                 low_bits: reply.seq.wrapping_sub(u32::from(told.distance.get())),
                 residence: Nanos(i64::from(told.residence)),
@@ -198,6 +198,12 @@ fn reflected(reply: &Probe) -> Heard {
             seen: seen(reply),
         }),
     }
+}
+
+/// How far the responder's clock may be off, if it says so.
+fn clock_error(reply: &Probe) -> Option<Nanos> {
+    let micros = reply.wide?.clock_error;
+    (micros > 0).then(|| Nanos(i64::from(micros) * 1_000))
 }
 
 /// How the responder saw us. A base reply has no room for an IPv6 address: it reads as unspecified then.

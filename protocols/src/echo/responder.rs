@@ -4,7 +4,10 @@ use super::Key;
 use super::cookie::Cookies;
 use super::sessions::Sessions;
 use super::wire::{self, Flags, Probe, TAG, Wide};
-use halloo_base::{Datagram, Env, Path, Reason, Responder, Stamp, StampSource, Trust, TxTag, Verdict};
+use halloo_base::{
+    ClockQuality, Datagram, Env, KnownQuality, Path, Reason, Responder, Stamp, StampSource, Trust, TxTag,
+    Verdict,
+};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU8;
@@ -42,6 +45,7 @@ impl Default for UdpEchoOptions {
 pub struct UdpEcho {
     options: UdpEchoOptions,
     min_interval: u16,
+    quality: KnownQuality,
     sessions: Sessions,
     cookies: Cookies,
     /// The datagram that [`Responder::trust`] last found rightly signed, so that the tag is computed once.
@@ -73,6 +77,7 @@ impl UdpEcho {
         for_cookies.copy_from_slice(&secret[16..]);
         UdpEcho {
             min_interval: in_wire_units(options.min_interval),
+            quality: KnownQuality::default(),
             sessions: Sessions::new(options.sessions, for_sessions),
             cookies: Cookies::new(for_cookies),
             proven: Cell::new(None),
@@ -139,6 +144,7 @@ impl UdpEcho {
                 },
                 t3: rx.at.wall,
                 server_id: self.options.server_id,
+                clock_error: 0,
             }),
             ..*request
         };
@@ -148,6 +154,10 @@ impl UdpEcho {
             self.sessions.await_departure(seen.slot, request.seq, rx.at)
         };
 
+        if let Some(wide) = &mut probe.wide {
+            let quality = self.quality.at(env.now, env.clock);
+            wide.clock_error = quality.map_or(0, clock_error);
+        }
         // Last, so that all work above is inside the residence. A kernel stamp, moved to the monotonic clock, can
         // lie a little after this one.
         let now = env.clock.stamp();
@@ -171,6 +181,12 @@ impl UdpEcho {
             (_, Some(_)) => true,
         }
     }
+}
+
+/// The error as the wire has it: in whole microseconds, rounded up; 0 would say that it is not known.
+fn clock_error(quality: ClockQuality) -> u32 {
+    let micros = quality.error.0.max(1).unsigned_abs().div_ceil(1_000);
+    u32::try_from(micros).unwrap_or(u32::MAX)
 }
 
 impl Responder for UdpEcho {

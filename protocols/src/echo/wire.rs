@@ -104,6 +104,8 @@ pub struct Wide {
     pub t3: Wall,
     /// Which of the operator's hosts answered; 0 where it has no number.
     pub server_id: u32,
+    /// How far the responder's wall clock may be from UTC, in microseconds; 0 where it does not claim to know.
+    pub clock_error: u32,
 }
 
 /// Why bytes are not a probe that this version understands.
@@ -275,6 +277,7 @@ impl Wide {
         addr: Ipv6Addr::UNSPECIFIED,
         t3: Wall(0),
         server_id: 0,
+        clock_error: 0,
     };
 
     fn parse(section: &[u8; WIDE_SECTION]) -> Wide {
@@ -284,6 +287,7 @@ impl Wide {
             addr: Ipv6Addr::from(take::<16, WIDE_SECTION>(section, 16)),
             t3: Wall(u64::from_be_bytes(take(section, 32))),
             server_id: u32::from_be_bytes(take(section, 40)),
+            clock_error: u32::from_be_bytes(take(section, 44)),
         }
     }
 
@@ -293,7 +297,7 @@ impl Wide {
         put(section, 16, self.addr.octets());
         put(section, 32, self.t3.0.to_be_bytes());
         put(section, 40, self.server_id.to_be_bytes());
-        put(section, 44, [0; 4]);
+        put(section, 44, self.clock_error.to_be_bytes());
     }
 }
 

@@ -221,7 +221,7 @@ forward      200 ns   400 ns   400 ns   600 ns        -        -  1.00 us   100 
 backward     300 ns   600 ns   600 ns   900 ns        -        -  1.50 us   150 ns
 
 loss      1 on the way there
-one-way   forward and backward are delays above each way's shortest
+one-way   shortest 200 ns there, 300 ns back (± 500 ns); forward and backward are what comes on top
 clocks    differ by -1.50 us (± 500 ns)
 connect   lookup 1.500 ms
 seen as   192.0.2.1:40000, ttl 60, dscp 46

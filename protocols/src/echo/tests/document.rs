@@ -71,6 +71,7 @@ fn reply_2() -> Probe {
             addr: "2001:db8::21".parse().expect("an address"),
             t3: Wall(EPOCH_START + 259_000),
             server_id: 42,
+            clock_error: 0,
         }),
         ..asked(u32::MAX, true, true)
     }

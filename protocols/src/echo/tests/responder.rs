@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::echo::wire::{MAGIC, Wide};
-use halloo_base::Reason;
+use halloo_base::{ClockQuality, Leap, Nanos, Reason, Rng};
 use proptest::prelude::*;
 
 fn signed(secret: &str, seq: u32, len: usize) -> Vec<u8> {
@@ -84,6 +84,60 @@ fn a_dual_stack_socket_shows_an_ipv4_sender_as_ipv4() {
         answer.probe().wide.map(|wide| wide.addr.to_string()),
         Some("2001:db8::5".to_string())
     );
+}
+
+/// A clock that says how good it is, and counts how often it was asked.
+struct Kept {
+    error: Option<i64>,
+    asked: Cell<u32>,
+}
+
+impl Clock for Kept {
+    fn stamp(&self) -> Stamp {
+        stamp(1, StampSource::User)
+    }
+
+    fn quality(&self) -> Option<ClockQuality> {
+        self.asked.set(self.asked.get() + 1);
+        self.error.map(|error| ClockQuality {
+            error: Nanos(error),
+            leap: Leap::None,
+            precision: Nanos(1),
+        })
+    }
+}
+
+#[test]
+fn a_wide_answer_tells_the_clocks_error_which_is_asked_for_once_a_second() {
+    for (error, told) in [
+        (None, 0),
+        (Some(0), 1),
+        (Some(1_500), 2),
+        (Some(i64::MAX), u32::MAX),
+    ] {
+        let clock = Kept {
+            error,
+            asked: Cell::new(0),
+        };
+        let mut echo = Host::open().echo;
+        for tenth in 0..25 {
+            let asked = request(TOKEN, tenth, 112);
+            let now = u64::from(tenth) * SECOND / 10;
+            let mut env = Env {
+                now: Mono(now),
+                clock: &clock,
+                rng: &mut Rng::new(1),
+            };
+            let mut reply = asked.clone();
+            echo.respond(&mut env, &datagram(HOME, now, &asked), &mut reply);
+            let wide = Probe::parse(&reply)
+                .expect("an answer")
+                .wide
+                .expect("its wide part");
+            assert_eq!(wide.clock_error, told, "{error:?}");
+        }
+        assert_eq!(clock.asked.get(), 3);
+    }
 }
 
 #[test]

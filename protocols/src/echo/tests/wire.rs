@@ -84,7 +84,6 @@ fn reserved_bits_are_ignored_and_sent_as_zero() {
     let clean = emitted(&probe, 112);
     let mut dirty = clean.clone();
     dirty[5] |= 0x0f;
-    dirty[108..112].fill(0xff);
     assert_eq!(Probe::parse(&dirty), Ok(probe));
     probe.emit(&mut dirty).expect("room");
     assert_eq!(dirty, clean);
@@ -128,9 +127,9 @@ fn a_reply_is_known_by_six_octets_in_every_version() {
 
 prop_compose! {
     fn any_wide()(
-        cookie: u64, window: u64, addr: u128, t3: u64, server_id: u32
+        cookie: u64, window: u64, addr: u128, t3: u64, server_id: u32, clock_error: u32
     ) -> Wide {
-        Wide { cookie, window, addr: addr.into(), t3: Wall(t3), server_id }
+        Wide { cookie, window, addr: addr.into(), t3: Wall(t3), server_id, clock_error }
     }
 }
 
