@@ -49,6 +49,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "/PREFIX[@ADDR]", value_parser = parse_ndn_service)]
     pub ndn: Vec<NdnService>,
 
+    /// Answer every protocol that this build knows, each at its usual port
+    ///
+    /// Who may not have a port below 1024 gets the one 10000 above: NTP at 10123. NDN pings are answered under /halloo.
+    /// Only IP echo is left out: it needs an address of its own (--ip-echo).
+    #[arg(long)]
+    pub all: bool,
+
     /// Tell what would be set up and what the host still needs, and touch nothing
     #[arg(long, conflicts_with = "json")]
     pub dry_run: bool,

@@ -1,21 +1,26 @@
 //! The configuration file of `halloo serve`.
 
+mod dialects;
 mod error;
 mod ip_echo;
 mod ndn;
 mod schema;
 
+pub(crate) use dialects::{DIALECTS, Dialect};
 pub(crate) use error::ConfigError;
 pub(crate) use schema::Config;
 
 use crate::cli::{EchoAddress, NdnService, ServeArgs};
 use halloo_serve::{OptionsError, Secret};
+use nix::unistd::Uid;
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 /// The port that halloo answers on unless told otherwise.
 pub(crate) const PORT: u16 = 7777;
+/// How far above its usual port a protocol is answered by who may not have that one.
+const ABOVE: u16 = 10_000;
 /// The port of the classic echo service (RFC 862).
 pub(crate) const CLASSIC_PORT: u16 = 7;
 
@@ -38,11 +43,19 @@ impl Config {
         let config: Config =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
         let at = |key: &str, why: &str| ConfigError::at_key(name, text, key, why);
-        for (key, list) in [("serve.udp", &config.serve.udp), ("serve.tcp", &config.serve.tcp)] {
-            let Some(list) = list else { continue };
-            for (index, listen) in list.iter().enumerate() {
-                if list[..index].contains(listen) {
-                    return Err(at(key, &format!("{} is listed twice", listen.0)));
+        let addresses = |list: &[schema::Listen]| list.iter().map(|listen| listen.0).collect();
+        let echo = [("serve.udp", &config.serve.udp), ("serve.tcp", &config.serve.tcp)];
+        let echo = echo.into_iter().map(|(key, list)| {
+            let list: Vec<SocketAddr> = list.as_deref().map(addresses).unwrap_or_default();
+            (key.to_owned(), list)
+        });
+        let dialects = DIALECTS
+            .iter()
+            .map(|dialect| (dialect.list(), dialect.addresses(&config)));
+        for (key, list) in echo.chain(dialects) {
+            for (index, address) in list.iter().enumerate() {
+                if list[..index].contains(address) {
+                    return Err(at(&key, &format!("{address} is listed twice")));
                 }
             }
         }
@@ -97,7 +110,8 @@ impl Config {
         };
         // To name listeners of one kind alone means those alone, not the defaults of the other kind beside them.
         let (udp, tcp) = (list(&args.udp), list(&args.tcp));
-        if udp.is_some() || tcp.is_some() || !args.ip_echo.is_empty() || !args.ndn.is_empty() {
+        let is_spoken = DIALECTS.iter().any(|dialect| !dialect.flags(args).is_empty());
+        if udp.is_some() || tcp.is_some() || !args.ip_echo.is_empty() || !args.ndn.is_empty() || is_spoken {
             serve.udp = udp.or(serve.udp.take()).or(Some(vec![]));
             serve.tcp = tcp.or(serve.tcp.take()).or(Some(vec![]));
         }
@@ -110,10 +124,22 @@ impl Config {
         if !args.xdp.is_empty() {
             self.xdp.devices = args.xdp.iter().cloned().map(ip_echo::Driver).collect();
         }
-        serve.classic |= args.classic;
+        serve.classic |= args.classic | args.all;
+        serve.all = args.all;
         serve.busy_poll |= args.busy_poll;
         serve.key_file = args.key_file.clone().or(serve.key_file.take());
         serve.user = args.user.clone().or(serve.user.take());
+        for dialect in DIALECTS {
+            let flags = dialect.flags(args);
+            if !flags.is_empty() {
+                dialect.overlay(self, flags);
+            } else if args.all && dialect.addresses(self).is_empty() {
+                dialect.overlay(self, &[any(unprivileged(dialect.port()))]);
+            }
+        }
+        if args.all && self.ndn.prefixes.is_empty() {
+            self.ndn.prefixes = vec![ndn::Service::everywhere()];
+        }
     }
 
     /// UDP listeners, the defaults filled in.
@@ -149,7 +175,17 @@ impl Config {
     /// # Errors
     /// In words that name the listeners.
     pub(crate) fn check_listeners(&self) -> Result<(), ListenersError> {
-        let (udp, tcp) = (self.udp(), self.tcp());
+        let named = |key: &str, list: Vec<SocketAddr>| -> Vec<(String, SocketAddr)> {
+            list.into_iter()
+                .map(|address| (key.to_owned(), address))
+                .collect()
+        };
+        let (mut udp, mut tcp) = (named("udp", self.udp()), named("tcp", self.tcp()));
+        for dialect in DIALECTS {
+            let list = named(&dialect.list(), dialect.addresses(self));
+            udp.extend(list.iter().filter(|_| dialect.udp.is_some()).cloned());
+            tcp.extend(list.into_iter().filter(|_| dialect.tcp.is_some()));
+        }
         let is_beside = !self.ip_echo.addresses.is_empty() || !self.ndn.prefixes.is_empty();
         if udp.is_empty() && tcp.is_empty() && !is_beside {
             return Err(ListenersError::None);
@@ -158,10 +194,18 @@ impl Config {
         for check in [self.ip_echo.check(), self.xdp.check(), self.ndn.check()] {
             check.map_err(|(key, why)| ListenersError::Section { key, why })?;
         }
-        for (list, all) in [("udp", udp), ("tcp", tcp)] {
-            for &wide in &all {
-                if let Some(&narrow) = all.iter().find(|&&narrow| covers(wide, narrow)) {
+        for all in [udp, tcp] {
+            for (index, (list, wide)) in all.iter().enumerate() {
+                if let Some(&(_, narrow)) = all.iter().find(|(_, narrow)| covers(*wide, *narrow)) {
+                    let (list, wide) = (list.clone(), *wide);
                     return Err(ListenersError::Covered { list, wide, narrow });
+                }
+                if let Some((other, address)) = all[..index].iter().find(|(_, other)| other == wide) {
+                    return Err(ListenersError::Taken {
+                        list: list.clone(),
+                        address: *address,
+                        other: other.clone(),
+                    });
                 }
             }
         }
@@ -169,15 +213,37 @@ impl Config {
     }
 
     fn listeners(&self, list: Option<&Vec<schema::Listen>>) -> Vec<SocketAddr> {
-        let any = |port| SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
         let mut all: Vec<SocketAddr> = match list {
             Some(list) => list.iter().map(|listen| listen.0).collect(),
             None => vec![any(PORT)],
         };
-        if self.serve.classic && !all.iter().any(|addr| addr.port() == CLASSIC_PORT) {
-            all.push(any(CLASSIC_PORT));
+        let classic = [CLASSIC_PORT, unprivileged(CLASSIC_PORT)];
+        if self.serve.classic && !all.iter().any(|addr| classic.contains(&addr.port())) {
+            all.push(any(if self.serve.all {
+                unprivileged(CLASSIC_PORT)
+            } else {
+                CLASSIC_PORT
+            }));
         }
         all
+    }
+}
+
+/// Every address of this host, IPv4 and IPv6.
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)
+}
+
+/// The port that takes the place of `port` where this process may not have that one: 10,000 above.
+fn unprivileged(port: u16) -> u16 {
+    /// The first port that anybody may have, where nobody has chosen another (ip_unprivileged_port_start).
+    const USUAL_FIRST: u16 = 1024;
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let first = first.ok().and_then(|text| text.trim().parse().ok());
+    if Uid::effective().is_root() || port >= first.unwrap_or(USUAL_FIRST) {
+        port
+    } else {
+        port + ABOVE
     }
 }
 
@@ -187,6 +253,16 @@ pub(crate) enum ListenersError {
     /// All lists are empty.
     #[error("nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses and ndn.prefixes are empty")]
     None,
+    /// Two protocols want one place.
+    #[error("{list}: {address} is taken by {other}; leave one of the two out")]
+    Taken {
+        /// The list that comes later.
+        list: String,
+        /// The place.
+        address: SocketAddr,
+        /// The list that comes first.
+        other: String,
+    },
     /// A section beside contradicts itself.
     #[error("{key}: {why}")]
     Section {
@@ -198,8 +274,8 @@ pub(crate) enum ListenersError {
     /// The kernel gives a port of one address to one socket, and a wildcard has it on all of them.
     #[error("{list}: {wide} is every address, {narrow} among them; leave one of the two out")]
     Covered {
-        /// `udp` or `tcp`.
-        list: &'static str,
+        /// `udp` or `tcp`, or the key of a section.
+        list: String,
         /// The wildcard.
         wide: SocketAddr,
         /// What it has taken.

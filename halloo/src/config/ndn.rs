@@ -1,6 +1,7 @@
 //! `[ndn]`: names under which pings are answered.
 
 use crate::cli::{self, NdnService};
+use halloo_protocols::ndn::{self, NameBuf};
 use serde::de;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,6 +15,16 @@ pub(crate) struct Ndn {
 /// A prefix, written `"/edu/arizona"` or `"/edu/arizona@[::]:6363"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service(pub(crate) NdnService);
+
+impl Service {
+    /// `/halloo`, at NDN's usual port of every address.
+    pub(super) fn everywhere() -> Service {
+        let prefix = NameBuf::new().with(b"halloo");
+        let port = ndn::NDN.default_port.unwrap_or_default();
+        let address = Some(super::any(port));
+        Service(NdnService { prefix, address })
+    }
+}
 
 impl Ndn {
     /// The first thing that makes no sense, with its key.

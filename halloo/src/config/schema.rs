@@ -34,6 +34,9 @@ pub(crate) struct Serve {
     pub(crate) udp: Option<Vec<Listen>>,
     pub(crate) tcp: Option<Vec<Listen>>,
     pub(crate) classic: bool,
+    /// Everything, as the command line asks for it.
+    #[serde(skip)]
+    pub(crate) all: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
     pub(crate) busy_poll: bool,
@@ -160,6 +163,7 @@ impl Default for Serve {
             udp: None,
             tcp: None,
             classic: false,
+            all: false,
             user: None,
             busy_poll: false,
             key_file: None,

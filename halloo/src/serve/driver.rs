@@ -1,7 +1,8 @@
 //! Drivers that answer before the kernel has looked (XDP), by the same rules as everything else.
 
 use super::counts::{Counted, Source};
-use super::listen::{At, Listening, Origin};
+use super::listen::Origin;
+use super::listening::{At, Listening};
 use super::tell::Teller;
 use crate::cli::{XdpDevice, XdpMode as Wanted};
 use crate::config::Config;

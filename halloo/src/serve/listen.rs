@@ -1,13 +1,14 @@
 //! Listeners: those that the service manager passed, and those that we bind.
 
+use super::dialects::Spoken;
 use super::driver::{Drivers, Services};
 use super::ip_echo::{self, Devices};
+use super::listening::{At, FRAMES, Listening, TUN};
 use super::ndn::Ndn;
 use super::tell::Teller;
 use crate::cli::{EchoAddress, XdpDevice};
-use crate::config::Config;
+use crate::config::{Config, DIALECTS, Dialect};
 use crate::hint::explain;
-use crate::json::{Head, Listener};
 use crate::ndn::Listen;
 use anyhow::{Context, Result, bail};
 use halloo_base::Transport;
@@ -17,7 +18,6 @@ use halloo_protocols::ip_echo::IP;
 use halloo_protocols::ndn::{NDN, NDN_TCP};
 use listenfd::ListenFd;
 use nix::libc::EAFNOSUPPORT;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,6 +37,7 @@ pub(crate) struct Listeners {
     pub(super) devices: Devices,
     pub(super) drivers: Drivers,
     pub(super) ndn: Ndn,
+    pub(super) dialects: Vec<Spoken>,
     told: Vec<Listening>,
 }
 
@@ -47,43 +48,9 @@ pub(super) struct Origin {
     pub(super) tcp_by_flag: bool,
     pub(super) echo_by_flag: bool,
     pub(super) xdp_by_flag: bool,
+    /// Dialects that the command line names.
+    pub(super) spoken_by_flag: Vec<&'static str>,
 }
-
-/// One listener, for people.
-#[derive(Clone, Debug)]
-pub(super) struct Listening {
-    pub(super) protocol: &'static str,
-    pub(super) at: At,
-}
-
-/// Where a listener hears.
-#[derive(Clone, Debug)]
-pub(super) enum At {
-    /// On a port.
-    Port {
-        address: SocketAddr,
-        dual_stack: bool,
-        inherited: bool,
-    },
-    /// On a device, everything that is for an address.
-    Device {
-        ip: IpAddr,
-        device: String,
-        mode: &'static str,
-    },
-    /// Under a name, by a forwarder or at a port.
-    Name { prefix: String, way: String },
-    /// In a driver.
-    Driver {
-        device: String,
-        mode: String,
-        serves: Vec<String>,
-    },
-}
-
-/// How datagrams for an echo address come: routed to a TUN device, or in the frames of an Ethernet device.
-const TUN: &str = "tun";
-const FRAMES: &str = "frames";
 
 impl Listeners {
     /// Takes over what the service manager passed, or else binds everything that the configuration names. All or
@@ -97,6 +64,7 @@ impl Listeners {
         if listeners.told.is_empty() {
             listeners.bind(config, origin, teller)?;
         }
+        listeners.bind_dialects(config, origin, teller)?;
         listeners.add_devices(ip_echo::open(config, origin, teller)?);
         listeners.add_drivers(config, origin, teller)?;
         Ok(listeners.with_ndn(Ndn::open(config, &config.ndn_services())?))
@@ -126,6 +94,49 @@ impl Listeners {
         Ok(())
     }
 
+    /// Opens the ports of protocols beside the echo.
+    fn bind_dialects(&mut self, config: &Config, origin: &Origin, teller: &mut Teller) -> Result<()> {
+        for dialect in DIALECTS {
+            let addresses = dialect.addresses(config);
+            let mut spoken = Spoken::new(dialect);
+            for &address in &addresses {
+                let v6_only = has_v4_twin(address, &addresses);
+                let cannot = || origin.cannot_speak(dialect, address);
+                let dual_stack = |address: SocketAddr| address.is_ipv6() && !v6_only;
+                if let Some(protocol) = dialect.udp {
+                    let (socket, address) =
+                        or_v4(address, teller, |local| bind_udp(local, v6_only)).with_context(cannot)?;
+                    self.tell(protocol.scheme, socket.local_addr(), dual_stack(address), false);
+                    spoken.udp.push(socket);
+                }
+                if let Some(protocol) = dialect.tcp {
+                    let (listener, address) =
+                        or_v4(address, teller, |local| bind_tcp(local, v6_only)).with_context(cannot)?;
+                    self.tell(protocol.scheme, listener.local_addr(), dual_stack(address), false);
+                    spoken.tcp.push(listener);
+                }
+            }
+            if !addresses.is_empty() {
+                self.dialects.push(spoken);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every UDP port that is answered.
+    pub(super) fn udp_ports(&self) -> Vec<u16> {
+        let ndn = self.ndn.listening.iter().filter_map(|listen| match listen {
+            Listen::Port(Transport::Udp, address) => Some(address.port()),
+            _ => None,
+        });
+        let spoken = self.dialects.iter().flat_map(|spoken| &spoken.udp);
+        let sockets = self.udp.iter().chain(spoken);
+        sockets
+            .map(|socket| socket.local_addr().port())
+            .chain(ndn)
+            .collect()
+    }
+
     /// On free ports of a loopback address, for a host that only this process asks.
     ///
     /// # Errors
@@ -134,6 +145,20 @@ impl Listeners {
         let mut listeners = Listeners::default();
         listeners.add_udp(bind_udp(SocketAddr::new(ip, 0), true)?, false, false);
         listeners.add_tcp(bind_tcp(SocketAddr::new(ip, 0), true)?, false, false);
+        for dialect in DIALECTS {
+            let mut spoken = Spoken::new(dialect);
+            if let Some(protocol) = dialect.udp {
+                let socket = bind_udp(SocketAddr::new(ip, 0), true)?;
+                listeners.tell(protocol.scheme, socket.local_addr(), false, false);
+                spoken.udp.push(socket);
+            }
+            if let Some(protocol) = dialect.tcp {
+                let listener = bind_tcp(SocketAddr::new(ip, 0), true)?;
+                listeners.tell(protocol.scheme, listener.local_addr(), false, false);
+                spoken.tcp.push(listener);
+            }
+            listeners.dialects.push(spoken);
+        }
         Ok(listeners)
     }
 
@@ -141,6 +166,7 @@ impl Listeners {
     pub(crate) fn join(mut self, other: Listeners) -> Listeners {
         self.udp.extend(other.udp);
         self.tcp.extend(other.tcp);
+        self.dialects.extend(other.dialects);
         self.told.extend(other.told);
         self
     }
@@ -269,6 +295,16 @@ impl Origin {
         }
     }
 
+    /// `--stun [::]:3478` or `stun.listen [::]:3478 (serve.toml)`
+    fn cannot_speak(&self, dialect: &Dialect, address: SocketAddr) -> String {
+        match &self.file {
+            Some(file) if !self.spoken_by_flag.contains(&dialect.key) => {
+                format!("{} {address} ({})", dialect.list(), file.display())
+            }
+            _ => format!("--{} {address}", dialect.key),
+        }
+    }
+
     /// `--ip-echo 192.0.2.7@eth0` or `ip_echo.addresses 192.0.2.7@eth0 (serve.toml)`
     pub(super) fn cannot_echo(&self, address: Option<&EchoAddress>) -> String {
         let address = address.map(ToString::to_string).unwrap_or_default();
@@ -284,47 +320,6 @@ impl Origin {
             (Some(file), false) => format!("xdp.devices {device} ({})", file.display()),
             _ => format!("--xdp {device}"),
         }
-    }
-}
-
-impl Listening {
-    /// The same for programs.
-    pub(super) fn object(&self) -> Listener {
-        let mut object = Listener {
-            head: Head::new("listener"),
-            protocol: self.protocol,
-            address: None,
-            device: None,
-            mode: None,
-            serves: vec![],
-            dual_stack: false,
-            inherited: false,
-        };
-        match &self.at {
-            At::Port {
-                address,
-                dual_stack,
-                inherited,
-            } => {
-                object.address = Some(address.to_string());
-                (object.dual_stack, object.inherited) = (*dual_stack, *inherited);
-            }
-            At::Device { ip, device, mode } => {
-                object.address = Some(ip.to_string());
-                object.device = Some(device.clone());
-                object.mode = Some((*mode).to_owned());
-            }
-            At::Name { prefix, way } => {
-                object.address = Some(way.clone());
-                object.serves = vec![prefix.clone()];
-            }
-            At::Driver { device, mode, serves } => {
-                object.device = Some(device.clone());
-                object.mode = Some(mode.clone());
-                object.serves.clone_from(serves);
-            }
-        }
-        object
     }
 }
 
@@ -393,32 +388,6 @@ pub(super) fn warn_of_short_backlog(teller: &mut Teller) {
     }
 }
 
-impl fmt::Display for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (address, dual_stack, inherited) = match &self.at {
-            At::Port {
-                address,
-                dual_stack,
-                inherited,
-            } => (address, *dual_stack, *inherited),
-            At::Device { ip, device, mode } => {
-                let kind = if *mode == TUN { "tun " } else { "" };
-                return write!(f, "ip echo of {ip} on {kind}{device}");
-            }
-            At::Name { prefix, way } => return write!(f, "ndn pings under {prefix} at {way}"),
-            At::Driver { device, mode, serves } => {
-                return write!(f, "xdp on {device} ({mode}): {}", serves.join(", "));
-            }
-        };
-        write!(f, "{} echo on {address}", self.protocol)?;
-        match (dual_stack, inherited) {
-            (_, true) => f.write_str(" (passed by the service manager)"),
-            (true, _) => f.write_str(" (dual stack)"),
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -442,6 +411,7 @@ mod tests {
             tcp_by_flag: false,
             echo_by_flag: false,
             xdp_by_flag: false,
+            spoken_by_flag: vec![],
         };
         assert_eq!(origin.cannot("udp", addr("192.0.2.7:7")), "--udp 192.0.2.7:7");
         assert_eq!(
@@ -461,33 +431,5 @@ mod tests {
             ..origin
         };
         assert_eq!(by_flag.cannot_echo(Some(&echo)), "--ip-echo 192.0.2.7@eth0");
-    }
-
-    #[test]
-    fn a_listener_is_told_in_one_line() {
-        let line = |protocol, at| Listening { protocol, at }.to_string();
-        let port = At::Port {
-            address: addr("[::]:7777"),
-            dual_stack: true,
-            inherited: false,
-        };
-        assert_eq!(line("udp", port), "udp echo on [::]:7777 (dual stack)");
-        for (device, mode, text) in [
-            ("halloo0", TUN, "ip echo of 192.0.2.7 on tun halloo0"),
-            ("eth0", FRAMES, "ip echo of 192.0.2.7 on eth0"),
-        ] {
-            let ip = "192.0.2.7".parse().expect("an address");
-            let device = device.to_owned();
-            assert_eq!(line("ip", At::Device { ip, device, mode }), text);
-        }
-        let driver = At::Driver {
-            device: "eth0".into(),
-            mode: "generic".into(),
-            serves: vec!["udp 7777".into(), "ip echo of 192.0.2.7".into()],
-        };
-        assert_eq!(
-            line("xdp", driver),
-            "xdp on eth0 (generic): udp 7777, ip echo of 192.0.2.7"
-        );
     }
 }

@@ -1,20 +1,23 @@
 //! `halloo serve`: listeners, the threads that answer on them, and what the outside is told.
 
 mod counts;
+mod dialects;
 mod driver;
 mod dry_run;
 mod ip_echo;
 mod listen;
+mod listening;
 mod ndn;
 mod supervisor;
 mod tell;
 
 use crate::cli::ServeArgs;
-use crate::config::Config;
+use crate::config::{Config, DIALECTS};
 use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
 use counts::{Counted, Source, counters};
+use dialects::Making;
 use driver::Drivers;
 use halloo_base::{Counters, LinkId};
 use halloo_io::route::{LinkAddress, Netlink};
@@ -101,6 +104,11 @@ fn configuration(args: &ServeArgs) -> Result<(Config, Origin)> {
         tcp_by_flag: !args.tcp.is_empty(),
         echo_by_flag: !args.ip_echo.is_empty(),
         xdp_by_flag: !args.xdp.is_empty(),
+        spoken_by_flag: DIALECTS
+            .iter()
+            .filter(|dialect| args.all || !dialect.flags(args).is_empty())
+            .map(|dialect| dialect.key)
+            .collect(),
     };
     config.overlay(args);
     if config.serve.require_key && config.serve.key_file.is_none() {
@@ -146,6 +154,7 @@ impl EchoHost {
     /// # Errors
     /// If the rules contradict themselves, or there is no thread to be had.
     pub(crate) fn start(config: &Config, key: Option<Key>, mut listeners: Listeners) -> Result<EchoHost> {
+        let own_ports = listeners.udp_ports();
         let mut host = EchoHost {
             threads: vec![],
             ended: Arc::default(),
@@ -154,17 +163,30 @@ impl EchoHost {
             ndn: listeners.ndn.attended,
             _devices: ip_echo::Devices::default(),
         };
-        let broadcasts = broadcasts();
+        let mut guards = config.guards();
+        guards.broadcasts = broadcasts();
+        let mut streams = config.stream_options(Secret::new(crate::random()?));
+        streams.broadcasts.clone_from(&guards.broadcasts);
+        if !listeners.dialects.is_empty() {
+            let making = Making {
+                config,
+                key: key.as_ref(),
+                guards: &Guards {
+                    own_ports: own_ports.clone(),
+                    ..guards.clone()
+                },
+                streams: &streams,
+            };
+            let (worker, counted) = making.worker(std::mem::take(&mut listeners.dialects))?;
+            host.counted.extend(counted);
+            host.spawn("dialects", worker)?;
+        }
         if !listeners.udp.is_empty() {
-            let mut guards = config.guards();
-            guards.broadcasts.clone_from(&broadcasts);
-            guards.own_ports = listeners
-                .udp
-                .iter()
-                .map(|socket| socket.local_addr().port())
-                .collect();
             let options = ServerOptions {
-                guards,
+                guards: Guards {
+                    own_ports,
+                    ..guards.clone()
+                },
                 reply_limit: echo::UDP.reply_limit,
                 transport: echo::UDP.transport,
                 secret: Secret::new(crate::random()?),
@@ -180,10 +202,8 @@ impl EchoHost {
             host.spawn("udp", worker)?;
         }
         if !listeners.tcp.is_empty() {
-            let mut options = config.stream_options(Secret::new(crate::random()?));
-            options.broadcasts.clone_from(&broadcasts);
             let counters = host.count(counters(&echo::TCP));
-            let server = StreamServer::new(options, Box::new(|_| Box::new(TcpEcho)), counters)?;
+            let server = StreamServer::new(streams, Box::new(|_| Box::new(TcpEcho)), counters)?;
             let mut worker = worker(false)?;
             let machine = worker.add(Box::new(server));
             for listener in listeners.tcp {
@@ -197,8 +217,6 @@ impl EchoHost {
             host.counted.extend(listeners.ndn.counted);
             host.spawn("ndn", worker)?;
         }
-        let mut guards = config.guards();
-        guards.broadcasts = broadcasts;
         host.start_ip_echo(config, &guards, listeners.devices)?;
         Ok(host)
     }

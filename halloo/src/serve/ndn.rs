@@ -1,7 +1,7 @@
 //! NDN pings: behind this host's forwarder, or at ports of their own.
 
 use super::counts::{Counted, Source};
-use super::listen::{At, Listening};
+use super::listening::{At, Listening};
 use crate::cli::NdnService;
 use crate::config::Config;
 use crate::ndn::{Detail, Equipment, Face, Listen, Tapped, tap};

@@ -1,7 +1,7 @@
 //! What `halloo serve` prints: lines for people, or objects for programs.
 
 use super::counts::Counted;
-use super::listen::Listening;
+use super::listening::Listening;
 use crate::json::{Head, Notice};
 use crate::screen::{DIM, STRONG, Screen, Styled};
 use serde::Serialize;

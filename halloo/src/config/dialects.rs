@@ -1,0 +1,62 @@
+//! `[stamp]` and its like: protocols beside the echo that are answered at ports of their own.
+
+use super::schema::{Config, Listen};
+use crate::cli::ServeArgs;
+use halloo_protocols::Protocol;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// One of those sections. There is one table of them: [`DIALECTS`].
+pub(crate) struct Dialect {
+    /// Its name in the file and its option.
+    pub(crate) key: &'static str,
+    /// What is spoken at its UDP ports.
+    pub(crate) udp: Option<&'static Protocol>,
+    /// What is spoken at its TCP ports.
+    pub(crate) tcp: Option<&'static Protocol>,
+    /// Whether its peers ask from the very port that they ask at.
+    pub(crate) one_port: bool,
+    listen: fn(&Config) -> &Vec<Listen>,
+    listen_mut: fn(&mut Config) -> &mut Vec<Listen>,
+    flags: fn(&ServeArgs) -> &[SocketAddr],
+}
+
+/// Every dialect, in the order in which people read of them.
+pub(crate) static DIALECTS: &[Dialect] = &[];
+
+/// `[NAME]` of a dialect that needs to be told no more than where to listen.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Place {
+    pub(crate) listen: Vec<Listen>,
+}
+
+impl Dialect {
+    /// Where it is to be answered.
+    pub(crate) fn addresses(&self, config: &Config) -> Vec<SocketAddr> {
+        (self.listen)(config).iter().map(|listen| listen.0).collect()
+    }
+
+    /// Where the command line wants it to be answered.
+    pub(crate) fn flags<'a>(&self, args: &'a ServeArgs) -> &'a [SocketAddr] {
+        (self.flags)(args)
+    }
+
+    /// Its key in the file.
+    pub(crate) fn list(&self) -> String {
+        format!("{}.listen", self.key)
+    }
+
+    /// Takes these addresses instead of the file's.
+    pub(crate) fn overlay(&self, config: &mut Config, addresses: &[SocketAddr]) {
+        *(self.listen_mut)(config) = addresses.iter().copied().map(Listen).collect();
+    }
+
+    /// The port that others expect it at.
+    pub(crate) fn port(&self) -> u16 {
+        let protocol = self.udp.or(self.tcp);
+        protocol
+            .and_then(|protocol| protocol.default_port)
+            .unwrap_or_default()
+    }
+}

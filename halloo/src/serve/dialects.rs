@@ -1,0 +1,113 @@
+//! Protocols beside the echo, at ports of their own: who answers them, and on which thread.
+
+use super::counts::{Counted, counters};
+use super::worker;
+use crate::config::{Config, Dialect};
+use anyhow::{Context, Result, bail};
+use halloo_base::Responder;
+use halloo_io::{TcpListener, UdpSocket, Worker};
+use halloo_protocols::Protocol;
+use halloo_protocols::echo::Key;
+use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
+
+/// A dialect and the sockets at which it is spoken.
+pub(crate) struct Spoken {
+    pub(super) dialect: &'static Dialect,
+    pub(super) udp: Vec<UdpSocket>,
+    pub(super) tcp: Vec<TcpListener>,
+}
+
+impl Spoken {
+    /// One without sockets yet.
+    pub(super) fn new(dialect: &'static Dialect) -> Spoken {
+        Spoken {
+            dialect,
+            udp: vec![],
+            tcp: vec![],
+        }
+    }
+}
+
+/// What those who answer are made of.
+pub(super) struct Making<'a> {
+    pub(super) config: &'a Config,
+    pub(super) key: Option<&'a Key>,
+    pub(super) guards: &'a Guards,
+    pub(super) streams: &'a StreamServerOptions,
+}
+
+impl Making<'_> {
+    /// One thread that answers all of these.
+    ///
+    /// # Errors
+    /// If the rules contradict themselves, or the driver cannot be set up.
+    pub(super) fn worker(&self, spoken: Vec<Spoken>) -> Result<(Worker, Vec<Counted>)> {
+        let mut worker = worker(false)?;
+        let mut counted = vec![];
+        for Spoken { dialect, udp, tcp } in spoken {
+            if let Some(protocol) = dialect.udp.filter(|_| !udp.is_empty()) {
+                counted.push(self.datagrams(dialect, protocol, udp, &mut worker)?);
+            }
+            if let Some(protocol) = dialect.tcp.filter(|_| !tcp.is_empty()) {
+                counted.push(self.streams(protocol, tcp, &mut worker)?);
+            }
+        }
+        Ok((worker, counted))
+    }
+
+    fn datagrams(
+        &self,
+        dialect: &Dialect,
+        protocol: &'static Protocol,
+        sockets: Vec<UdpSocket>,
+        worker: &mut Worker,
+    ) -> Result<Counted> {
+        let options = ServerOptions {
+            guards: Guards {
+                one_port: dialect.one_port,
+                ..self.guards.clone()
+            },
+            reply_limit: protocol.reply_limit,
+            transport: protocol.transport,
+            secret: Secret::new(crate::random()?),
+        };
+        let mut counted = counters(protocol);
+        let server = Server::new(options, self.responder(protocol)?, counted.thread())?;
+        let machine = worker.add(Box::new(server));
+        for socket in sockets {
+            worker.udp(socket, machine).context("cannot watch a UDP socket")?;
+        }
+        Ok(counted)
+    }
+
+    fn streams(
+        &self,
+        protocol: &'static Protocol,
+        listeners: Vec<TcpListener>,
+        worker: &mut Worker,
+    ) -> Result<Counted> {
+        let mut counted = counters(protocol);
+        let server = StreamServer::new(
+            self.streams.clone(),
+            self.stream_responder(protocol)?,
+            counted.thread(),
+        )?;
+        let machine = worker.add(Box::new(server));
+        for listener in listeners {
+            worker
+                .listen(listener, machine)
+                .context("cannot watch a TCP listener")?;
+        }
+        Ok(counted)
+    }
+}
+
+impl Making<'_> {
+    fn responder(&self, protocol: &Protocol) -> Result<Box<dyn Responder>> {
+        bail!("nobody answers {} datagrams", protocol.name)
+    }
+
+    fn stream_responder(&self, protocol: &Protocol) -> Result<MakeResponder> {
+        bail!("nobody answers {} connections", protocol.name)
+    }
+}
