@@ -69,6 +69,8 @@ pub enum Transport {
     Tcp,
     /// IP datagrams of any protocol.
     Ip,
+    /// ICMP echo messages (RFC 792, RFC 4443).
+    Icmp,
 }
 
 /// What halloo does in a protocol.

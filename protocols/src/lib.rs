@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod echo;
+pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
 
@@ -84,6 +85,8 @@ pub struct ProberOptions {
     pub authority: String,
     /// What NDN is asked for, and how. By default for no prefix at all.
     pub ndn: Option<ndn::PingProberOptions>,
+    /// What ICMP messages have in common with their socket.
+    pub icmp: icmp::IcmpProberOptions,
 }
 
 /// Every protocol that halloo knows, in the order in which people read of them.
@@ -110,6 +113,7 @@ impl Default for ProberOptions {
             size: 64,
             authority: String::new(),
             ndn: None,
+            icmp: icmp::IcmpProberOptions::default(),
         }
     }
 }

@@ -136,6 +136,7 @@ impl Session {
                 size: about.size as usize,
                 authority: about.target.authority(),
                 ndn,
+                ..ProberOptions::default()
             }),
         };
         let mut worker = Worker::new(WorkerOptions {

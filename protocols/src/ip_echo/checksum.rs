@@ -17,12 +17,12 @@ fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// The checksum of `bytes`, in which the checksum's own place holds zero.
-pub(super) fn of(bytes: &[u8]) -> u16 {
+pub(crate) fn of(bytes: &[u8]) -> u16 {
     !sum(bytes)
 }
 
 /// Whether `bytes`, which hold their own checksum, are as they were sent.
-pub(super) fn is_right(bytes: &[u8]) -> bool {
+pub(crate) fn is_right(bytes: &[u8]) -> bool {
     sum(bytes) == 0xffff
 }
 

@@ -4,7 +4,7 @@
 //! protocol meets itself. [`IpEcho`] turns datagrams round; [`IP`] asks by datagrams of an experimental protocol
 //! number (RFC 3692), [`UDP_SELF`] and [`TCP_SELF`] talk to their own port.
 
-mod checksum;
+pub(crate) mod checksum;
 mod icmp;
 mod ipv4;
 mod ipv6;
