@@ -361,7 +361,7 @@ impl StreamSession {
     /// Sends what is due, or counts what cannot be.
     fn send(&mut self, cx: &mut Cx<'_>) {
         self.ask_again(cx);
-        while self.next_slot().is_some_and(|at| at <= cx.now()) && !matches!(self.state, State::Done) {
+        while self.next_slot().is_some_and(|at| at <= cx.now()) {
             let missed = self.schedule.missed();
             let Some(slot) = self.schedule.take(cx.now(), self.account.in_flight()) else {
                 return;
@@ -424,7 +424,6 @@ impl StreamSession {
     /// When a slot is to be looked at; `None` if there is none or it waits for something.
     fn next_slot(&self) -> Option<Mono> {
         let is_ready = match &self.state {
-            State::Up(own) if own.asks_next < self.account.next_id() => false,
             State::Up(own) => self.may_ask(own) || self.is_stuck(own),
             State::Connecting(own) if own.renews => false,
             State::Waiting(_) | State::Connecting(_) => !self.options.is_flood(),

@@ -2,9 +2,9 @@
 
 use crate::{DatagramSession, Event, Exchange, SessionOptions, Sink, StreamSession, Summary};
 use halloo_base::{
-    Arrivals, Clock, ConnId, Cx, Datagram, Deadline, Env, Heard, Input, LinkId, Machine, Marks, Mono, Nanos,
-    Offload, Outbox, Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp, StampSource,
-    StreamInput, StreamProber, TxTag, Wall,
+    Arrivals, Clock, ConnId, Cx, Datagram, Deadline, Env, Finish, Heard, Input, LinkId, Machine, Marks, Mono,
+    Nanos, Offload, Outbox, Output, Path, ProbeId, Prober, Progress, Reason, Reflection, Rng, Stamp,
+    StampSource, StreamInput, StreamProber, TxTag, Wall,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -122,6 +122,53 @@ impl StreamProber for Nameless {
     fn reset(&mut self) {}
 }
 
+/// An answer is one byte: `!`, or `#` if the connection ends with it; or `(`, if the end of the connection ends it.
+#[derive(Default)]
+pub(crate) struct Parting {
+    pipelines: bool,
+    heard: bool,
+    last: bool,
+    begun: bool,
+}
+
+impl StreamProber for Parting {
+    fn request(&mut self, _: &mut Env<'_>, id: ProbeId, tx: &mut Vec<u8>) {
+        tx.push(id.0 as u8);
+    }
+    fn receive(&mut self, rx: &[u8]) -> Progress {
+        match rx[0] {
+            b'(' => {
+                self.begun = true;
+                return Progress::Partial(rx.len());
+            }
+            b'!' => {}
+            b'#' => self.last = true,
+            _ => return Progress::Foreign("neither"),
+        }
+        self.heard = true;
+        Progress::Heard(1, Heard::plain(0, 0))
+    }
+    fn reset(&mut self) {
+        *self = Parting {
+            pipelines: self.pipelines,
+            ..Parting::default()
+        };
+    }
+    fn pipelines(&self) -> bool {
+        self.pipelines
+    }
+    fn is_done(&self) -> bool {
+        self.last
+    }
+    fn finish(&mut self) -> Finish {
+        match self {
+            Parting { begun: true, .. } => Finish::Heard(Heard::plain(0, 0)),
+            Parting { heard: true, .. } => Finish::Done,
+            _ => Finish::Broken,
+        }
+    }
+}
+
 struct Fixed(Stamp);
 
 impl Clock for Fixed {
@@ -160,6 +207,14 @@ pub(crate) fn streams(options: SessionOptions) -> Bench<StreamSession> {
 
 pub(crate) fn nameless_streams(options: SessionOptions) -> Bench<StreamSession> {
     stream_of(options, Box::new(Nameless))
+}
+
+pub(crate) fn parting_streams(options: SessionOptions, pipelines: bool) -> Bench<StreamSession> {
+    let prober = Parting {
+        pipelines,
+        ..Parting::default()
+    };
+    stream_of(options, Box::new(prober))
 }
 
 fn stream_of(options: SessionOptions, prober: Box<dyn StreamProber>) -> Bench<StreamSession> {
@@ -299,6 +354,11 @@ impl<M: Machine> Bench<M> {
     pub(crate) fn data(&mut self, conn: u64, bytes: &[u8]) {
         let at = self.stamp_at(self.now - 2_000, StampSource::Kernel);
         self.give(Input::Stream(ConnId(conn), StreamInput::Data { bytes, at }));
+    }
+
+    /// The peer will send no more.
+    pub(crate) fn part(&mut self, conn: u64) {
+        self.give(Input::Stream(ConnId(conn), StreamInput::Finished));
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

@@ -3,6 +3,8 @@ use crate::{Break, Direction, Ended, Event, LossCause, SessionOptions, StreamSes
 use halloo_base::{CloseReason, ConnId, Input, Machine, Nanos, StreamInput, UnreachableError};
 use std::time::Duration;
 
+mod renewal;
+
 fn start(options: SessionOptions) -> Bench<StreamSession> {
     let mut bench = streams(options);
     bench.give(Input::Wake);
