@@ -9,6 +9,7 @@ pub mod echo;
 pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
+pub mod stamp;
 
 use echo::Key;
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
@@ -98,6 +99,8 @@ pub const ALL: &[&Protocol] = &[
     &ip_echo::TCP_SELF,
     &ndn::NDN,
     &ndn::NDN_TCP,
+    &stamp::STAMP,
+    &stamp::TWAMP,
 ];
 
 /// The protocol that a URL scheme selects.

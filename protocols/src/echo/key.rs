@@ -53,15 +53,27 @@ impl Key {
         };
         let (before, rest) = datagram.split_at_mut(at);
         let (tag, after) = rest.split_at_mut(TAG);
-        let full = self
-            .keyed
-            .clone()
-            .chain_update(&*before)
-            .chain_update(&*after)
-            .finalize()
-            .into_bytes();
-        tag.copy_from_slice(&full[..TAG]);
+        tag.copy_from_slice(&self.tag(&[before, after]));
         true
+    }
+
+    /// The tag of these parts, one after the other, for formats that say themselves where it goes and what it covers.
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; TAG] {
+        let full = self.hash(parts).finalize().into_bytes();
+        let mut tag = [0; TAG];
+        tag.copy_from_slice(&full[..TAG]);
+        tag
+    }
+
+    /// Whether `tag` is the tag of these parts, in a time that does not tell how wrong.
+    pub fn verify_tag(&self, parts: &[&[u8]], tag: &[u8; TAG]) -> bool {
+        self.hash(parts).verify_truncated_left(tag).is_ok()
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        parts
+            .iter()
+            .fold(self.keyed.clone(), |hash, part| hash.chain_update(part))
     }
 
     /// Whether the tag at the end of the first `length` bytes is right, in a time that does not tell how wrong.
@@ -71,12 +83,7 @@ impl Key {
         };
         let (before, rest) = datagram.split_at(at);
         let (tag, after) = rest.split_at(TAG);
-        self.keyed
-            .clone()
-            .chain_update(before)
-            .chain_update(after)
-            .verify_truncated_left(tag)
-            .is_ok()
+        self.hash(&[before, after]).verify_truncated_left(tag).is_ok()
     }
 }
 
