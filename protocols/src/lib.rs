@@ -9,7 +9,9 @@ pub mod echo;
 pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
+mod nonce;
 pub mod stamp;
+pub mod stun;
 
 use echo::Key;
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
@@ -101,6 +103,7 @@ pub const ALL: &[&Protocol] = &[
     &ndn::NDN_TCP,
     &stamp::STAMP,
     &stamp::TWAMP,
+    &stun::STUN,
 ];
 
 /// The protocol that a URL scheme selects.
