@@ -52,6 +52,8 @@ pub enum CloseReason {
     Broken(UnreachableError),
     /// More was written than the driver may hold for a peer that does not read.
     Overflow,
+    /// It cannot be secured as was asked for, for this reason (TLS).
+    Insecure(&'static str),
 }
 
 /// What a stream responder wants to happen to its connection.

@@ -35,6 +35,7 @@ fn closed(why: CloseReason, face: &Face) -> String {
     match why {
         CloseReason::ConnectFailed(error) => refused(error, face),
         CloseReason::Broken(error) => format!("socket read error ({error})"),
+        CloseReason::Insecure(why) => why.into(),
         CloseReason::Done => END_OF_FILE.into(),
         CloseReason::Overflow => "the other side does not read what it is sent".into(),
     }

@@ -231,6 +231,7 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::Done) => "the connection was closed".into(),
         Break::Closed(CloseReason::ConnectFailed(error)) => refused(about, error),
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
+        Break::Closed(CloseReason::Insecure(why)) => (*why).into(),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
         Break::ConnectTimeout { after } => {
             format!("no connection to {} within {}", about.address(), waited(after))

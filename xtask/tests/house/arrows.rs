@@ -38,6 +38,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base"],
     },
     Room {
+        name: "halloo-tls",
+        imports: &["halloo-base"],
+    },
+    Room {
         name: "halloo-web",
         imports: &["halloo-base", "halloo-protocols", "halloo-serve"],
     },
@@ -49,6 +53,7 @@ const ROOMS: &[Room] = &[
             "halloo-serve",
             "halloo-probe",
             "halloo-io",
+            "halloo-tls",
             "halloo-web",
         ],
     },
