@@ -1,4 +1,4 @@
-//! The filter of a packet socket, as a classic BPF program (Documentation/networking/filter.rst of the kernel).
+//! Filters of packet sockets and raw sockets, as classic BPF programs (Documentation/networking/filter.rst of the kernel).
 
 use crate::sys::Instruction;
 use std::io;
@@ -18,10 +18,14 @@ const IPV4_DESTINATION: u32 = 30;
 const IPV6_NEXT_HEADER: u32 = 20;
 const IPV6_DESTINATION: u32 = 38;
 const ICMPV6_TYPE: u32 = 54;
+/// A place in an ICMP message.
+const ECHO_IDENTIFIER: u32 = 4;
 /// Values there.
 const REQUEST: u32 = 1;
 const ICMPV6: u32 = 58;
 const NEIGHBOUR_SOLICITATION: u32 = 135;
+const ICMP_ECHO_REPLY: u32 = 0;
+const ICMPV6_ECHO_REPLY: u32 = 129;
 /// To us, to everybody, to a group; what is above is to another station, or from us (linux/if_packet.h).
 const PACKET_MULTICAST: u32 = 2;
 
@@ -63,6 +67,30 @@ pub(crate) fn frames_for(addresses: &[IpAddr]) -> io::Result<Vec<Instruction>> {
 pub(crate) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}
+
+/// A program that lets through what a raw socket for ICMP or ICMPv6 is to receive: echo replies with this identifier. An
+/// IPv4 datagram comes with its header, an IPv6 one without.
+pub(crate) fn echo_replies(identifier: u16, v6: bool) -> Vec<Instruction> {
+    let (reply, begin) = if v6 {
+        (ICMPV6_ECHO_REPLY, vec![])
+    } else {
+        (ICMP_ECHO_REPLY, vec![ipv4_header_length()])
+    };
+    let at = |size, place| {
+        if v6 {
+            load(size, place)
+        } else {
+            load_behind(size, place)
+        }
+    };
+    [
+        begin,
+        refuse_unless(at(Size::Byte, 0), reply),
+        refuse_unless(at(Size::Half, ECHO_IDENTIFIER), u32::from(identifier)),
+        vec![verdict(true)],
+    ]
+    .concat()
 }
 
 /// Frames to the addresses, and neighbour solicitations to their groups.
@@ -131,16 +159,35 @@ enum Size {
 
 /// Loads what is at a place in the frame. A frame that ends before it is refused.
 fn load(size: Size, place: u32) -> Instruction {
+    load_from(libc::BPF_ABS, size, place)
+}
+
+/// The same, counted from the index register on.
+fn load_behind(size: Size, place: u32) -> Instruction {
+    load_from(libc::BPF_IND, size, place)
+}
+
+fn load_from(mode: u32, size: Size, place: u32) -> Instruction {
     let size = match size {
         Size::Byte => libc::BPF_B,
         Size::Half => libc::BPF_H,
         Size::Word => libc::BPF_W,
     };
     Instruction {
-        code: (libc::BPF_LD | libc::BPF_ABS | size) as u16,
+        code: (libc::BPF_LD | mode | size) as u16,
         yes: 0,
         no: 0,
         value: place,
+    }
+}
+
+/// Loads the length of the IPv4 header at the beginning into the index register.
+fn ipv4_header_length() -> Instruction {
+    Instruction {
+        code: (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16,
+        yes: 0,
+        no: 0,
+        value: 0,
     }
 }
 
@@ -188,16 +235,19 @@ mod tests {
     use crate::sys::attach_filter;
     use std::os::unix::net::UnixDatagram;
 
-    /// Which of these frames the kernel lets through. A Unix socket takes a filter too, and needs no rights.
     fn passed(addresses: &[&str], frames: &[Vec<u8>]) -> Vec<bool> {
         let addresses: Vec<IpAddr> = addresses
             .iter()
             .map(|text| text.parse().expect("an address"))
             .collect();
+        passed_by(&frames_for(&addresses).expect("few addresses"), frames)
+    }
+
+    /// Which of these frames the kernel lets through. A Unix socket takes a filter too, and needs no rights.
+    fn passed_by(program: &[Instruction], frames: &[Vec<u8>]) -> Vec<bool> {
         let (near, far) = UnixDatagram::pair().expect("a pair of sockets");
         far.set_nonblocking(true).expect("it can");
-        attach_filter(&far, &frames_for(&addresses).expect("few addresses"))
-            .expect("a program that the kernel takes");
+        attach_filter(&far, program).expect("a program that the kernel takes");
         frames
             .iter()
             .map(|frame| {
@@ -273,6 +323,42 @@ mod tests {
         assert_eq!(passed(&["192.0.2.77"], &frames), [true, false]);
         assert_eq!(passed(&["2001:db8::77"], &frames), [false, true]);
         assert_eq!(passed(&[], &frames), [false, false]);
+    }
+
+    #[test]
+    fn only_replies_with_the_identifier_come_to_a_raw_socket() {
+        let message = |kind: u8, identifier: u16| {
+            let [i0, i1] = identifier.to_be_bytes();
+            vec![kind, 0, 0xab, 0xcd, i0, i1, 0, 9]
+        };
+        let dressed = |header: usize, message: &[u8]| {
+            let mut bytes = vec![0; header];
+            bytes[0] = 0x40 | (header / 4) as u8;
+            [&bytes, message].concat()
+        };
+        let table = [
+            (dressed(20, &message(0, 0x1234)), true),
+            (dressed(24, &message(0, 0x1234)), true),
+            (dressed(60, &message(0, 0x1234)), true),
+            (dressed(20, &message(8, 0x1234)), false),
+            (dressed(20, &message(3, 0x1234)), false),
+            (dressed(20, &message(0, 0x1235)), false),
+            (dressed(20, &message(0, 0x3412)), false),
+            (dressed(20, &message(0, 0x1234)[..5]), false),
+            (dressed(20, &[]), false),
+            (vec![], false),
+        ];
+        let (frames, expected): (Vec<_>, Vec<_>) = table.into_iter().unzip();
+        assert_eq!(passed_by(&echo_replies(0x1234, false), &frames), expected);
+        let table = [
+            (message(129, 0xfedc), true),
+            (message(128, 0xfedc), false),
+            (message(0, 0xfedc), false),
+            (message(129, 0xfedd), false),
+            (message(129, 0xfedc)[..5].to_vec(), false),
+        ];
+        let (frames, expected): (Vec<_>, Vec<_>) = table.into_iter().unzip();
+        assert_eq!(passed_by(&echo_replies(0xfedc, true), &frames), expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod clock;
 mod discipline;
 mod filter;
+mod icmp;
 mod links;
 mod offload;
 mod packet;
@@ -20,6 +21,7 @@ mod worker;
 mod xdp;
 
 pub use clock::SystemClock;
+pub use icmp::IcmpSocket;
 pub use packet::{PacketOptions, PacketSocket};
 pub use privileges::drop_privileges;
 pub use raw::{RawOptions, RawSocket};

@@ -47,6 +47,30 @@ impl RawOptions {
             ip_options: vec![],
         }
     }
+
+    /// Binds a socket and switches on all that these options ask for.
+    pub(crate) fn prepare(&self, socket: Socket) -> io::Result<UdpSocket> {
+        let local = SocketAddr::new(self.local, 0);
+        if !self.ip_options.is_empty() {
+            set_ip_options(&socket, &self.ip_options)?;
+        }
+        bind_device(&socket, self.device.as_deref())?;
+        socket.bind(&SockAddr::from(local))?;
+        let as_udp = UdpOptions {
+            local,
+            device: self.device.clone(),
+            v6_only: true,
+            reuse_port: false,
+            tos: self.tos,
+            ttl: self.ttl,
+            dont_fragment: self.dont_fragment,
+            receive_buffer: self.receive_buffer,
+            prober: self.prober,
+            merge: false,
+            segment: false,
+        };
+        UdpSocket::prepare(socket, &as_udp)
+    }
 }
 
 /// A socket that sends and receives the datagrams of one IP protocol, of one IP version.
@@ -74,27 +98,7 @@ impl RawSocket {
             // The payload is sent as it is, and received whatever it holds.
             set_int(&socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, -1)?;
         }
-        if !options.ip_options.is_empty() {
-            set_ip_options(&socket, &options.ip_options)?;
-        }
-        bind_device(&socket, options.device.as_deref())?;
-        if !options.local.is_unspecified() {
-            socket.bind(&SockAddr::from(local))?;
-        }
-        let as_udp = UdpOptions {
-            local,
-            device: options.device.clone(),
-            v6_only: true,
-            reuse_port: false,
-            tos: options.tos,
-            ttl: options.ttl,
-            dont_fragment: options.dont_fragment,
-            receive_buffer: options.receive_buffer,
-            prober: options.prober,
-            merge: false,
-            segment: false,
-        };
-        UdpSocket::prepare(socket, &as_udp).map(RawSocket)
+        options.prepare(socket).map(RawSocket)
     }
 
     /// The address it is bound to.

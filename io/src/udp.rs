@@ -53,6 +53,9 @@ impl Default for UdpOptions {
     }
 }
 
+/// The place of the identifier in an ICMP echo message (RFC 792).
+const IDENTIFIER: usize = 4;
+
 /// A bound UDP socket that reports path, marks and kernel stamps of what it receives.
 #[derive(Debug)]
 pub struct UdpSocket {
@@ -62,6 +65,8 @@ pub struct UdpSocket {
     segment: bool,
     v6_only: bool,
     names_departures: bool,
+    /// The identifier of a raw socket for ICMP echo.
+    raw_echo: Option<u16>,
 }
 
 impl UdpSocket {
@@ -213,7 +218,32 @@ impl UdpSocket {
             segment: options.segment,
             v6_only: !v4,
             names_departures: kernel_names_departures(),
+            raw_echo: None,
         })
+    }
+
+    /// Makes it a socket for ICMP echo, which has no ports: a ping socket, or a raw one with this identifier.
+    pub(crate) fn of_echo(mut self, raw: Option<u16>) -> UdpSocket {
+        self.local.set_port(0);
+        self.raw_echo = raw;
+        self
+    }
+
+    /// What of a received datagram is for its machine: from a raw socket for ICMP echo that is no IPv4 header.
+    pub(crate) fn message<'a>(&self, received: &'a [u8]) -> &'a [u8] {
+        match (self.raw_echo, received.first()) {
+            (Some(_), Some(first)) if !self.is_v6() => {
+                received.get(usize::from(first & 15) * 4..).unwrap_or_default()
+            }
+            _ => received,
+        }
+    }
+
+    /// Whether an error that quotes this is about something that was sent by this socket. A raw socket hears of all that this
+    /// host sends by its protocol.
+    pub(crate) fn has_sent(&self, quote: &[u8]) -> bool {
+        self.raw_echo
+            .is_none_or(|identifier| quote.get(IDENTIFIER..IDENTIFIER + 2) == Some(&identifier.to_be_bytes()))
     }
 }
 
@@ -339,6 +369,43 @@ mod tests {
         assert_eq!(
             UdpSocket::bind(&again).expect_err("in use").kind(),
             io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn a_raw_socket_for_echo_takes_off_the_header_and_knows_what_it_has_sent() {
+        let of_echo = |local: &str, raw| {
+            let options = UdpOptions {
+                local: local.parse().expect("an address"),
+                ..UdpOptions::default()
+            };
+            UdpSocket::bind(&options).expect("a free port").of_echo(raw)
+        };
+        let message = [0, 0, 0xab, 0xcd, 0x12, 0x34, 0, 9];
+        let dressed = |header: usize| {
+            let mut bytes = vec![0; header];
+            bytes[0] = 0x40 | (header / 4) as u8;
+            [&bytes[..], &message].concat()
+        };
+        let raw = of_echo("127.0.0.1:0", Some(0x1234));
+        assert_eq!(raw.local_addr().port(), 0);
+        assert_eq!(raw.message(&dressed(20)), message);
+        assert_eq!(raw.message(&dressed(60)), message);
+        assert_eq!(raw.message(&dressed(60)[..59]), []);
+        assert_eq!(raw.message(&[]), []);
+        assert!(raw.has_sent(&message) && raw.has_sent(&message[..6]));
+        assert!(!raw.has_sent(&message[..5]) && !raw.has_sent(&[0; 8]));
+        let others = [of_echo("[::1]:0", Some(0x1234)), of_echo("127.0.0.1:0", None)];
+        for socket in others {
+            assert_eq!(
+                socket.message(&dressed(20)),
+                dressed(20),
+                "it comes without a header"
+            );
+        }
+        assert!(
+            of_echo("127.0.0.1:0", None).has_sent(&[]),
+            "the kernel knows whose it is"
         );
     }
 

@@ -437,6 +437,7 @@ impl Worker {
         for slot in 0..count {
             if let Some(mut arrival) = self.courier.receive.arrival(slot) {
                 arrival.link = link.map_or(arrival.link, |link| link.0);
+                arrival.payload = self.ports[port].socket.message(arrival.payload);
                 self.machines.hear(owner, &arrival, bound, now);
             }
         }
@@ -484,6 +485,7 @@ impl Worker {
                         self.machines.handle(owner, now, Input::Departed(tag, stamp));
                     }
                 }
+                ErrorKind::Unreachable { quote, .. } if !port.socket.has_sent(quote.bytes()) => {}
                 ErrorKind::Unreachable {
                     errno,
                     reporter,

@@ -6,6 +6,7 @@ mod streams;
 
 use crate::SystemClock;
 use crate::clock::StampReader;
+use crate::icmp::IcmpSocket;
 use crate::links::LinkMonitor;
 use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
@@ -169,6 +170,15 @@ impl Worker {
     /// # Errors
     /// If the kernel refuses to watch the socket.
     pub fn raw(&mut self, socket: RawSocket, owner: MachineId) -> io::Result<()> {
+        self.udp(socket.into_udp(), owner)
+    }
+
+    /// Gives a machine a socket for ICMP echo. What the machine sends with port 0 at both ends leaves by that of its sockets
+    /// that covers the path's local address.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the socket.
+    pub fn icmp(&mut self, socket: IcmpSocket, owner: MachineId) -> io::Result<()> {
         self.udp(socket.into_udp(), owner)
     }
 

@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// For experiments (RFC 3692).
 const PROTOCOL: u8 = 253;
+/// An ICMP error about less than eight bytes is told to nobody.
+const MESSAGE: &[u8] = b"\xffhalloo, anyone?";
 
 /// Sends what follows the IP header back.
 struct Echo;
@@ -35,7 +37,7 @@ fn message(payload: &[u8]) -> &[u8] {
     }
 }
 
-enum Saw {
+pub(super) enum Saw {
     Datagram {
         path: Path,
         at: StampSource,
@@ -47,9 +49,10 @@ enum Saw {
 }
 
 /// Sends one datagram and tells everything that it hears.
-struct Ask {
-    remote: IpAddr,
-    tell: Sender<Saw>,
+pub(super) struct Ask {
+    pub(super) remote: IpAddr,
+    pub(super) message: Vec<u8>,
+    pub(super) tell: Sender<Saw>,
 }
 
 impl Machine for Ask {
@@ -65,8 +68,7 @@ impl Machine for Ask {
                     tag: Some(TxTag(7)),
                     ..Transmit::to(path)
                 };
-                // An ICMP error about less than eight bytes is told to nobody.
-                return cx.out.datagram(how, b"\xffhalloo, anyone?");
+                return cx.out.datagram(how, &self.message);
             }
             Input::Datagram(rx) => Saw::Datagram {
                 path: rx.path,
@@ -87,7 +89,7 @@ impl Machine for Ask {
     }
 }
 
-fn any(like: IpAddr) -> IpAddr {
+pub(super) fn any(like: IpAddr) -> IpAddr {
     if like.is_ipv4() {
         [0; 4].into()
     } else {
@@ -108,7 +110,12 @@ fn ask(host: &Host, remote: IpAddr, options: RawOptions) -> (Running, Receiver<S
     let running = Running::on(host, move |worker| {
         let socket = RawSocket::open(&options).expect("root may");
         assert_eq!(socket.local_addr(), options.local);
-        let owner = worker.add(Box::new(Ask { remote, tell }));
+        let message = MESSAGE.to_vec();
+        let owner = worker.add(Box::new(Ask {
+            remote,
+            message,
+            tell,
+        }));
         worker.raw(socket, owner).expect("watched");
     });
     (running, seen)
@@ -158,7 +165,7 @@ fn a_datagram_of_any_protocol_goes_and_comes_with_its_stamps() {
                         assert_eq!(path.remote, SocketAddr::new(remote, 0));
                         // The first packets of a fresh socket may come before stamps are switched on.
                         assert!(at >= StampSource::User && ttl == Some(64));
-                        assert_eq!(message(&payload), b"\xffhalloo, anyone?");
+                        assert_eq!(message(&payload), MESSAGE);
                         let header = IpHeader::parse(&payload).map(|ip| (ip.source, ip.protocol));
                         let expected = remote.is_ipv4().then_some((remote, PROTOCOL));
                         assert_eq!(header, expected, "IPv4 comes with its header");
@@ -226,7 +233,7 @@ fn a_protocol_that_nobody_speaks_there_is_told_with_the_payload() {
         };
         // ENOPROTOOPT for IPv4, EPROTO for IPv6.
         assert!([92, 71].contains(&error.0), "{error:?}");
-        assert_eq!(quoted, b"\xffhalloo, anyone?", "{remote}");
+        assert_eq!(quoted, MESSAGE, "{remote}");
     }
 }
 
