@@ -13,6 +13,7 @@ mod prober;
 mod responder;
 pub mod seeds;
 mod stream;
+mod stun;
 mod surroundings;
 mod text;
 
@@ -32,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("ndn_status", ndn::status),
     ("probe_parse", probe::parse),
     ("serve_config", text::serve_config),
+    ("stun_prober", stun::prober),
+    ("stun_server", stun::server),
     ("target", text::target),
     ("tcp_prober_stream", stream::tcp_prober),
     ("udp_prober_recognise", prober::udp_recognise),

@@ -80,6 +80,10 @@ impl Responder for StunServer {
             Err(why) => Verdict::Silent(why),
         }
     }
+
+    fn reply_limit(&self, _rx: &Datagram<'_>) -> Option<ReplyLimit> {
+        Some(self.options.reply_limit())
+    }
 }
 
 fn is_same_family(a: SocketAddr, b: SocketAddr) -> bool {

@@ -169,6 +169,24 @@ fn without_another_address_no_change_is_granted_and_none_told() {
 }
 
 #[test]
+fn a_server_asks_for_no_more_than_the_table_has_unless_it_has_more_to_tell() {
+    let table = [
+        (None, 24),
+        (Some(OTHER), 48),
+        (Some("[::ffff:198.51.100.2]:3479"), 48),
+        (Some(OTHER_V6), 96),
+    ];
+    for (other, more) in table {
+        let server = StunServer::new(StunServerOptions {
+            other: other.map(addr),
+        });
+        let limit = server.reply_limit(&datagram(HOME, 0, b""));
+        assert_eq!(limit, Some(ReplyLimit::Extra(more)), "{other:?}");
+    }
+    assert_eq!(STUN.reply_limit, ReplyLimit::Extra(24));
+}
+
+#[test]
 fn another_address_is_told_where_the_limit_allows() {
     let options = |other| StunServerOptions {
         other: Some(addr(other)),
