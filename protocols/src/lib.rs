@@ -10,6 +10,7 @@ pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
 mod nonce;
+pub mod sip;
 pub mod stamp;
 pub mod stun;
 
@@ -104,6 +105,8 @@ pub const ALL: &[&Protocol] = &[
     &stamp::STAMP,
     &stamp::TWAMP,
     &stun::STUN,
+    &sip::SIP,
+    &sip::SIP_TCP,
 ];
 
 /// The protocol that a URL scheme selects.

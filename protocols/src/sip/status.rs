@@ -1,0 +1,121 @@
+//! What the numbers of responses mean.
+
+/// The reason phrase that the specification gives to a response's number; for a number that it does not know, the name
+/// of its class (RFC 3261 sections 7.2 and 21).
+pub fn reason_phrase(code: u16) -> &'static str {
+    let known = PHRASES.binary_search_by_key(&code, |&(known, _)| known);
+    match (known, code) {
+        (Ok(at), _) => PHRASES[at].1,
+        (_, 100..=199) => "Provisional",
+        (_, 200..=299) => "Success",
+        (_, 300..=399) => "Redirection",
+        (_, 400..=499) => "Client Error",
+        (_, 500..=599) => "Server Error",
+        _ => "Global Failure",
+    }
+}
+
+/// RFC 3261 section 21, and the extensions that the registry of SIP parameters lists.
+const PHRASES: [(u16, &str); 76] = [
+    (100, "Trying"),
+    (180, "Ringing"),
+    (181, "Call Is Being Forwarded"),
+    (182, "Queued"),
+    (183, "Session Progress"),
+    (199, "Early Dialog Terminated"),
+    (200, "OK"),
+    (202, "Accepted"),
+    (204, "No Notification"),
+    (300, "Multiple Choices"),
+    (301, "Moved Permanently"),
+    (302, "Moved Temporarily"),
+    (305, "Use Proxy"),
+    (380, "Alternative Service"),
+    (400, "Bad Request"),
+    (401, "Unauthorized"),
+    (402, "Payment Required"),
+    (403, "Forbidden"),
+    (404, "Not Found"),
+    (405, "Method Not Allowed"),
+    (406, "Not Acceptable"),
+    (407, "Proxy Authentication Required"),
+    (408, "Request Timeout"),
+    (410, "Gone"),
+    (412, "Conditional Request Failed"),
+    (413, "Request Entity Too Large"),
+    (414, "Request-URI Too Long"),
+    (415, "Unsupported Media Type"),
+    (416, "Unsupported URI Scheme"),
+    (417, "Unknown Resource-Priority"),
+    (420, "Bad Extension"),
+    (421, "Extension Required"),
+    (422, "Session Interval Too Small"),
+    (423, "Interval Too Brief"),
+    (424, "Bad Location Information"),
+    (425, "Bad Alert Message"),
+    (428, "Use Identity Header"),
+    (429, "Provide Referrer Identity"),
+    (430, "Flow Failed"),
+    (433, "Anonymity Disallowed"),
+    (436, "Bad Identity Info"),
+    (437, "Unsupported Credential"),
+    (438, "Invalid Identity Header"),
+    (439, "First Hop Lacks Outbound Support"),
+    (440, "Max-Breadth Exceeded"),
+    (469, "Bad Info Package"),
+    (470, "Consent Needed"),
+    (480, "Temporarily Unavailable"),
+    (481, "Call/Transaction Does Not Exist"),
+    (482, "Loop Detected"),
+    (483, "Too Many Hops"),
+    (484, "Address Incomplete"),
+    (485, "Ambiguous"),
+    (486, "Busy Here"),
+    (487, "Request Terminated"),
+    (488, "Not Acceptable Here"),
+    (489, "Bad Event"),
+    (491, "Request Pending"),
+    (493, "Undecipherable"),
+    (494, "Security Agreement Required"),
+    (500, "Server Internal Error"),
+    (501, "Not Implemented"),
+    (502, "Bad Gateway"),
+    (503, "Service Unavailable"),
+    (504, "Server Time-out"),
+    (505, "Version Not Supported"),
+    (513, "Message Too Large"),
+    (555, "Push Notification Service Not Supported"),
+    (580, "Precondition Failure"),
+    (600, "Busy Everywhere"),
+    (603, "Decline"),
+    (604, "Does Not Exist Anywhere"),
+    (606, "Not Acceptable"),
+    (607, "Unwanted"),
+    (608, "Rejected"),
+    (687, "Dialog Terminated"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_in_order_and_have_their_phrases() {
+        assert!(PHRASES.is_sorted_by(|a, b| a.0 < b.0));
+        for (code, phrase) in [
+            (200, "OK"),
+            (404, "Not Found"),
+            (483, "Too Many Hops"),
+            (687, "Dialog Terminated"),
+            (199, "Early Dialog Terminated"),
+            (299, "Success"),
+            (399, "Redirection"),
+            (499, "Client Error"),
+            (599, "Server Error"),
+            (699, "Global Failure"),
+            (150, "Provisional"),
+        ] {
+            assert_eq!(reason_phrase(code), phrase, "{code}");
+        }
+    }
+}
