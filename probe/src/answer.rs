@@ -169,8 +169,9 @@ impl Account {
         match answer.heard {
             Heard { refusal: Some(_), .. } => {}
             Heard {
-                reflection: Some(_), ..
-            } => observed.structured += 1,
+                reflection: Some(told),
+                ..
+            } if told.residence.is_some() => observed.structured += 1,
             _ => observed.plain += 1,
         }
         if let Some(marks) = answer.marks {

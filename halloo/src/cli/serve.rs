@@ -49,6 +49,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "/PREFIX[@ADDR]", value_parser = parse_ndn_service)]
     pub ndn: Vec<NdnService>,
 
+    /// Reflect STAMP and TWAMP Light probes here (RFC 8762, usual port 862); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub stamp: Vec<SocketAddr>,
+
+    /// Tell STUN clients their address here (RFC 8489, usual port 3478); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub stun: Vec<SocketAddr>,
+
     /// Answer every protocol that this build knows, each at its usual port
     ///
     /// Who may not have a port below 1024 gets the one 10000 above: NTP at 10123. NDN pings are answered under /halloo.

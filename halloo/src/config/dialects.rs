@@ -2,7 +2,8 @@
 
 use super::schema::{Config, Listen};
 use crate::cli::ServeArgs;
-use halloo_protocols::Protocol;
+use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
+use halloo_protocols::{Protocol, stun};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -22,7 +23,46 @@ pub(crate) struct Dialect {
 }
 
 /// Every dialect, in the order in which people read of them.
-pub(crate) static DIALECTS: &[Dialect] = &[];
+pub(crate) static DIALECTS: &[Dialect] = &[
+    Dialect {
+        key: "stamp",
+        udp: Some(&stamp::STAMP),
+        tcp: None,
+        one_port: false,
+        listen: |config| &config.stamp.listen,
+        listen_mut: |config| &mut config.stamp.listen,
+        flags: |args| &args.stamp,
+    },
+    Dialect {
+        key: "stun",
+        udp: Some(&stun::STUN),
+        tcp: None,
+        one_port: false,
+        listen: |config| &config.stun.listen,
+        listen_mut: |config| &mut config.stun.listen,
+        flags: |args| &args.stun,
+    },
+];
+
+/// `[stamp]`: how a STAMP reflector answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Stamp {
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) stateful: bool,
+    pub(crate) sessions: u32,
+}
+
+impl Default for Stamp {
+    fn default() -> Stamp {
+        let options = StampReflectorOptions::default();
+        Stamp {
+            listen: vec![],
+            stateful: options.mode == ReflectorMode::Stateful,
+            sessions: u32::try_from(options.sessions).unwrap_or(u32::MAX),
+        }
+    }
+}
 
 /// `[NAME]` of a dialect that needs to be told no more than where to listen.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

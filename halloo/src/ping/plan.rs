@@ -270,7 +270,10 @@ impl Plan {
 fn signed_protocols() -> String {
     let signed = ALL.iter().filter(|protocol| protocol.size.signed.is_some());
     let names: Vec<_> = signed.map(|protocol| protocol.name).collect();
-    names.join(", ")
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// The targets, those that are asked by name with what is said about all of them.
@@ -405,11 +408,11 @@ mod tests {
         };
         assert_eq!(
             error("tcp://h:1"),
-            "--key-file: TCP echo cannot be signed; UDP echo can (tcp://h:1)"
+            "--key-file: TCP echo cannot be signed; UDP echo and STAMP can (tcp://h:1)"
         );
         assert_eq!(
             error("udp+ip://h:1"),
-            "--key-file: UDP to oneself cannot be signed; UDP echo can (udp+ip://h:1)"
+            "--key-file: UDP to oneself cannot be signed; UDP echo and STAMP can (udp+ip://h:1)"
         );
         assert_eq!(
             error("-s 79 udp://h"),

@@ -70,7 +70,7 @@ pub(super) fn exchange() -> Exchange {
         t2: Some(Wall(WALL.0 + 1_000)),
         t3: Some(Wall(WALL.0 + 2_000)),
         t2_kernel: true,
-        clock_error: None,
+        clock_error: Some(Nanos(2_000)),
         residence: Some(Residence {
             span: Nanos(1_000),
             exact: true,
@@ -175,7 +175,7 @@ pub(super) fn summary() -> Summary {
             backward: way(300),
             offset: Nanos(-1_500),
             error: Nanos(500),
-            claimed: None,
+            claimed: Some(Nanos(3_000)),
             contradicted: false,
             skew_ppb: 1_200,
             remote_steps: 0,

@@ -348,20 +348,20 @@ fn seen(about: &About, summary: &Summary) -> String {
     let Some(seen) = observed.seen else {
         return String::new();
     };
-    // A short reply has no room for an IPv6 address, and tells the port alone.
-    let mut text = match seen.addr.ip().is_unspecified() {
-        true => format!(
-            "port {} (the address needs -s {})",
-            seen.addr.port(),
-            wire::WIDE + if about.signed { wire::TAG } else { 0 }
-        ),
-        false => seen.addr.to_string(),
-    };
-    if let Some(ttl) = seen.ttl {
-        let _ = write!(text, ", ttl {ttl}");
+    let mut parts = vec![];
+    match (seen.addr.ip().is_unspecified(), seen.addr.port()) {
+        (false, _) => parts.push(seen.addr.to_string()),
+        // Some answers tell no address at all.
+        (true, 0) => {}
+        // A short reply has no room for an IPv6 address, and tells the port alone.
+        (true, port) => {
+            let needed = wire::WIDE + if about.signed { wire::TAG } else { 0 };
+            parts.push(format!("port {port} (the address needs -s {needed})"));
+        }
     }
+    parts.extend(seen.ttl.map(|ttl| format!("ttl {ttl}")));
     if seen.tos != 0 {
-        let _ = write!(text, ", dscp {}", seen.tos >> 2);
+        parts.push(format!("dscp {}", seen.tos >> 2));
     }
     let changes = [
         (observed.address_changes, "address change"),
@@ -369,9 +369,9 @@ fn seen(about: &About, summary: &Summary) -> String {
         (observed.backward_mark_changes, "backward path change"),
     ];
     for (n, name) in changes.iter().filter(|(n, _)| *n > 0) {
-        let _ = write!(text, ", {}", counted(*n, name));
+        parts.push(counted(*n, name));
     }
-    text
+    parts.join(", ")
 }
 
 /// Where the measurement's own error comes from: median and worst of a thousand, or of all where they are fewer.

@@ -8,6 +8,8 @@ use halloo_base::Responder;
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
 use halloo_protocols::echo::Key;
+use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
+use halloo_protocols::stun::{self, StunServer, StunServerOptions};
 use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
 
 /// A dialect and the sockets at which it is spoken.
@@ -104,7 +106,24 @@ impl Making<'_> {
 
 impl Making<'_> {
     fn responder(&self, protocol: &Protocol) -> Result<Box<dyn Responder>> {
-        bail!("nobody answers {} datagrams", protocol.name)
+        Ok(match protocol.scheme {
+            scheme if scheme == stamp::STAMP.scheme => {
+                let section = &self.config.stamp;
+                let options = StampReflectorOptions {
+                    mode: match section.stateful {
+                        true => ReflectorMode::Stateful,
+                        false => ReflectorMode::Stateless,
+                    },
+                    key: self.key.cloned(),
+                    require_key: self.config.serve.require_key,
+                    sessions: section.sessions as usize,
+                    ..StampReflectorOptions::default()
+                };
+                Box::new(StampReflector::new(options, crate::random()?))
+            }
+            scheme if scheme == stun::STUN.scheme => Box::new(StunServer::new(StunServerOptions::default())),
+            _ => bail!("nobody answers {} datagrams", protocol.name),
+        })
     }
 
     fn stream_responder(&self, protocol: &Protocol) -> Result<MakeResponder> {

@@ -98,7 +98,11 @@ impl fmt::Display for Listening {
                 return write!(f, "xdp on {device} ({mode}): {}", serves.join(", "));
             }
         };
-        write!(f, "{} echo on {address}", self.protocol)?;
+        let echo = match self.protocol {
+            "udp" | "tcp" => " echo",
+            _ => "",
+        };
+        write!(f, "{}{echo} on {address}", self.protocol)?;
         match (dual_stack, inherited) {
             (_, true) => f.write_str(" (passed by the service manager)"),
             (true, _) => f.write_str(" (dual stack)"),

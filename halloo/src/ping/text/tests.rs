@@ -222,7 +222,7 @@ backward     300 ns   600 ns   600 ns   900 ns        -        -  1.50 us   150 
 
 loss      1 on the way there
 one-way   shortest 200 ns there, 300 ns back (± 500 ns); forward and backward are what comes on top
-clocks    differ by -1.50 us (± 500 ns)
+clocks    differ by -1.50 us (± 500 ns), both within 3.00 us of UTC by their own account
 connect   lookup 1.500 ms
 seen as   192.0.2.1:40000, ttl 60, dscp 46
 budget    p50/max of slot 20 ns/50 ns, send 40 ns/100 ns, receive 60 ns/150 ns, residence 80 ns/200 ns
@@ -275,7 +275,9 @@ fn drift_is_told_when_the_session_was_long_enough_to_see_it() {
     };
     let text = summary::block(&sample::about(), &long).join("\n");
     assert!(
-        text.contains("differ by -1.50 us (± 500 ns), drift 1.2 ppm"),
+        text.contains(
+            "differ by -1.50 us (± 500 ns), drift 1.2 ppm, both within 3.00 us of UTC by their own account"
+        ),
         "{text}"
     );
 }
