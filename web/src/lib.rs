@@ -1,2 +1,12 @@
 //! The second driver of the house: echo for protocols whose well-kept libraries live on an async runtime.
+//!
+//! A [`HttpServer`] is a thread with a runtime of its own. Nothing in here is shared with the first driver but plain
+//! data: options go in at the start, [`Counters`](halloo_base::Counters) can be read at any time.
 #![forbid(unsafe_code)]
+
+mod clock;
+mod http;
+mod tls;
+
+pub use http::{HttpOptions, HttpServer};
+pub use tls::{TlsError, TlsOptions};

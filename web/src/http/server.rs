@@ -1,0 +1,148 @@
+//! The thread that the echo host runs on.
+
+use super::HttpOptions;
+use super::attend::GOODBYE;
+use super::host::Host;
+use futures_util::future::{Either, select};
+use halloo_base::Counters;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, Thread};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// An HTTP echo host that answers, on a thread of its own with a runtime of its own. Dropped, it stops.
+pub struct HttpServer {
+    thread: Option<JoinHandle<io::Result<()>>>,
+    stopping: Arc<watch::Sender<bool>>,
+    counters: Arc<Counters>,
+    requests: Arc<Counters>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl HttpServer {
+    /// Starts to answer on these listeners: with TLS if the options have a certificate, without it if not. One thread
+    /// answers them all, since counters have one writer. When that ends, for whatever reason, the thread that called
+    /// this is unparked.
+    ///
+    /// # Errors
+    /// `InvalidInput` if an option is out of its range, or there is no listener; else as the operating system says.
+    pub fn start(listeners: Vec<TcpListener>, options: HttpOptions) -> io::Result<HttpServer> {
+        if listeners.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "nothing to listen on",
+            ));
+        }
+        let (stopping, _) = watch::channel(false);
+        let stopping = Arc::new(stopping);
+        let host = Arc::new(Host::new(options, Arc::clone(&stopping))?);
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<io::Result<_>>()?;
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
+        }
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (counters, requests) = (Arc::clone(&host.counters), Arc::clone(&host.requests));
+        let waiting = Waiting(thread::current());
+        let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
+            let _waiting = waiting;
+            run(&runtime, &host, listeners)
+        })?;
+        Ok(HttpServer {
+            thread: Some(thread),
+            stopping,
+            counters,
+            requests,
+            addresses,
+        })
+    }
+
+    /// What is listened on, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections: those accepted and those admitted, with the bytes read and written, TLS included; and why others
+    /// were refused or ended.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Requests: those received and those answered as they asked, with the bytes of their bodies; and why others were
+    /// refused. A target or a head that is too long for the parser shows in neither.
+    pub fn requests(&self) -> &Arc<Counters> {
+        &self.requests
+    }
+
+    /// Whether it has ended before it was stopped.
+    pub fn has_failed(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Stops: listens no more, lets requests in flight be answered for a second, and ends every connection.
+    ///
+    /// # Errors
+    /// What ended it before its time.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.stopping.send_replace(true);
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        // Who wants to know asks `stop`.
+        let _ = self.end();
+    }
+}
+
+/// Somebody who waits for the end.
+struct Waiting(Thread);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.unpark();
+    }
+}
+
+fn run(runtime: &Runtime, host: &Arc<Host>, listeners: Vec<TcpListener>) -> io::Result<()> {
+    runtime.block_on(async {
+        let mut stopping = host.stopping.subscribe();
+        let mut listening = JoinSet::new();
+        for listener in listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            listening.spawn(Arc::clone(host).listen(listener));
+        }
+        let failed = {
+            let stopped = pin!(stopping.wait_for(|stopping| *stopping));
+            let ended = pin!(listening.join_next());
+            // A listener's task has no end of its own.
+            matches!(select(stopped, ended).await, Either::Right((Some(_), _)))
+        };
+        listening.shutdown().await;
+        host.stopping.send_replace(true);
+        drop(stopping);
+        // It is closed when the last connection has gone. Those that will not go end with the runtime.
+        let _ = timeout(GOODBYE, host.stopping.closed()).await;
+        if failed {
+            return Err(io::Error::other("a listener ended"));
+        }
+        Ok(())
+    })
+}
