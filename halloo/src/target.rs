@@ -4,6 +4,7 @@ use crate::ndn::Question;
 use halloo_base::Transport;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::ndn::{self, UriError};
+use halloo_protocols::sip;
 use halloo_protocols::{ALL, Protocol, by_scheme};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -134,7 +135,10 @@ impl Target {
         if let Some((protocol, rest)) = named(text) {
             return Target::parse_named(protocol, rest);
         }
-        let (scheme, rest) = text.split_once("://").unwrap_or(("udp", text));
+        let (scheme, rest) = text
+            .split_once("://")
+            .or_else(|| sip_uri(text))
+            .unwrap_or(("udp", text));
         let protocol = by_scheme(&scheme.to_ascii_lowercase())
             .filter(|protocol| protocol.prober.is_some())
             .ok_or_else(|| TargetError::UnknownScheme(scheme.to_owned()))?;
@@ -226,6 +230,17 @@ impl Host {
         check_name(text).map_err(|why| TargetError::BadName(text.to_owned(), why))?;
         Ok(Host::Name(text.to_owned()))
     }
+}
+
+/// The scheme and the rest of `sip:example.net` (RFC 3261 section 19.1), which has no slashes. `sip:5060` is a host of that
+/// name.
+fn sip_uri(text: &str) -> Option<(&'static str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_port = rest.bytes().all(|octet| octet.is_ascii_digit());
+    let scheme = [sip::SIP.scheme]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(scheme))?;
+    (!is_port).then_some((scheme, rest))
 }
 
 /// The protocol, and what stands behind its colon, of a target that is asked by name. `ndn:7777` is none: it is a host
@@ -378,6 +393,7 @@ fn form(protocol: &Protocol) -> String {
             format!("{scheme}:/NAME, {scheme}://HOST[:{}]/NAME", crate::ndn::PORT)
         }
         _ if scheme == ndn::NDN_TCP.scheme => format!("{scheme}://HOST[:{}]/NAME", crate::ndn::PORT),
+        (_, Some(port)) if scheme == sip::SIP.scheme => format!("{scheme}:HOST[:{port}]"),
         (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
         (_, Some(port)) => format!("{scheme}://HOST[:{port}]"),
         (_, None) => format!("{scheme}://HOST:PORT"),
@@ -405,7 +421,8 @@ impl fmt::Display for Target {
                 host => write!(f, "{scheme}://{host}:{}{prefix}", self.port),
             };
         }
-        write!(f, "{scheme}://{}", self.host)?;
+        let slashes = if scheme == sip::SIP.scheme { "" } else { "//" };
+        write!(f, "{scheme}:{slashes}{}", self.host)?;
         match self.ip_protocol {
             None => write!(f, ":{}", self.port),
             Some(EXPERIMENTAL) => Ok(()),

@@ -57,6 +57,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub stun: Vec<SocketAddr>,
 
+    /// Answer SIP OPTIONS here, UDP and TCP (RFC 3261, usual port 5060); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub sip: Vec<SocketAddr>,
+
     /// Answer every protocol that this build knows, each at its usual port
     ///
     /// Who may not have a port below 1024 gets the one 10000 above: NTP at 10123. NDN pings are answered under /halloo.

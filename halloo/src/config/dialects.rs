@@ -3,7 +3,7 @@
 use super::schema::{Config, Listen};
 use crate::cli::ServeArgs;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
-use halloo_protocols::{Protocol, stun};
+use halloo_protocols::{Protocol, sip, stun};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -41,6 +41,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         listen: |config| &config.stun.listen,
         listen_mut: |config| &mut config.stun.listen,
         flags: |args| &args.stun,
+    },
+    Dialect {
+        key: "sip",
+        udp: Some(&sip::SIP),
+        tcp: Some(&sip::SIP_TCP),
+        // User agents send from the port that they receive at.
+        one_port: true,
+        listen: |config| &config.sip.listen,
+        listen_mut: |config| &mut config.sip.listen,
+        flags: |args| &args.sip,
     },
 ];
 

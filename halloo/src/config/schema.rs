@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) ndn: Ndn,
     pub(crate) stamp: Stamp,
     pub(crate) stun: Place,
+    pub(crate) sip: Place,
 }
 
 /// `[serve]`: where to answer, and as whom.

@@ -8,6 +8,7 @@ use halloo_base::Responder;
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
 use halloo_protocols::echo::Key;
+use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
 use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
@@ -122,11 +123,16 @@ impl Making<'_> {
                 Box::new(StampReflector::new(options, crate::random()?))
             }
             scheme if scheme == stun::STUN.scheme => Box::new(StunServer::new(StunServerOptions::default())),
+            scheme if scheme == sip::SIP.scheme => Box::new(SipServer::new(crate::random()?)),
             _ => bail!("nobody answers {} datagrams", protocol.name),
         })
     }
 
     fn stream_responder(&self, protocol: &Protocol) -> Result<MakeResponder> {
-        bail!("nobody answers {} connections", protocol.name)
+        if protocol.scheme != sip::SIP_TCP.scheme {
+            bail!("nobody answers {} connections", protocol.name);
+        }
+        let server = SipServer::new(crate::random()?);
+        Ok(Box::new(move |path| Box::new(server.connection(path))))
     }
 }
