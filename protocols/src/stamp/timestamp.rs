@@ -82,7 +82,7 @@ impl ErrorEstimate {
         let units = (nanos << 32).div_ceil(u128::from(SECOND)).max(1);
         let scale = (u128::BITS - units.leading_zeros()).saturating_sub(u8::BITS);
         let multiplier = units.div_ceil(1 << scale);
-        // What rounds up to 256 is 128 of the next scale. The largest error has the scale 57, or 58 so.
+        // What rounds up to 256 is 128 of the next scale. The largest error of all has the scale 58.
         let (scale, multiplier) = match u8::try_from(multiplier) {
             Ok(multiplier) => (scale, multiplier),
             Err(_) => (scale + 1, 0x80),

@@ -61,6 +61,18 @@ fn every_bit_of_the_datagram_counts_padding_included() {
 }
 
 #[test]
+fn the_tag_of_parts_is_that_of_the_whole() {
+    let key = key("a secret of some length");
+    let whole = signed(&key, b"one message in three parts");
+    let tag: &[u8; TAG] = whole.last_chunk().expect("it is signed");
+    let parts: [&[u8]; 3] = [b"one message", b"", b" in three parts"];
+    assert_eq!(key.tag(&parts), *tag);
+    assert!(key.verify_tag(&parts, tag));
+    assert!(!key.verify_tag(&parts[..2], tag));
+    assert!(!key.verify_tag(&parts, &[0; TAG]));
+}
+
+#[test]
 fn a_tag_without_room_is_neither_made_nor_believed() {
     let key = key("a secret of some length");
     for (len, length) in [(0, 0), (15, 15), (80, 15), (79, 80), (10, u16::MAX)] {
