@@ -70,10 +70,7 @@ pub(super) async fn answer(
         None => in_flight.answered(len.unwrap_or(0)),
     }
     if is_head {
-        let len = len.map(HeaderValue::from);
-        if let Some(len) = len.filter(|_| has_body(response.status())) {
-            response.headers_mut().insert(header::CONTENT_LENGTH, len);
-        }
+        // The router says how long it would have been, and HTTP/2 says nothing where we say nothing.
         *response.body_mut() = Body::empty();
     }
     stamp(response.headers_mut(), &in_flight, received);
@@ -182,11 +179,6 @@ fn with_options(allow: &HeaderValue) -> HeaderValue {
         .chain(["OPTIONS"])
         .collect();
     HeaderValue::try_from(list.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
-}
-
-/// Whether an answer to GET with this status would have a body (RFC 9110 section 6.4.1).
-fn has_body(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED
 }
 
 /// Writes the times, the last of them last.

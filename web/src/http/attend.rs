@@ -2,17 +2,14 @@
 
 use super::answer;
 use super::connection::Connection;
-use super::host::Host;
 use super::watched::Socket;
 use crate::clock::SystemClock;
 use halloo_base::{Mono, Reason};
-use halloo_serve::Place;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -28,16 +25,10 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) type TlsVersion = Option<&'static str>;
 
 /// Answers on an accepted connection until it ends.
-pub(super) async fn attend(
-    host: Arc<Host>,
-    stream: TcpStream,
-    ends: (SocketAddr, SocketAddr),
-    place: Place,
-    id: u64,
-) {
+pub(super) async fn attend(connection: Arc<Connection>, stream: TcpStream) {
+    let host = &connection.host;
     // An echo must not wait for more to send. Where that cannot be had, it is slower.
     let _ = stream.set_nodelay(true);
-    let connection = Arc::new(Connection::new(Arc::clone(&host), ends, place, id));
     let socket = Socket::new(stream, Arc::clone(&connection));
     let outcome = match &host.tls {
         None => serve(&connection, socket, None).await,

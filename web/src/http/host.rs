@@ -1,7 +1,7 @@
 //! What all connections share: the rules, the counters, and who may stay.
 
 use super::budget::Budget;
-use super::connection::Patience;
+use super::connection::{Connection, Patience};
 use super::{HttpOptions, attend, routes};
 use crate::TlsError;
 use axum::Router;
@@ -111,13 +111,9 @@ impl Host {
             Ok(place) => {
                 self.counters.reply(0);
                 let id = self.connections.fetch_add(1, Ordering::Relaxed);
-                let task = tokio::spawn(attend::attend(
-                    Arc::clone(self),
-                    stream,
-                    (local, remote),
-                    place,
-                    id,
-                ));
+                // Made here: a task that is evicted before it was ever polled has run none of its code.
+                let connection = Connection::new(Arc::clone(self), (local, remote), place, id);
+                let task = tokio::spawn(attend::attend(Arc::new(connection), stream));
                 lock(&self.silent).insert(id, task.abort_handle());
             }
             Err(why) => {
