@@ -141,7 +141,9 @@ impl Reply<'_> {
             if !is_repeated {
                 continue;
             }
-            let is_first = self.head.field(field.name) == Some(field);
+            // Two of the same text are two: where they stand tells them apart.
+            let first = self.head.field(field.name);
+            let is_first = first.is_some_and(|first| std::ptr::eq(first.line, field.line));
             match (field.name, self.tag) {
                 (Name::Via, _) if is_first => {
                     out.put(field.lead);

@@ -338,6 +338,27 @@ fn a_refusal_says_what_would_be_right() {
 }
 
 #[test]
+fn a_field_that_comes_twice_with_one_text_is_two_fields() {
+    let via = "Via: SIP/2.0/UDP 192.0.2.33:40000;rport;branch=z9hG4bK1\n";
+    let reply = answer(&options(via), Trust::Validated).expect("an answer");
+    assert!(
+        reply.contains("received=192.0.2.33\n") && reply.contains(via),
+        "{reply}"
+    );
+    assert_eq!(
+        reply.matches("received").count(),
+        1,
+        "only the first is ours to change"
+    );
+
+    let doubled = options("From: <sip:me@example.org>;tag=4711\nTo: <sip:echo@example.net>\n");
+    let reply = answer(&doubled, Trust::Validated).expect("an answer");
+    assert!(reply.starts_with("SIP/2.0 400 Bad Request\n"));
+    assert_eq!(reply.matches("\nFrom: ").count(), 1);
+    assert_eq!(reply.matches("\nTo: ").count(), 1);
+}
+
+#[test]
 fn a_stranger_is_refused_only_where_that_is_hardly_longer() {
     for (request, is_told) in [
         (shortest(), false),
