@@ -12,6 +12,7 @@ mod probe;
 mod prober;
 mod responder;
 pub mod seeds;
+mod sip;
 mod stream;
 mod stun;
 mod surroundings;
@@ -33,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     ("ndn_status", ndn::status),
     ("probe_parse", probe::parse),
     ("serve_config", text::serve_config),
+    ("sip_prober", sip::prober),
+    ("sip_server", sip::server),
     ("stun_prober", stun::prober),
     ("stun_server", stun::server),
     ("target", text::target),
