@@ -73,6 +73,16 @@ pub enum Transport {
     Icmp,
 }
 
+impl Transport {
+    /// Whether both ends have a port. Where they have none, paths have port 0 at both.
+    pub fn has_ports(self) -> bool {
+        match self {
+            Transport::Udp | Transport::Tcp => true,
+            Transport::Ip | Transport::Icmp => false,
+        }
+    }
+}
+
 /// What halloo does in a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {

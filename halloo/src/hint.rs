@@ -14,6 +14,21 @@ pub(crate) fn explain(error: io::Error) -> anyhow::Error {
         Some(EPERM) => "this needs root or CAP_NET_RAW",
         _ => return error.into(),
     };
+    told(&error, hint)
+}
+
+/// The same for a socket that asks by ICMP.
+pub(crate) fn explain_icmp(error: io::Error) -> anyhow::Error {
+    match error.raw_os_error() {
+        Some(EPERM) => told(
+            &error,
+            "allow it with sysctl -w net.ipv4.ping_group_range='0 2147483647', or give CAP_NET_RAW",
+        ),
+        _ => explain(error),
+    }
+}
+
+fn told(error: &io::Error, hint: &str) -> anyhow::Error {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
     anyhow::anyhow!("{words}; {hint}")
@@ -41,5 +56,19 @@ mod tests {
         }
         let other = io::Error::other("something else");
         assert_eq!(explain(other).to_string(), "something else");
+    }
+
+    #[test]
+    fn who_may_not_ask_by_icmp_hears_what_would_allow_it() {
+        let told = |code| explain_icmp(io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            told(EPERM),
+            "Operation not permitted; allow it with sysctl -w net.ipv4.ping_group_range='0 2147483647', or give \
+             CAP_NET_RAW"
+        );
+        assert_eq!(
+            told(EADDRNOTAVAIL),
+            "Cannot assign requested address; no interface of this host has that address"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What to ask: `udp://host:7777`, `tcp://192.0.2.7`, `ip://192.0.2.7?protocol=200`, `[fe80::1%eth0]:7`, or just a name.
+//! What to ask: `udp://host:7777`, `tcp://192.0.2.7`, `icmp://192.0.2.7`, `ip://192.0.2.7?protocol=200`, `[fe80::1%eth0]:7`, or just a name.
 
 use crate::ndn::Question;
 use halloo_base::Transport;
@@ -155,8 +155,8 @@ impl Target {
         }
         let (host, port) = split_port(rest)?;
         let port = match (port, protocol.default_port) {
-            (None, _) if protocol.transport == Transport::Ip => 0,
-            (Some(port), _) if protocol.transport == Transport::Ip => {
+            (None, _) if !protocol.transport.has_ports() => 0,
+            (Some(port), _) if !protocol.transport.has_ports() => {
                 return Err(TargetError::NeedlessPort(protocol.name, port.to_owned()));
             }
             (Some(port), _) => parse_port(port)?,
@@ -293,7 +293,7 @@ fn parse_ip_protocol(text: &str) -> Result<u8, TargetError> {
     // IANA's numbers; 0 and 255 mean something else to a raw socket (raw(7)).
     let why = match number {
         0 => "it asks routers to look into the datagram (hop-by-hop options); take 1 to 254",
-        1 | 58 => "it is ICMP, which an IP echo host discards; `ping` asks by ICMP",
+        1 | 58 => "it is ICMP, which an IP echo host discards; ask icmp://HOST",
         6 => "it is TCP, which the kernel speaks itself; ask tcp+ip://HOST[:PORT]",
         17 => "it is UDP, which the kernel speaks itself; ask udp+ip://HOST[:PORT]",
         255 => "it is reserved, and nobody can receive it; take 1 to 254",
@@ -394,6 +394,7 @@ fn form(protocol: &Protocol) -> String {
         }
         _ if scheme == ndn::NDN_TCP.scheme => format!("{scheme}://HOST[:{}]/NAME", crate::ndn::PORT),
         (_, Some(port)) if scheme == sip::SIP.scheme => format!("{scheme}:HOST[:{port}]"),
+        (Transport::Icmp, _) => format!("{scheme}://HOST"),
         (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
         (_, Some(port)) => format!("{scheme}://HOST[:{port}]"),
         (_, None) => format!("{scheme}://HOST:PORT"),
@@ -424,8 +425,8 @@ impl fmt::Display for Target {
         let slashes = if scheme == sip::SIP.scheme { "" } else { "//" };
         write!(f, "{scheme}:{slashes}{}", self.host)?;
         match self.ip_protocol {
-            None => write!(f, ":{}", self.port),
-            Some(EXPERIMENTAL) => Ok(()),
+            None if self.protocol.transport.has_ports() => write!(f, ":{}", self.port),
+            None | Some(EXPERIMENTAL) => Ok(()),
             Some(number) => write!(f, "?protocol={number}"),
         }
     }

@@ -100,6 +100,7 @@ pub const ALL: &[&Protocol] = &[
     &ip_echo::IP,
     &ip_echo::UDP_SELF,
     &ip_echo::TCP_SELF,
+    &icmp::ICMP,
     &ndn::NDN,
     &ndn::NDN_TCP,
     &stamp::STAMP,

@@ -366,6 +366,15 @@ mod tests {
                 Some("--size 65507: at most 65475 bytes fit into an IPv4 datagram (ip://192.0.2.1)"),
             ),
             ("-s 0 udp://h", None),
+            ("-s 8 icmp://h", None),
+            (
+                "-s 7 icmp://h",
+                Some("--size 7: ICMP echo needs at least 8 bytes for a probe (icmp://h)"),
+            ),
+            (
+                "-s 65508 icmp://192.0.2.1",
+                Some("--size 65508: at most 65507 bytes fit into a datagram over IPv4 (icmp://192.0.2.1)"),
+            ),
             (
                 "-s 0 tcp://h:1",
                 Some("--size 0: TCP echo needs at least 1 byte for a probe (tcp://h:1)"),

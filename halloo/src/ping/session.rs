@@ -4,15 +4,18 @@ use super::plan::Plan;
 use super::resolve::{Resolved, device_index};
 use super::sink::{Fate, Readers, RingSink, Wiring};
 use crate::cli::Link;
-use crate::hint::explain;
+use crate::hint::{explain, explain_icmp};
 use crate::ndn::Face;
 use crate::random_u64;
 use crate::target::Target;
 use anyhow::{Context, Result};
 use halloo_base::{AnyProber, LinkId, Path, Transport};
-use halloo_io::{RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions};
+use halloo_io::{
+    IcmpSocket, RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions,
+};
 use halloo_probe::{DatagramSession, Event, Exchange, SessionOptions, StreamSession};
 use halloo_protocols::ProberOptions;
+use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
 use rtrb::Consumer;
 use std::io;
@@ -95,6 +98,16 @@ impl About {
         }
     }
 
+    /// The same without the scope number that only this host understands, and without the port where there is none.
+    pub(crate) fn far_end(&self) -> String {
+        let ip = self.remote.ip();
+        match self.target.protocol.transport {
+            _ if self.beside_ip().is_some() => self.address(),
+            transport if transport.has_ports() => SocketAddr::new(ip, self.remote.port()).to_string(),
+            _ => ip.to_string(),
+        }
+    }
+
     /// Payload bytes of an answer. Over IPv4 a raw socket hands over the header too, but an answer there is as long as
     /// its probe.
     pub(crate) fn payload_bytes(&self, exchange: &Exchange) -> u32 {
@@ -126,26 +139,6 @@ impl Session {
             .prober
             .context("this protocol cannot be asked")?;
         let token = random_u64()?;
-        let question = about.target.question.as_ref();
-        let ndn = question.map(|question| question.options(plan.lost_after, token));
-        let prober = match (ndn, &about.face) {
-            (Some(ndn), Some(face)) => face.prober(ndn),
-            (ndn, _) => new_prober(&ProberOptions {
-                key: plan.key.clone(),
-                token,
-                size: about.size as usize,
-                authority: about.target.authority(),
-                ndn,
-                ..ProberOptions::default()
-            }),
-        };
-        let mut worker = Worker::new(WorkerOptions {
-            seed: random_u64()?,
-            ..WorkerOptions::default()
-        })
-        .context("cannot set up the driver")?;
-        // Without it a pulled cable is still seen, by its errors.
-        let _ = worker.watch_links();
         let source = about.link.as_ref().and_then(Link::source);
         let device = about.link.as_ref().and_then(Link::device);
         // What an IP echo host sends back comes to the port that it was sent to.
@@ -156,6 +149,31 @@ impl Session {
         };
         let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), port);
         let link = LinkId(device.map(device_index).transpose()?.unwrap_or(0));
+        // Its requests have the identifier that the kernel gave to their socket.
+        let icmp = match about.target.protocol.transport {
+            Transport::Icmp => Some(open_icmp(&about, plan, local.ip())?),
+            _ => None,
+        };
+        let question = about.target.question.as_ref();
+        let ndn = question.map(|question| question.options(plan.lost_after, token));
+        let prober = match (ndn, &about.face) {
+            (Some(ndn), Some(face)) => face.prober(ndn),
+            (ndn, _) => new_prober(&ProberOptions {
+                key: plan.key.clone(),
+                token,
+                size: about.size as usize,
+                authority: about.target.authority(),
+                ndn,
+                icmp: icmp.as_ref().map(of_icmp).unwrap_or_default(),
+            }),
+        };
+        let mut worker = Worker::new(WorkerOptions {
+            seed: random_u64()?,
+            ..WorkerOptions::default()
+        })
+        .context("cannot set up the driver")?;
+        // Without it a pulled cable is still seen, by its errors.
+        let _ = worker.watch_links();
         let mut options = session_options(
             &about,
             plan,
@@ -165,14 +183,20 @@ impl Session {
                 remote: about.remote,
             },
         );
-        match prober {
-            AnyProber::Datagram(prober) if let Some(Face::Ethernet(wire)) = &about.face => {
+        match (prober, icmp) {
+            (AnyProber::Datagram(prober), Some(socket)) => {
+                let session = DatagramSession::new(options, prober, Box::new(sink))
+                    .with_context(|| cannot_ask(&about))?;
+                let machine = worker.add(Box::new(session));
+                worker.icmp(socket, machine).context("cannot watch the socket")?;
+            }
+            (AnyProber::Datagram(prober), _) if let Some(Face::Ethernet(wire)) = &about.face => {
                 let session = DatagramSession::new(options, prober, Box::new(sink))
                     .with_context(|| cannot_ask(&about))?;
                 wire.give(session, &mut worker)
                     .with_context(|| cannot_use(&about))?;
             }
-            AnyProber::Datagram(prober) if about.target.protocol.transport == Transport::Ip => {
+            (AnyProber::Datagram(prober), _) if about.target.protocol.transport == Transport::Ip => {
                 let socket = open_raw(&about, plan, local.ip())
                     .map_err(explain)
                     .with_context(|| cannot_use(&about))?;
@@ -181,7 +205,7 @@ impl Session {
                 let machine = worker.add(Box::new(session));
                 worker.raw(socket, machine).context("cannot watch the socket")?;
             }
-            AnyProber::Datagram(prober) => {
+            (AnyProber::Datagram(prober), _) => {
                 let socket = open_udp(&about, plan, local)
                     .map_err(explain)
                     .with_context(|| cannot_use(&about))?;
@@ -191,7 +215,7 @@ impl Session {
                 let machine = worker.add(Box::new(session));
                 worker.udp(socket, machine).context("cannot watch the socket")?;
             }
-            AnyProber::Stream(prober) => {
+            (AnyProber::Stream(prober), _) => {
                 let session = StreamSession::new(options, prober, Box::new(sink))
                     .with_context(|| cannot_ask(&about))?;
                 let machine = worker.add(Box::new(session));
@@ -318,8 +342,30 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
 }
 
 fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> {
+    RawSocket::open(&raw_options(about, plan, local))
+}
+
+fn open_icmp(about: &About, plan: &Plan, local: IpAddr) -> Result<IcmpSocket> {
+    let identifier = random_u64()? as u16;
+    IcmpSocket::open(&raw_options(about, plan, local), identifier)
+        .map_err(explain_icmp)
+        .with_context(|| cannot_use(about))
+}
+
+fn of_icmp(socket: &IcmpSocket) -> IcmpProberOptions {
+    let family = match socket.local_addr() {
+        IpAddr::V4(_) => Family::V4,
+        IpAddr::V6(_) => Family::V6,
+    };
+    IcmpProberOptions {
+        identifier: socket.identifier(),
+        family,
+    }
+}
+
+fn raw_options(about: &About, plan: &Plan, local: IpAddr) -> RawOptions {
     let protocol = about.target.ip_protocol.unwrap_or(EXPERIMENTAL);
-    RawSocket::open(&RawOptions {
+    RawOptions {
         device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
         tos: plan.tos,
         ttl: about.ttl,
@@ -328,7 +374,7 @@ fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> 
         receive_buffer: receive_buffer(about, plan),
         ip_options: plan.ip_options.clone(),
         ..RawOptions::new(protocol, local)
-    })
+    }
 }
 
 /// Room for every answer of a flood at once, so that none is lost behind the network. At a pace they do not pile up.

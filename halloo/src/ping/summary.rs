@@ -3,7 +3,7 @@
 use super::{About, header};
 use crate::format::{counted, local_time, millis, percent};
 use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
-use halloo_base::Nanos;
+use halloo_base::{Nanos, Transport};
 use halloo_probe::{Counts, Ended, OneWay, Statistic, Summary};
 use halloo_protocols::echo::wire;
 use std::fmt::Write as _;
@@ -504,6 +504,9 @@ fn notes(about: &About, summary: &Summary) -> Vec<String> {
             (None, true) => "an IP echo host there, and does a firewall let UDP through".to_owned(),
             _ if about.target.question.is_some() => {
                 "an NDN ping server there, or a forwarder with a route to one, and does a firewall let UDP through".to_owned()
+            }
+            _ if about.target.protocol.transport == Transport::Icmp => {
+                "a host there, and do firewalls let ICMP echo through".to_owned()
             }
             (None, false) => "an echo host there, and does a firewall let UDP through".to_owned(),
         };

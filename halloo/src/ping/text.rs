@@ -3,12 +3,11 @@
 use super::{About, Report, header, summary};
 use crate::format::{counted, millis, unix_time};
 use crate::screen::{BAD, DIM, ODD, STRONG, Screen, Styled};
-use halloo_base::{CloseReason, Refusal, Transport, UnreachableError, Wall};
+use halloo_base::{CloseReason, Refusal, UnreachableError, Wall};
 use halloo_io::SystemClock;
 use halloo_probe::{Break, Event, Exchange, LossCause, Summary, Verdict};
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -257,7 +256,7 @@ fn answer(about: &About, exchange: &Exchange) -> String {
     let mut line = format!(
         "{} bytes from {}: {}",
         about.payload_bytes(exchange),
-        far_end(about),
+        about.far_end(),
         seq(exchange)
     );
     // Writing to a String cannot fail.
@@ -322,16 +321,6 @@ fn waited(span: Duration) -> String {
         format!("{} ms", span.as_micros() as f64 / 1e3)
     } else {
         format!("{} s", span.as_secs_f64())
-    }
-}
-
-/// The address that is asked, with its port if it has one, without the scope number that only this host understands.
-fn far_end(about: &About) -> String {
-    let addr = about.remote;
-    match about.target.protocol.transport {
-        _ if about.beside_ip().is_some() => about.address(),
-        Transport::Ip => addr.ip().to_string(),
-        _ => SocketAddr::new(addr.ip(), addr.port()).to_string(),
     }
 }
 

@@ -34,6 +34,10 @@ fn every_form_is_understood() {
         ),
         ("ip://2001:db8::7", "ip://[2001:db8::7]".into()),
         ("ip://fe80::1%eth0", "ip://[fe80::1%eth0]".into()),
+        ("icmp://192.0.2.7", "icmp://192.0.2.7".into()),
+        ("ICMP://Host.example/", "icmp://Host.example".into()),
+        ("icmp://2001:DB8::7", "icmp://[2001:db8::7]".into()),
+        ("icmp://[fe80::1%eth0]", "icmp://[fe80::1%eth0]".into()),
         ("udp+ip://192.0.2.7:9", "udp+ip://192.0.2.7:9".into()),
         ("ndn:/edu/arizona", "ndn:/edu/arizona".into()),
         ("NDN:/seq=7/%41/", "ndn:/seq=7/A".into()),
@@ -103,6 +107,12 @@ fn a_wrong_target_is_told_in_words() {
         ("ip://?protocol=9", "a host is missing".into()),
         ("ip://x:7", "IP echo has no ports; leave out `:7`".into()),
         ("ip://[::1]:7", "IP echo has no ports; leave out `:7`".into()),
+        ("icmp://x:7", "ICMP echo has no ports; leave out `:7`".into()),
+        ("icmp://", "a host is missing".into()),
+        (
+            "icmp://x?protocol=1",
+            "`?protocol=1` after the host means nothing here; write icmp://HOST".into(),
+        ),
         (
             "ip://x?protocol=256",
             "`256` is not an IP protocol; they are 0 to 255".into(),
@@ -123,7 +133,7 @@ fn a_wrong_target_is_told_in_words() {
         ),
         (
             "ip://x?protocol=58",
-            "IP protocol 58 is not for us: it is ICMP, which an IP echo host discards; `ping` asks by ICMP"
+            "IP protocol 58 is not for us: it is ICMP, which an IP echo host discards; ask icmp://HOST"
                 .into(),
         ),
         (

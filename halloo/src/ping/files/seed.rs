@@ -59,7 +59,7 @@ impl SeedFiles {
         };
         files.timings.line(format_args!("{HEADER}"));
         files.log(&format!("halloo {}: {command}", env!("CARGO_PKG_VERSION")));
-        files.log(&format!("target {} at {}", about.target, about.address()));
+        files.log(&format!("target {} at {}", about.target, about.far_end()));
         if let Some(link) = &about.link {
             files.log(&format!("from {link}"));
         }

@@ -119,6 +119,45 @@ fn what_comes_back_whole_tells_of_its_way_below() {
 }
 
 #[test]
+fn where_there_are_no_ports_none_is_told() {
+    let asked = |target: &str, remote: &str| {
+        let about = About {
+            target: crate::target::Target::parse(target).expect("a target"),
+            remote: remote.parse().expect("an address"),
+            ..sample::about()
+        };
+        let text = printed(
+            TextStyle::default(),
+            &about,
+            &[Event::Exchange(sample::exchange())],
+        );
+        text.split(" seq=").next().map(str::to_owned)
+    };
+    let table = [
+        ("icmp://192.0.2.7", "192.0.2.7:0", "64 bytes from 192.0.2.7:"),
+        (
+            "icmp://[2001:db8::7]",
+            "[2001:db8::7]:0",
+            "64 bytes from 2001:db8::7:",
+        ),
+        ("icmp://[fe80::7%eth0]", "[fe80::7%3]:0", "64 bytes from fe80::7:"),
+        (
+            "udp://192.0.2.7",
+            "192.0.2.7:7777",
+            "64 bytes from 192.0.2.7:7777:",
+        ),
+        (
+            "udp://[fe80::7%eth0]:7",
+            "[fe80::7%3]:7",
+            "64 bytes from [fe80::7]:7:",
+        ),
+    ];
+    for (target, remote, begin) in table {
+        assert_eq!(asked(target, remote).as_deref(), Some(begin), "{target}");
+    }
+}
+
+#[test]
 fn a_loss_is_told_once() {
     assert_eq!(
         line(Event::Exchange(lost(LossCause::Timeout))),
