@@ -10,6 +10,7 @@ pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
 mod nonce;
+pub mod ntp;
 pub mod sip;
 pub mod stamp;
 pub mod stun;
@@ -106,6 +107,7 @@ pub const ALL: &[&Protocol] = &[
     &stamp::STAMP,
     &stamp::TWAMP,
     &stun::STUN,
+    &ntp::NTP,
     &sip::SIP,
     &sip::SIP_TCP,
 ];

@@ -93,6 +93,12 @@ fn stun_is_told_from_its_neighbours_on_a_port() {
         other[at] ^= bits;
         assert!(!is_stun(&other), "byte {at}, bits {bits:#x}");
     }
+    for more in [1, 2, 3, 5] {
+        let mut odd = request(MODERN, &[]);
+        odd[3] = more;
+        odd.resize(20 + usize::from(more), 0);
+        assert!(!is_stun(&odd), "{more} bytes are no whole words");
+    }
     let mut probe = vec![0; 64];
     crate::echo::wire::Probe::request(1, 2, false, false)
         .emit(&mut probe)
