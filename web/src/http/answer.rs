@@ -13,7 +13,7 @@ use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::Service;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -61,6 +61,11 @@ pub(super) async fn answer(
         Ok(body) => route(&connection, tls, parts, body).await,
         Err(refusal) => refusal.into_response(),
     };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        // Where the router was not asked.
+        let allow = response.headers_mut().entry(header::ALLOW);
+        allow.or_insert(HeaderValue::from_static(METHODS));
+    }
     if let Some(preflight) = preflight {
         preflight.answer(&mut response);
     }
@@ -88,6 +93,9 @@ async fn admit(connection: &Connection, parts: &Parts, body: Incoming) -> Result
     // Neither tunnels nor traces: the one would make a proxy of us, the other shows what scripts must not see.
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Err(Refusal::MethodNotAllowed);
+    }
+    if !has_host(parts) {
+        return Err(Refusal::BadRequest);
     }
     let target = parts
         .uri
@@ -119,6 +127,11 @@ async fn admit(connection: &Connection, parts: &Parts, body: Incoming) -> Result
     charge(whole.len() / KIB)?;
     host.requests.read(whole.len());
     Ok(grant.bind(whole))
+}
+
+/// Whether it says to whom it is, once (RFC 9112 section 3.2). HTTP/1.0 need not, and HTTP/2 does so elsewhere.
+fn has_host(parts: &Parts) -> bool {
+    parts.version != Version::HTTP_11 || parts.headers.get_all(header::HOST).iter().count() == 1
 }
 
 async fn route(connection: &Arc<Connection>, tls: TlsVersion, mut parts: Parts, body: Bytes) -> Response {

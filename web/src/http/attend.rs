@@ -95,7 +95,10 @@ async fn serve(
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if last.is_some() || !connection.is_idle() {
+            if last.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            if !connection.is_idle() {
                 return Poll::Ready(Err(Reason::IdleTimeout));
             }
             host.counters.silent(Reason::IdleTimeout);

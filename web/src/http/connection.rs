@@ -108,8 +108,7 @@ impl Connection {
 
     /// Whether its peer has asked before and asks nothing now.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state();
-        state.heard && state.in_flight.is_empty()
+        self.state().is_idle()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,6 +160,12 @@ impl State {
             self.first = None;
             self.quiet_since = now;
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        // Half a head is no rest, where it can be told from other bytes.
+        let is_quiet = self.multiplexed || self.first.is_none();
+        self.heard && self.in_flight.is_empty() && is_quiet
     }
 
     fn deadline(&self, patience: Patience) -> Mono {

@@ -171,7 +171,8 @@ fn acceptor(options: &HttpOptions) -> Result<Option<TlsAcceptor>, TlsError> {
 /// The protocols with what bounds the memory of one connection. Their timers are off: ours cover them all.
 fn http(options: &HttpOptions) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().max_buf_size(LONGEST_HEAD as usize);
+    // Who has nothing more to send may still want to read: `nc -N` does so.
+    http.http1().max_buf_size(LONGEST_HEAD as usize).half_close(true);
     http.http2()
         .max_concurrent_streams(options.streams)
         .max_header_list_size(LONGEST_HEAD)

@@ -16,7 +16,7 @@ use hyper::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper::{StatusCode, Version};
+use hyper::{Method, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub(super) async fn upgrade(
     Extension(asked): Extension<Arc<Asked>>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
+    if request.method() != Method::GET {
+        return Err(Refusal::UpgradeRequired);
+    }
     let accept = handshake(request.version(), request.headers())?;
     let upgraded = request
         .extensions_mut()

@@ -140,6 +140,9 @@ fn options_tells_what_may_be_asked() {
         assert_eq!(answer.header("access-control-allow-methods"), None, "{line}");
     }
     assert_eq!(ask(&server, "PUT /post").header("allow"), Some("POST"));
+    let all = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+    assert_eq!(ask(&server, "TRACE /").header("allow"), Some(all));
+    assert_eq!(ask(&server, "HEAD /ws").status, 426);
     let browser = "Origin: https://page.example\r\nAccess-Control-Request-Method: PUT\r\n\
                    Access-Control-Request-Headers: content-type\r\n";
     let answer = ask_with(&server, "OPTIONS /put", browser, b"");
@@ -169,6 +172,35 @@ fn a_connection_serves_one_request_after_the_other() {
     assert_eq!(read_answer(&mut stream).json()["data"], "one");
     assert_eq!(read_answer(&mut stream).status, 404);
     drop(stream);
+    server.stop().unwrap();
+}
+
+#[test]
+fn who_has_sent_its_last_byte_is_answered_all_the_same() {
+    let server = server(|_| {});
+    let mut stream = connect(&server);
+    stream
+        .write_all(b"GET /delay/0.01 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 200);
+    server.stop().unwrap();
+}
+
+#[test]
+fn a_request_says_once_to_whom_it_is() {
+    let server = server(|_| {});
+    for (hosts, version, status) in [
+        ("", "1.1", 400),
+        ("Host: a\r\nHost: b\r\n", "1.1", 400),
+        ("Host: a\r\n", "1.1", 200),
+        ("", "1.0", 200),
+    ] {
+        let request = format!("GET /get HTTP/{version}\r\nConnection: close\r\n{hosts}\r\n");
+        assert_eq!(ask_bytes(&server, request.as_bytes()).status, status, "{request}");
+    }
+    let unnamed = ask_bytes(&server, b"GET /get HTTP/1.0\r\n\r\n").json()["url"].clone();
+    assert_eq!(unnamed, format!("http://{}/get", crate::client::address(&server)));
     server.stop().unwrap();
 }
 

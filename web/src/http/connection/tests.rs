@@ -98,3 +98,18 @@ fn the_oldest_request_in_flight_says_how_long_a_connection_may_go_on() {
     state.end(young, at(161).mono);
     assert_eq!(deadline(&state), 221);
 }
+
+#[test]
+fn idle_is_who_has_asked_and_has_begun_nothing_new() {
+    for multiplexed in [false, true] {
+        let mut state = State::new(at(100));
+        assert!(!state.is_idle());
+        state.read(at(101));
+        let (id, ..) = state.begin(multiplexed);
+        assert!(!state.is_idle());
+        state.end(id, at(102).mono);
+        assert!(state.is_idle());
+        state.read(at(103));
+        assert_eq!(state.is_idle(), multiplexed);
+    }
+}
