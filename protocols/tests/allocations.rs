@@ -1,11 +1,15 @@
 //! A server answers for years: no answer may allocate.
 #![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
-use halloo_base::{Mono, Stamp, StampSource, Wall};
+use halloo_base::{
+    Clock, Datagram, Env, LinkId, Marks, Mono, Offload, Path, Responder, Rng, Stamp, StampSource, Verdict,
+    Wall,
+};
 use halloo_protocols::ip_echo::{IcmpPolicy, IpEcho, IpEchoOptions, vectors};
 use halloo_protocols::ndn::{
     Interest, LpPacket, NameBuf, PingServer, PingServerOptions, Signer, Verifier, tlv,
 };
+use halloo_protocols::sip::SipServer;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -42,6 +46,14 @@ fn allocations(work: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
+}
+
+struct Standing;
+
+impl Clock for Standing {
+    fn stamp(&self) -> Stamp {
+        AT
+    }
 }
 
 const AT: Stamp = Stamp {
@@ -139,6 +151,44 @@ fn no_datagram_that_is_turned_round_or_refused_allocates() {
             );
             assert!(outcome.is_some());
         }
+    }
+}
+
+#[test]
+fn no_sip_answer_allocates_nor_does_a_refusal() {
+    let complete = "OPTIONS sip:e@x.net SIP/2.0\r\nVia: SIP/2.0/UDP h;rport;branch=z9hG4bK1, SIP/2.0/UDP i\r\n\
+        Max-Forwards: 70\r\nFrom: <sip:me@x.org>;tag=4\r\nTo: <sip:e@x.net>\r\nCall-ID: 9@x\r\nCSeq: 7 OPTIONS\r\n\
+        Timestamp: 54.5\r\n";
+    let clock = Standing;
+    let remote = "[2001:db8::1]:9".parse().expect("an address");
+    let path = Path {
+        link: LinkId(1),
+        local: remote,
+        remote,
+    };
+    let mut server = SipServer::new([1; 16]);
+    for more in ["", "Require: 100rel\r\n", "no colon\r\n"] {
+        let request = format!("{complete}{more}\r\n").into_bytes();
+        let rx = Datagram {
+            path,
+            at: AT,
+            marks: Marks::default(),
+            payload: &request,
+            offload: Offload::default(),
+        };
+        let mut reply = vec![0; request.len() + 1_000];
+        let mut verdict = Verdict::Reply(0);
+        let counted = allocations(|| {
+            let mut env = Env {
+                now: AT.mono,
+                clock: &clock,
+                rng: &mut Rng::new(1),
+            };
+            let _limit = server.reply_limit(&rx);
+            verdict = server.respond(&mut env, &rx, &mut reply);
+        });
+        assert!(matches!(verdict, Verdict::Reply(200..)), "{verdict:?}");
+        assert_eq!(counted, 0, "{more}");
     }
 }
 
