@@ -13,6 +13,7 @@ mod prober;
 mod responder;
 pub mod seeds;
 mod sip;
+mod stamp;
 mod stream;
 mod stun;
 mod surroundings;
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     ("serve_config", text::serve_config),
     ("sip_prober", sip::prober),
     ("sip_server", sip::server),
+    ("stamp_prober", stamp::prober),
+    ("stamp_reflector", stamp::reflector),
     ("stun_prober", stun::prober),
     ("stun_server", stun::server),
     ("target", text::target),

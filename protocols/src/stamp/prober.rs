@@ -26,7 +26,8 @@ const UNKNOWN_TTL: u8 = 255;
 /// hold no TLV and are zeros.
 ///
 /// An answer has the number and T1 of a request of this session, and its session identifier or, from reflectors that know
-/// none, 0. Of requests more than 1,024 ago T1 is forgotten, and the identifier must do.
+/// none, 0. Of requests more than 1,024 ago T1 is forgotten: the identifier and an earlier time must
+/// do.
 pub struct StampProber(Sender);
 
 /// The Session-Sender of TWAMP Light: requests of 41 bytes and more, padded with zeros. A key is not used.
@@ -167,7 +168,7 @@ impl Sender {
         let may_be_ours = is_ours || self.ssid == 0 || reply.ssid == 0;
         match self.sent_as(reply.sender_sequence_number) {
             Some(sent) => may_be_ours && sent == reply.sender_timestamp,
-            None => is_ours && self.is_forgotten(reply.sender_sequence_number),
+            None => is_ours && self.may_be_forgotten(reply),
         }
     }
 
@@ -177,11 +178,16 @@ impl Sender {
         (sent.number == number && sent.timestamp != Timestamp::NONE).then_some(sent.timestamp)
     }
 
-    /// Whether a later request has taken its place.
-    fn is_forgotten(&self, number: u32) -> bool {
-        let sent = self.sent[number as usize % REMEMBERED];
-        let ahead = sent.number.wrapping_sub(number);
-        sent.timestamp != Timestamp::NONE && ahead != 0 && ahead <= i32::MAX as u32
+    /// Whether an answer may be to a request whose place a later one has taken, which left after it.
+    fn may_be_forgotten(&self, reply: &Reply) -> bool {
+        let number = reply.sender_sequence_number;
+        let later = self.sent[number as usize % REMEMBERED];
+        let ahead = later.number.wrapping_sub(number);
+        let (left, left_later) = (
+            reply.sender_timestamp.wall(Format::Ntp),
+            later.timestamp.wall(Format::Ntp),
+        );
+        ahead != 0 && ahead <= i32::MAX as u32 && left.is_some() && left < left_later
     }
 
     fn remember(&mut self, reply: &Reply) {

@@ -257,7 +257,15 @@ fn of_requests_long_ago_the_identifier_must_do() {
         hear(&mut prober, &answer_to(&old, |reply| reply.ssid = 0)),
         Err(Reason::Foreign)
     );
-    let never = answer_to(&old, |reply| reply.sender_sequence_number = 2_048);
+    let echo = ask(&mut prober, 2_048, 44);
+    assert_eq!(
+        hear(&mut prober, &echo),
+        Err(Reason::Foreign),
+        "an echo has the number 0 there and no time"
+    );
+    let later = answer_to(&old, |reply| reply.sender_timestamp = ntp(400_000));
+    assert_eq!(hear(&mut prober, &later), Err(Reason::Foreign));
+    let never = answer_to(&old, |reply| reply.sender_sequence_number = 3_072);
     assert_eq!(hear(&mut prober, &never), Err(Reason::Foreign));
     let mut twamp = TwampProber::new(&options(41));
     let old = ask(&mut twamp, 0, 41);
