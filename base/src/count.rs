@@ -91,6 +91,8 @@ pub struct Counters {
     received_bytes: AtomicU64,
     replied: AtomicU64,
     replied_bytes: AtomicU64,
+    promised: AtomicU64,
+    promised_bytes: AtomicU64,
     silent: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -105,6 +107,10 @@ pub struct Snapshot {
     pub replied: u64,
     /// Payload bytes of the answers (for streams: bytes written).
     pub replied_bytes: u64,
+    /// Packets that were sent later, as promised to who asked and had proved where it is.
+    pub promised: u64,
+    /// Their payload bytes.
+    pub promised_bytes: u64,
     /// Every reason that occurred, with how often.
     pub silent: Vec<(Reason, u64)>,
 }
@@ -120,6 +126,12 @@ impl Counters {
     pub fn reply(&self, bytes: usize) {
         bump(&self.replied, 1);
         bump(&self.replied_bytes, bytes as u64);
+    }
+
+    /// Counts a packet of `bytes` payload bytes that was sent later, as promised.
+    pub fn promised(&self, bytes: usize) {
+        bump(&self.promised, 1);
+        bump(&self.promised_bytes, bytes as u64);
     }
 
     /// Counts bytes read from a stream.
@@ -150,6 +162,8 @@ impl Counters {
             received_bytes: load(&self.received_bytes),
             replied: load(&self.replied),
             replied_bytes: load(&self.replied_bytes),
+            promised: load(&self.promised),
+            promised_bytes: load(&self.promised_bytes),
             silent: Reason::ALL
                 .iter()
                 .map(|&why| (why, self.count(why)))
@@ -178,11 +192,14 @@ mod tests {
         counters.receive(10);
         counters.reply(64);
         counters.silent(Reason::Loop);
+        counters.promised(80);
         let expected = Snapshot {
             received: 2,
             received_bytes: 74,
             replied: 1,
             replied_bytes: 64,
+            promised: 1,
+            promised_bytes: 80,
             silent: vec![(Reason::Loop, 1)],
         };
         assert_eq!(counters.snapshot(), expected);

@@ -26,8 +26,8 @@ pub use ip::IpHeader;
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
 pub use outbox::{Outbox, Output, Transmit, TxTag};
 pub use protocol::{
-    Arrivals, FollowUp, Heard, IpOptions, ProbeId, Prober, Reflection, Refusal, ReplyLimit, Responder, Role,
-    Seen, Transport, Trust, Verdict,
+    Arrivals, FollowUp, Heard, IpOptions, PROMISED, ProbeId, Prober, Reflection, Refusal, ReplyLimit,
+    Responder, Role, Seen, Transport, Trust, Verdict,
 };
 pub use rng::Rng;
 pub use stream::{

@@ -1,9 +1,13 @@
 //! What a protocol is to the rest of halloo: something that answers, something that asks, and a limit.
 
-use crate::{Datagram, Env, Nanos, Reason, TxTag, Wall};
+use crate::{Datagram, Deadline, Env, Nanos, Path, Reason, TxTag, Wall};
 use std::net::SocketAddr;
 
-/// Answers datagrams: one in, at most one out. It has no outbox, so it cannot send a second.
+/// The longest datagram that a responder promises to send later, in bytes.
+pub const PROMISED: usize = 128;
+
+/// Answers datagrams: one in, at most one out. It has no outbox, so it cannot send a second; what it has promised to somebody
+/// known it sends when it is due.
 pub trait Responder: Send {
     /// Looks at `rx` and writes the answer over `reply`, which starts as a copy of the request (zeros behind
     /// it where the protocol's [`ReplyLimit`] allows more). Stamps that the answer carries are taken last.
@@ -17,6 +21,17 @@ pub trait Responder: Send {
     /// How long the answer to this datagram may be, where that is not what the protocol says for all: several protocols
     /// may share a port. Asked before the limiter decides; cheap.
     fn reply_limit(&self, _rx: &Datagram<'_>) -> Option<ReplyLimit> {
+        None
+    }
+
+    /// When a datagram is to be sent that it has promised to somebody who proved where it is.
+    fn due(&self) -> Option<Deadline> {
+        None
+    }
+
+    /// Writes such a datagram whose time has come into `room`, of at least [`PROMISED`] bytes, and says which way it goes
+    /// and how long it is. Called again until there is none.
+    fn send_due(&mut self, _env: &mut Env<'_>, _room: &mut [u8]) -> Option<(Path, usize)> {
         None
     }
 

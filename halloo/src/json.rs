@@ -300,6 +300,8 @@ pub(crate) struct ServeCounters {
     pub(crate) received_bytes: u64,
     pub(crate) replied: u64,
     pub(crate) replied_bytes: u64,
+    pub(crate) promised: u64,
+    pub(crate) promised_bytes: u64,
     pub(crate) silent: std::collections::BTreeMap<&'static str, u64>,
 }
 

@@ -4,8 +4,8 @@ use crate::guards::{AddressGuard, PortGuard};
 use crate::limiter::Limiter;
 use crate::{OptionsError, ServerOptions, address};
 use halloo_base::{
-    Counters, Datagram, Env, IpHeader, Mono, Offload, Path, Reason, ReplyLimit, Responder, Stamp, Transport,
-    Trust, TxTag, Verdict,
+    Counters, Datagram, Deadline, Env, IpHeader, Mono, Offload, Path, Reason, ReplyLimit, Responder, Stamp,
+    Transport, Trust, TxTag, Verdict,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -121,6 +121,16 @@ impl Policy {
     /// Counts an answer that this host would not send. It was counted as answered when it was written.
     pub(crate) fn send_failed(&self) {
         self.counters.silent(Reason::SendFailed);
+    }
+
+    pub(crate) fn due(&self) -> Option<Deadline> {
+        self.responder.due()
+    }
+
+    pub(crate) fn send_due(&mut self, env: &mut Env<'_>, room: &mut [u8]) -> Option<(Path, usize)> {
+        let sent = self.responder.send_due(env, room)?;
+        self.counters.promised(sent.1);
+        Some(sent)
     }
 
     pub(crate) fn departed(&mut self, tag: TxTag, at: Stamp) {

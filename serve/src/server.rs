@@ -3,7 +3,8 @@
 use crate::policy::Policy;
 use crate::{Guards, OptionsError, Secret};
 use halloo_base::{
-    Counters, Cx, Datagram, Deadline, Input, Machine, Reason, ReplyLimit, Responder, Transmit, Transport,
+    Counters, Cx, Datagram, Deadline, Input, Machine, PROMISED, Reason, ReplyLimit, Responder, Transmit,
+    Transport,
 };
 use std::sync::Arc;
 
@@ -32,10 +33,14 @@ impl ServerOptions {
     }
 }
 
+/// Promised datagrams that are sent before others get their turn.
+const PROMISED_AT_ONCE: usize = 64;
+
 /// Answers datagrams: each ends in one answer on the path that it came by, or in one counted silence.
 ///
 /// What was left to the device of a request (a checksum, segmentation) is left to the device of its answer too, where
-/// both are of one length. It has no deadline and is finished when it was told to stop.
+/// both are of one length. Its deadlines are those of what its responder has promised; it is finished when it was told to
+/// stop.
 pub struct Server {
     policy: Policy,
     stopped: bool,
@@ -70,6 +75,17 @@ impl Server {
         cx.out.commit(how, reply.len);
         Ok(reply.len)
     }
+
+    /// Sends what the responder has promised.
+    fn send_due(&mut self, cx: &mut Cx<'_>) {
+        for _ in 0..PROMISED_AT_ONCE {
+            let room = cx.out.reserve(PROMISED, &[]);
+            let Some((path, len)) = self.policy.send_due(&mut cx.env, room) else {
+                return;
+            };
+            cx.out.commit(Transmit::to(path), len.min(PROMISED));
+        }
+    }
 }
 
 impl Machine for Server {
@@ -85,13 +101,14 @@ impl Machine for Server {
             Input::Departed(tag, at) => self.policy.departed(tag, at),
             // Nobody but the host says that an answer did not leave; others say that it did not arrive.
             Input::Unreachable(report, _) if report.reporter.is_none() => self.policy.send_failed(),
+            Input::Wake => self.send_due(cx),
             Input::Stop => self.stopped = true,
             _ => {}
         }
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        None
+        self.policy.due().filter(|_| !self.stopped)
     }
 
     fn finished(&self) -> bool {

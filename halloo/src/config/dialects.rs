@@ -1,11 +1,12 @@
 //! `[stamp]` and its like: protocols beside the echo that are answered at ports of their own.
 
-use super::schema::{Config, Listen};
+use super::schema::{Config, Listen, Span};
 use crate::cli::ServeArgs;
+use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
 use halloo_protocols::{Protocol, sip, stun};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One of those sections. There is one table of them: [`DIALECTS`].
 pub(crate) struct Dialect {
@@ -71,6 +72,47 @@ impl Default for Stamp {
             stateful: options.mode == ReflectorMode::Stateful,
             sessions: u32::try_from(options.sessions).unwrap_or(u32::MAX),
         }
+    }
+}
+
+/// `[pingback]`: what is sent later to those who ask for it and have proved where they are.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pingback {
+    pub(crate) offer: bool,
+    pub(crate) most_packets: u16,
+    pub(crate) longest_silence: Span,
+    pub(crate) per_address: u16,
+    pub(crate) most_waiting: u32,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+impl Default for Pingback {
+    fn default() -> Pingback {
+        let options = PingbackOptions::default();
+        Pingback {
+            offer: true,
+            most_packets: options.most_packets,
+            longest_silence: Span(options.longest_silence),
+            per_address: options.per_address,
+            most_waiting: options.most_waiting,
+            addresses: options.addresses,
+        }
+    }
+}
+
+impl Pingback {
+    /// The same for who answers at these ports.
+    pub(crate) fn options(&self, ports: &[u16]) -> Option<PingbackOptions> {
+        self.offer.then(|| PingbackOptions {
+            most_packets: self.most_packets,
+            longest_silence: self.longest_silence.0,
+            per_address: self.per_address,
+            most_waiting: self.most_waiting,
+            ports: ports.to_vec(),
+            addresses: self.addresses.clone(),
+            ..PingbackOptions::default()
+        })
     }
 }
 

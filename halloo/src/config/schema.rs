@@ -1,6 +1,6 @@
 //! The keys of the file, their defaults, and what they mean to the rest of halloo.
 
-use super::dialects::{Place, Stamp};
+use super::dialects::{Pingback, Place, Stamp};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
 use crate::cli::listen_address;
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) ip_echo: IpEcho,
     pub(crate) xdp: Xdp,
     pub(crate) ndn: Ndn,
+    pub(crate) pingback: Pingback,
     pub(crate) stamp: Stamp,
     pub(crate) stun: Place,
     pub(crate) sip: Place,

@@ -89,6 +89,11 @@ impl Counted {
                 counted(now.replied_bytes, "byte")
             ),
         }];
+        if now.promised > 0 {
+            let sent = counted(now.promised, "datagram");
+            let bytes = counted(now.promised_bytes, "byte");
+            lines.push(format!("          {sent} sent later, as promised ({bytes})"));
+        }
         let width = now
             .silent
             .iter()
@@ -109,6 +114,8 @@ impl Counted {
             received_bytes,
             replied,
             replied_bytes,
+            promised,
+            promised_bytes,
             silent,
         } = self.snapshot();
         let (protocol, service) = match self.source {
@@ -127,6 +134,8 @@ impl Counted {
             received_bytes,
             replied,
             replied_bytes,
+            promised,
+            promised_bytes,
             silent: silent.into_iter().map(|(why, n)| (why.name(), n)).collect(),
         }
     }
@@ -140,6 +149,8 @@ fn sum(parts: impl Iterator<Item = Snapshot>) -> Snapshot {
         whole.received_bytes += part.received_bytes;
         whole.replied += part.replied;
         whole.replied_bytes += part.replied_bytes;
+        whole.promised += part.promised;
+        whole.promised_bytes += part.promised_bytes;
         for (why, n) in part.silent {
             silent[why as usize] += n;
         }

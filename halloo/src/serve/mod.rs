@@ -191,7 +191,12 @@ impl EchoHost {
                 transport: echo::UDP.transport,
                 secret: Secret::new(crate::random()?),
             };
-            let responder = UdpEcho::new(echo_options(config, key), crate::random()?);
+            let ports: Vec<_> = listeners
+                .udp
+                .iter()
+                .map(|socket| socket.local_addr().port())
+                .collect();
+            let responder = UdpEcho::new(echo_options(config, key, &ports), crate::random()?);
             let counters = host.count(counters(&echo::UDP));
             let server = Server::new(options, Box::new(responder), counters)?;
             let mut worker = worker(config.serve.busy_poll)?;
@@ -377,13 +382,14 @@ fn worker(busy_poll: bool) -> Result<Worker> {
     Worker::new(options).context("cannot set up the driver")
 }
 
-fn echo_options(config: &Config, key: Option<Key>) -> UdpEchoOptions {
+fn echo_options(config: &Config, key: Option<Key>, ports: &[u16]) -> UdpEchoOptions {
     UdpEchoOptions {
         key,
         require_key: config.serve.require_key,
         sessions: config.serve.sessions as usize,
         min_interval: config.serve.min_interval.0,
         server_id: config.serve.server_id,
+        pingback: config.pingback.options(ports),
     }
 }
 

@@ -184,6 +184,7 @@ impl Maps {
             replied,
             replied_bytes,
             silent: silent.filter(|&(_, count)| count > 0).collect(),
+            ..Snapshot::default()
         })
     }
 

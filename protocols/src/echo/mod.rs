@@ -6,6 +6,7 @@
 mod cookie;
 mod key;
 mod payload;
+pub mod pingback;
 mod prober;
 mod responder;
 mod sessions;

@@ -2,11 +2,12 @@
 
 use super::Key;
 use super::cookie::Cookies;
+use super::pingback::{Outcome, PingbackOptions, Waiting};
 use super::sessions::Sessions;
-use super::wire::{self, Flags, Probe, TAG, Wide};
+use super::wire::{self, Flags, Pingback, Probe, TAG, Wide};
 use halloo_base::{
-    ClockQuality, Datagram, Env, KnownQuality, Path, Reason, Responder, Stamp, StampSource, Trust, TxTag,
-    Verdict,
+    ClockQuality, Datagram, Deadline, Env, KnownQuality, Path, Reason, Responder, Stamp, StampSource, Trust,
+    TxTag, Verdict,
 };
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,6 +28,8 @@ pub struct UdpEchoOptions {
     pub min_interval: Duration,
     /// Which of the operator's hosts this is, told in wide replies; 0 for none.
     pub server_id: u32,
+    /// How much is sent later to those who ask for it and have proved where they are; `None` for nothing.
+    pub pingback: Option<PingbackOptions>,
 }
 
 impl Default for UdpEchoOptions {
@@ -37,6 +40,7 @@ impl Default for UdpEchoOptions {
             sessions: 4096,
             min_interval: Duration::ZERO,
             server_id: 0,
+            pingback: Some(PingbackOptions::default()),
         }
     }
 }
@@ -46,6 +50,7 @@ pub struct UdpEcho {
     options: UdpEchoOptions,
     min_interval: u16,
     quality: KnownQuality,
+    waiting: Option<Waiting>,
     sessions: Sessions,
     cookies: Cookies,
     /// The datagram that [`Responder::trust`] last found rightly signed, so that the tag is computed once.
@@ -78,6 +83,7 @@ impl UdpEcho {
         UdpEcho {
             min_interval: in_wire_units(options.min_interval),
             quality: KnownQuality::default(),
+            waiting: options.pingback.clone().map(Waiting::new),
             sessions: Sessions::new(options.sessions, for_sessions),
             cookies: Cookies::new(for_cookies),
             proven: Cell::new(None),
@@ -109,6 +115,8 @@ impl UdpEcho {
 
     fn answer(&mut self, env: &Env<'_>, rx: &Datagram<'_>, request: &Probe, reply: &mut [u8]) -> Verdict {
         let remote = rx.path.remote;
+        let cookie_accepted = self.has_cookie(env, request, remote);
+        let proven = cookie_accepted || request.flags.authenticated;
         let seen = self.sessions.observe(request.token, request.seq);
         let ip = remote.ip().to_canonical();
         let mut probe = Probe {
@@ -116,7 +124,8 @@ impl UdpEcho {
                 reply: true,
                 kernel_stamp: rx.at.source != StampSource::User,
                 authenticated: request.flags.authenticated,
-                cookie_accepted: self.has_cookie(env, request, remote),
+                cookie_accepted,
+                pingback: request.flags.pingback,
             },
             received: seen.received,
             t2: rx.at.wall,
@@ -145,6 +154,14 @@ impl UdpEcho {
                 t3: rx.at.wall,
                 server_id: self.options.server_id,
                 clock_error: 0,
+            }),
+            pingback: request.pingback.map(|ask| match &mut self.waiting {
+                Some(waiting) => waiting.promise(env.now, rx.path, request, ask, proven),
+                None => Pingback {
+                    count: 0,
+                    outcome: Outcome::NotOffered,
+                    ..ask
+                },
             }),
             ..*request
         };
@@ -212,6 +229,16 @@ impl Responder for UdpEcho {
         } else {
             Trust::Stranger
         }
+    }
+
+    fn due(&self) -> Option<Deadline> {
+        let at = self.waiting.as_ref()?.due()?;
+        Some(Deadline::new(at, "pingback"))
+    }
+
+    fn send_due(&mut self, env: &mut Env<'_>, room: &mut [u8]) -> Option<(Path, usize)> {
+        let key = self.options.key.as_ref();
+        self.waiting.as_mut()?.send_due(env.now, key, room)
     }
 
     fn departed(&mut self, tag: TxTag, at: Stamp) {

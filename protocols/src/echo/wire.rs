@@ -1,9 +1,11 @@
 //! The structured probe, version 1: one layout for request and reply. `docs/wire/probe.md` is its specification;
 //! a test reads the examples out of that document.
 
+use super::pingback::Outcome;
 use halloo_base::Wall;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
+use std::time::Duration;
 
 /// The first four bytes of every probe. The document tells why these.
 pub const MAGIC: [u8; 4] = [0xf7, b'h', b'l', b'o'];
@@ -13,6 +15,8 @@ pub const VERSION: u8 = 1;
 pub const BASE: usize = 64;
 /// Length of the base section and the wide section together, in bytes.
 pub const WIDE: usize = 112;
+/// Length of the base, the wide and the pingback section together, in bytes.
+pub const PINGBACK: usize = WIDE + PINGBACK_SECTION;
 /// Length of the HMAC tag, in bytes.
 pub const TAG: usize = 16;
 /// How many requests, the newest included, the window of a wide reply covers.
@@ -26,6 +30,9 @@ const REPLY: u8 = 0x80;
 const KERNEL_STAMP: u8 = 0x40;
 const AUTHENTICATED: u8 = 0x20;
 const COOKIE_ACCEPTED: u8 = 0x10;
+const ASKS_BACK: u8 = 0x08;
+const OTHER_PORT: u8 = 0x01;
+const OTHER_ADDRESS: u8 = 0x02;
 const UNKNOWN_RESIDENCE: u32 = u32::MAX;
 
 /// The fields of one probe. A request leaves everything at zero that is not marked as set by the requester.
@@ -67,9 +74,11 @@ pub struct Probe {
     pub ipv4: Ipv4Addr,
     /// What follows where the requester made room for it.
     pub wide: Option<Wide>,
+    /// What is to be sent later, behind the wide section.
+    pub pingback: Option<Pingback>,
 }
 
-/// The flags octet; four of its bits are reserved.
+/// The flags octet; three of its bits are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags {
     /// R: this is an answer. It is never answered.
@@ -80,6 +89,8 @@ pub struct Flags {
     pub authenticated: bool,
     /// C: the request's cookie was right.
     pub cookie_accepted: bool,
+    /// P: there is a pingback section; in a reply without one, this is what was asked for by it. Set by the requester.
+    pub pingback: bool,
 }
 
 /// The exact residence of an earlier answer, known only after it left.
@@ -106,6 +117,23 @@ pub struct Wide {
     pub server_id: u32,
     /// How far the responder's wall clock may be from UTC, in microseconds; 0 where it does not claim to know.
     pub clock_error: u32,
+}
+
+/// The pingback section: what a requester wants to be sent later, and what it is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pingback {
+    /// How many datagrams.
+    pub count: u16,
+    /// Whether from the responder's other port.
+    pub other_port: bool,
+    /// Whether from its other address.
+    pub other_address: bool,
+    /// What became of the request. A request says [`Outcome::Granted`].
+    pub outcome: Outcome,
+    /// The time between two of them: whole microseconds, up to 71 minutes.
+    pub gap: Duration,
+    /// The time before the first: whole milliseconds, up to 49 days.
+    pub silence: Duration,
 }
 
 /// Why bytes are not a probe that this version understands.
@@ -175,6 +203,23 @@ impl Probe {
             min_interval: 0,
             ipv4: Ipv4Addr::UNSPECIFIED,
             wide: wide.then_some(Wide::EMPTY),
+            pingback: None,
+        }
+    }
+
+    /// The same request with a pingback section. It has a wide section, whose cookie tells that it may ask for that.
+    #[must_use]
+    pub fn asking_back(self, ask: Pingback) -> Probe {
+        let tag = if self.flags.authenticated { TAG } else { 0 };
+        Probe {
+            length: (PINGBACK + tag) as u16,
+            flags: Flags {
+                pingback: true,
+                ..self.flags
+            },
+            wide: self.wide.or(Some(Wide::EMPTY)),
+            pingback: Some(ask),
+            ..self
         }
     }
 
@@ -223,6 +268,9 @@ impl Probe {
             min_interval: u16::from_be_bytes(take(base, 58)),
             ipv4: Ipv4Addr::from(take::<4, BASE>(base, 60)),
             wide: wide.flatten(),
+            pingback: (flags.pingback && sections >= PINGBACK)
+                .then(|| datagram.get(WIDE..)?.first_chunk().map(Pingback::parse))
+                .flatten(),
         })
     }
 
@@ -233,7 +281,10 @@ impl Probe {
     /// [`Unfit`] if `length` or `datagram` is too short; nothing is written then.
     pub fn emit(&self, datagram: &mut [u8]) -> Result<(), Unfit> {
         let sections = self.flags.sections(self.length).ok_or(Unfit)?;
-        if datagram.len() < usize::from(self.length) || (self.wide.is_some() && sections < WIDE) {
+        if datagram.len() < usize::from(self.length)
+            || (self.wide.is_some() && sections < WIDE)
+            || (self.pingback.is_some() && sections < PINGBACK)
+        {
             return Err(Unfit);
         }
         let (base, rest) = datagram.split_first_chunk_mut::<BASE>().ok_or(Unfit)?;
@@ -262,6 +313,12 @@ impl Probe {
         put(base, 60, self.ipv4.octets());
         if let (Some(wide), Some(section)) = (&self.wide, rest.first_chunk_mut()) {
             wide.emit(section);
+        }
+        if let (Some(pingback), Some(section)) = (
+            &self.pingback,
+            rest.get_mut(WIDE_SECTION..).and_then(<[u8]>::first_chunk_mut),
+        ) {
+            pingback.emit(section);
         }
         Ok(())
     }
@@ -301,6 +358,44 @@ impl Wide {
     }
 }
 
+const PINGBACK_SECTION: usize = 16;
+
+impl Pingback {
+    fn parse(section: &[u8; PINGBACK_SECTION]) -> Pingback {
+        Pingback {
+            count: u16::from_be_bytes(take(section, 0)),
+            other_port: section[2] & OTHER_PORT != 0,
+            other_address: section[2] & OTHER_ADDRESS != 0,
+            outcome: match section[3] {
+                0 => Outcome::Granted,
+                1 => Outcome::Unproven,
+                2 => Outcome::Busy,
+                3 => Outcome::NoOther,
+                _ => Outcome::NotOffered,
+            },
+            gap: Duration::from_micros(u32::from_be_bytes(take(section, 4)).into()),
+            silence: Duration::from_millis(u32::from_be_bytes(take(section, 8)).into()),
+        }
+    }
+
+    fn emit(&self, section: &mut [u8; PINGBACK_SECTION]) {
+        let bit = |set: bool, mask: u8| if set { mask } else { 0 };
+        put(section, 0, self.count.to_be_bytes());
+        section[2] = bit(self.other_port, OTHER_PORT) | bit(self.other_address, OTHER_ADDRESS);
+        section[3] = match self.outcome {
+            Outcome::Granted => 0,
+            Outcome::Unproven => 1,
+            Outcome::Busy => 2,
+            Outcome::NoOther => 3,
+            Outcome::NotOffered => 4,
+        };
+        let whole = |number: u128| u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+        put(section, 4, whole(self.gap.as_micros()));
+        put(section, 8, whole(self.silence.as_millis()));
+        put(section, 12, [0; 4]);
+    }
+}
+
 impl Flags {
     fn parse(octet: u8) -> Flags {
         Flags {
@@ -308,6 +403,7 @@ impl Flags {
             kernel_stamp: octet & KERNEL_STAMP != 0,
             authenticated: octet & AUTHENTICATED != 0,
             cookie_accepted: octet & COOKIE_ACCEPTED != 0,
+            pingback: octet & ASKS_BACK != 0,
         }
     }
 
@@ -317,6 +413,7 @@ impl Flags {
             | bit(self.kernel_stamp, KERNEL_STAMP)
             | bit(self.authenticated, AUTHENTICATED)
             | bit(self.cookie_accepted, COOKIE_ACCEPTED)
+            | bit(self.pingback, ASKS_BACK)
     }
 
     /// How many of a probe's `length` bytes hold sections, if that is enough for the base section.

@@ -209,6 +209,50 @@ fn only_who_is_known_or_near_gets_the_longest_reply() {
     }
 }
 
+/// Has something to send at certain times.
+struct Promising(Vec<u64>);
+
+impl Responder for Promising {
+    fn respond(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, _reply: &mut [u8]) -> Verdict {
+        Verdict::Silent(Reason::NotServed)
+    }
+
+    fn due(&self) -> Option<Deadline> {
+        let at = self.0.first()?;
+        Some(Deadline::new(Mono(*at), "a promise"))
+    }
+
+    fn send_due(&mut self, env: &mut Env<'_>, room: &mut [u8]) -> Option<(Path, usize)> {
+        let at = *self.0.first().filter(|&&at| at <= env.now.0)?;
+        self.0.remove(0);
+        room[0] = at as u8;
+        Some((path(LOCAL, PEER), 1))
+    }
+}
+
+#[test]
+fn what_was_promised_is_sent_when_it_is_due_and_counted_apart() {
+    let counters = Arc::new(Counters::default());
+    let promising = Box::new(Promising(vec![5, 5, 9]));
+    let mut server = Server::new(options(), promising, Arc::clone(&counters)).expect("options in range");
+    let mut world = World::new();
+    let mut wake = |server: &mut Server, now| {
+        world.now = Mono(now);
+        world.tell(server, Input::Wake).len()
+    };
+    assert_eq!(server.deadline().map(|deadline| deadline.at), Some(Mono(5)));
+    assert_eq!(wake(&mut server, 4), 0);
+    assert_eq!(wake(&mut server, 6), 2);
+    assert_eq!(server.deadline().map(|deadline| deadline.at), Some(Mono(9)));
+    assert_eq!(wake(&mut server, 9), 1);
+    assert_eq!(server.deadline(), None);
+    let counted = counters.snapshot();
+    assert_eq!(
+        (counted.promised, counted.promised_bytes, counted.replied),
+        (3, 3, 0)
+    );
+}
+
 #[test]
 fn the_responders_silence_is_counted_under_its_reason() {
     let (mut server, counters) = server(options(), Puppet::saying(|_| Verdict::Silent(Reason::Loop)));

@@ -102,6 +102,8 @@ fn every_field_is_in_the_document_and_nothing_else() {
         received_bytes: 1,
         replied: 1,
         replied_bytes: 1,
+        promised: 1,
+        promised_bytes: 64,
         silent: [("loop", 1)].into(),
     };
     let listener = Listener {

@@ -2,6 +2,7 @@
 
 mod document;
 mod key;
+mod pingback;
 mod prober;
 mod responder;
 mod sessions;

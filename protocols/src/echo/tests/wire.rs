@@ -1,8 +1,12 @@
 //! The layout: any bytes in, the same values out.
 
-use crate::echo::wire::{BASE, Flags, FollowUp, MAGIC, NotProbe, Probe, TAG, Unfit, WIDE, Wide, is_reply};
+use crate::echo::pingback::Outcome;
+use crate::echo::wire::{
+    BASE, Flags, FollowUp, MAGIC, NotProbe, Pingback, Probe, TAG, Unfit, WIDE, Wide, is_reply,
+};
 use halloo_base::Wall;
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn emitted(probe: &Probe, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
@@ -83,7 +87,7 @@ fn reserved_bits_are_ignored_and_sent_as_zero() {
     let probe = Probe::request(1, 2, true, false);
     let clean = emitted(&probe, 112);
     let mut dirty = clean.clone();
-    dirty[5] |= 0x0f;
+    dirty[5] |= 0x07;
     assert_eq!(Probe::parse(&dirty), Ok(probe));
     probe.emit(&mut dirty).expect("room");
     assert_eq!(dirty, clean);
@@ -134,8 +138,25 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_flags()(reply: bool, kernel_stamp: bool, authenticated: bool, cookie_accepted: bool) -> Flags {
-        Flags { reply, kernel_stamp, authenticated, cookie_accepted }
+    fn any_flags()(reply: bool, kernel_stamp: bool, authenticated: bool, cookie_accepted: bool, pingback: bool) -> Flags {
+        Flags { reply, kernel_stamp, authenticated, cookie_accepted, pingback }
+    }
+}
+
+prop_compose! {
+    fn any_pingback()(
+        count: u16, other_port: bool, other_address: bool, outcome in 0..5u8, gap: u32, silence: u32
+    ) -> Pingback {
+        let outcomes =
+            [Outcome::Granted, Outcome::Unproven, Outcome::Busy, Outcome::NoOther, Outcome::NotOffered];
+        Pingback {
+            count,
+            other_port,
+            other_address,
+            outcome: outcomes[usize::from(outcome)],
+            gap: Duration::from_micros(gap.into()),
+            silence: Duration::from_millis(silence.into()),
+        }
     }
 }
 
@@ -147,10 +168,14 @@ prop_compose! {
         residence in proptest::option::of(0..u32::MAX),
         (distance, follow_up, window, window_len) in any::<(u8, u32, u32, u8)>(),
         (ttl, tos, port, min_interval, ipv4) in any::<(u8, u8, u16, u16, u32)>(),
+        asked_back in any_pingback(),
     ) -> Probe {
         let request = Probe::request(token, seq, wide.is_some(), flags.authenticated);
+        let pingback = Some(asked_back).filter(|_| wide.is_some() && flags.pingback);
+        let more = if pingback.is_some() { 16 } else { 0 };
         Probe {
-            length: request.length, flags, token, seq, received, t1: Wall(t1), t2: Wall(t2), residence,
+            pingback,
+            length: request.length + more, flags, token, seq, received, t1: Wall(t1), t2: Wall(t2), residence,
             follow_up: distance.try_into().ok().map(|distance| FollowUp { distance, residence: follow_up }),
             window, window_len, ttl: ttl.try_into().ok(), tos, port, min_interval, ipv4: ipv4.into(), wide,
         }
