@@ -43,6 +43,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a bound that round trips are held against",
     },
     Package {
+        name: "fping",
+        program: "fping",
+        why: "another one, for ICMP echo",
+    },
+    Package {
         name: "sockperf",
         program: "sockperf",
         why: "a client that others wrote",

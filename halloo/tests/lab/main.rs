@@ -3,6 +3,7 @@
 
 mod asking;
 mod echo_host;
+mod icmp;
 mod ip_echo;
 mod links;
 mod ndn;
