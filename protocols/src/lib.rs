@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod echo;
+pub mod http;
 pub mod icmp;
 pub mod ip_echo;
 pub mod ndn;
@@ -90,6 +91,8 @@ pub struct ProberOptions {
     pub authority: String,
     /// What NDN is asked for, and how. By default for no prefix at all.
     pub ndn: Option<ndn::PingProberOptions>,
+    /// What HTTP is asked for, and what a good answer is. By default `/` of the authority, and any success.
+    pub http: Option<http::HttpProberOptions>,
     /// What ICMP messages have in common with their socket.
     pub icmp: icmp::IcmpProberOptions,
 }
@@ -110,6 +113,8 @@ pub const ALL: &[&Protocol] = &[
     &ntp::NTP,
     &sip::SIP,
     &sip::SIP_TCP,
+    &http::HTTP,
+    &http::HTTPS,
 ];
 
 /// The protocol that a URL scheme selects.
@@ -125,6 +130,7 @@ impl Default for ProberOptions {
             size: 64,
             authority: String::new(),
             ndn: None,
+            http: None,
             icmp: icmp::IcmpProberOptions::default(),
         }
     }
