@@ -8,6 +8,7 @@ mod feed;
 mod ip;
 mod ndn;
 mod ndn_face;
+mod ntp;
 mod probe;
 mod prober;
 mod responder;
@@ -33,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     ("ndn_reassembler", ndn::reassembler),
     ("ndn_server", ndn::server),
     ("ndn_status", ndn::status),
+    ("ntp_prober", ntp::prober),
+    ("ntp_server", ntp::server),
     ("probe_parse", probe::parse),
     ("serve_config", text::serve_config),
     ("sip_prober", sip::prober),
