@@ -17,6 +17,7 @@ use halloo_protocols::echo::UDP;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::ndn::{NDN, NDN_TCP, NameBuf};
 use halloo_protocols::{Protocol, by_scheme};
+use halloo_protocols::{icmp, stamp};
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -124,6 +125,16 @@ fn echo_devices(screen: &mut Screen) -> io::Result<(Devices, Vec<IpAddr>)> {
 fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Result<Vec<Target>> {
     let mut answered: Vec<(&str, SocketAddr)> = listeners.addresses().collect();
     answered.extend(listeners.ndn_addresses());
+    // A STAMP reflector answers TWAMP's senders too, and the kernel whoever pings.
+    let also: Vec<_> = answered
+        .iter()
+        .filter_map(|&(scheme, address)| match scheme {
+            scheme if scheme == stamp::STAMP.scheme => Some((stamp::TWAMP.scheme, address)),
+            scheme if scheme == UDP.scheme => Some((icmp::ICMP.scheme, SocketAddr::new(address.ip(), 0))),
+            _ => None,
+        })
+        .collect();
+    answered.extend(also);
     for &ip in echo {
         // One asks from the port that one asks: it has to be free.
         let free = UdpSocket::bind((ip_of_any(ip), 0)).and_then(|socket| socket.local_addr());

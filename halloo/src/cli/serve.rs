@@ -57,6 +57,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub stun: Vec<SocketAddr>,
 
+    /// Tell the time to NTP clients here (RFC 5905, usual port 123); may be repeated
+    ///
+    /// As good as the kernel says that this host's clock is: unless somebody keeps it, as chrony does, clients are told not
+    /// to follow it.
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub ntp: Vec<SocketAddr>,
+
     /// Answer SIP OPTIONS here, UDP and TCP (RFC 3261, usual port 5060); may be repeated
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub sip: Vec<SocketAddr>,

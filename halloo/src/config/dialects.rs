@@ -4,9 +4,9 @@ use super::schema::{Config, Listen, Span};
 use crate::cli::ServeArgs;
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
-use halloo_protocols::{Protocol, sip, stun};
+use halloo_protocols::{Protocol, ntp, sip, stun};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One of those sections. There is one table of them: [`DIALECTS`].
 pub(crate) struct Dialect {
@@ -44,6 +44,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         flags: |args| &args.stun,
     },
     Dialect {
+        key: "ntp",
+        udp: Some(&ntp::NTP),
+        tcp: None,
+        one_port: false,
+        listen: |config| &config.ntp.listen,
+        listen_mut: |config| &mut config.ntp.listen,
+        flags: |args| &args.ntp,
+    },
+    Dialect {
         key: "sip",
         udp: Some(&sip::SIP),
         tcp: Some(&sip::SIP_TCP),
@@ -71,6 +80,36 @@ impl Default for Stamp {
             listen: vec![],
             stateful: options.mode == ReflectorMode::Stateful,
             sessions: u32::try_from(options.sessions).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// `[ntp]`: what an NTP server claims.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ntp {
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) stratum: u8,
+    pub(crate) reference: Ipv4Addr,
+}
+
+impl Default for Ntp {
+    fn default() -> Ntp {
+        Ntp {
+            listen: vec![],
+            // What chrony's own manual proposes for a clock that nobody should prefer.
+            stratum: 10,
+            reference: Ipv4Addr::new(127, 127, 1, 1),
+        }
+    }
+}
+
+impl Ntp {
+    /// The first thing that makes no sense, with its key.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        match self.stratum {
+            2..=15 => Ok(()),
+            other => Err(("ntp.stratum", format!("is {other}, but must be 2 to 15"))),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Config {
             .check()
             .and_then(|()| config.xdp.check())
             .and_then(|()| config.ndn.check())
+            .and_then(|()| config.ntp.check())
             .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
             OptionsError::OutOfRange {

@@ -1,6 +1,6 @@
 //! The keys of the file, their defaults, and what they mean to the rest of halloo.
 
-use super::dialects::{Pingback, Place, Stamp};
+use super::dialects::{Ntp, Pingback, Place, Stamp};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
 use crate::cli::listen_address;
@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) pingback: Pingback,
     pub(crate) stamp: Stamp,
     pub(crate) stun: Place,
+    pub(crate) ntp: Ntp,
     pub(crate) sip: Place,
 }
 

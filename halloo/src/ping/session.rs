@@ -165,6 +165,7 @@ impl Session {
                 authority: about.target.authority(),
                 ndn,
                 icmp: icmp.as_ref().map(of_icmp).unwrap_or_default(),
+                ..ProberOptions::default()
             }),
         };
         let mut worker = Worker::new(WorkerOptions {

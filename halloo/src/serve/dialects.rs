@@ -8,6 +8,7 @@ use halloo_base::Responder;
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
 use halloo_protocols::echo::Key;
+use halloo_protocols::ntp::{self, ClockSource, NtpServer, NtpServerOptions};
 use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
@@ -123,6 +124,12 @@ impl Making<'_> {
                 Box::new(StampReflector::new(options, crate::random()?))
             }
             scheme if scheme == stun::STUN.scheme => Box::new(StunServer::new(StunServerOptions::default())),
+            scheme if scheme == ntp::NTP.scheme => Box::new(NtpServer::new(NtpServerOptions {
+                clock: ClockSource::Kept {
+                    stratum: self.config.ntp.stratum,
+                    reference_id: self.config.ntp.reference.octets(),
+                },
+            })),
             scheme if scheme == sip::SIP.scheme => Box::new(SipServer::new(crate::random()?)),
             _ => bail!("nobody answers {} datagrams", protocol.name),
         })

@@ -203,7 +203,7 @@ fn host_and_port_may_come_apart() {
 fn the_help_names_every_protocol_that_can_be_asked() {
     let forms = forms();
     assert!(
-        askable().all(|protocol| forms.contains(&format!("{}://", protocol.scheme))),
+        askable().all(|protocol| forms.contains(&format!("{}:", protocol.scheme))),
         "{forms}"
     );
 }

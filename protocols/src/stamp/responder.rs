@@ -5,7 +5,9 @@ use super::sessions::{Sessions, Slot};
 use super::timestamp::{ErrorEstimate, Timestamp};
 use super::wire::{self, Mode, Reply, Request};
 use crate::echo::Key;
-use halloo_base::{Datagram, Env, Reason, Responder, Stamp, StampSource, Trust, TxTag, Verdict};
+use halloo_base::{
+    Datagram, Env, KnownQuality, Reason, Responder, Stamp, StampSource, Trust, TxTag, Verdict,
+};
 
 /// What a TTL is told as that the kernel did not tell (RFC 5357 section 4.2.1).
 const UNKNOWN_TTL: u8 = 255;
@@ -34,7 +36,7 @@ pub struct StampReflectorOptions {
     /// How many sessions a stateful reflector remembers; rounded up, about 120 bytes each, allocated at once. Default:
     /// 4096.
     pub sessions: usize,
-    /// What is told about this host's clock, and in which format timestamps are written. Default:
+    /// What is told about this host's clock where nobody keeps it, and in which format timestamps are written. Default:
     /// [`ErrorEstimate::UNKNOWN`].
     pub clock: ErrorEstimate,
     /// Whether a location tells the address and port that a request reached, which behind a NAT are not those that it
@@ -58,6 +60,7 @@ impl Default for StampReflectorOptions {
 /// The Session-Reflector of STAMP, and that of TWAMP Light for its senders.
 pub struct StampReflector {
     options: StampReflectorOptions,
+    quality: KnownQuality,
     sessions: Option<Sessions>,
 }
 
@@ -68,6 +71,7 @@ impl StampReflector {
         StampReflector {
             sessions: is_stateful.then(|| Sessions::new(options.sessions, secret)),
             options,
+            quality: KnownQuality::default(),
         }
     }
 
@@ -117,10 +121,14 @@ impl StampReflector {
             .and_then(|(slot, number)| self.sessions.as_mut()?.await_departure(slot, number));
 
         let format = self.options.clock.format();
+        let quality = self.quality.at(env.now, env.clock);
+        let error_estimate = quality.map_or(self.options.clock, |quality| {
+            ErrorEstimate::within(quality.error).in_format(format)
+        });
         let mut answer = Reply {
             sequence_number: number,
             timestamp: Timestamp::NONE,
-            error_estimate: self.options.clock,
+            error_estimate,
             ssid: request.ssid,
             receive_timestamp: Timestamp::new(rx.at.wall, format),
             sender_sequence_number: request.sequence_number,
