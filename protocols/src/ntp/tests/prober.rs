@@ -302,11 +302,47 @@ fn a_server_of_the_next_era_is_understood_by_a_client_of_this_one() {
 }
 
 #[test]
+fn what_time_it_is_is_told_in_every_year() {
+    for years in [0, 10, 11, 12, 13, 50, 80, 140, 200, 500] {
+        let now = Wall(NOON.0 + years * 365 * 86_400 * SECOND);
+        let packet = Packet {
+            receive: Timestamp::new(now),
+            transmit: Timestamp::new(now),
+            ..answer()
+        };
+        let bytes = packet.emit();
+        let rx = arrived(Host::at(now).now(), &bytes);
+        let reflection = prober(TOKEN).recognise(&rx).expect("ours").reflection;
+        assert_eq!(reflection.and_then(|told| told.received_at), Some(now), "{years}");
+    }
+}
+
+#[test]
+fn without_an_arrival_there_is_no_residence_in_any_era() {
+    for now in [NOON, Wall(ERA_1.0 + SECOND)] {
+        let packet = Packet {
+            receive: Timestamp::NONE,
+            transmit: Timestamp::new(now),
+            ..answer()
+        };
+        let bytes = packet.emit();
+        let rx = arrived(Host::at(now).now(), &bytes);
+        let reflection = prober(TOKEN).recognise(&rx).expect("ours").reflection;
+        let told = reflection.expect("an answer");
+        assert_eq!((told.received_at, told.residence), (None, None));
+    }
+}
+
+#[test]
 fn a_quoted_request_is_known_again() {
     let asked = ask(TOKEN, (1 << 32) + 9);
     for len in 0..=48 {
         let expected = (len == 48).then_some(Heard::plain(9, 32));
         assert_eq!(prober(TOKEN).quoted(&asked[..len]), expected, "{len}");
     }
-    assert_eq!(prober(TOKEN).quoted(&answer().emit()), None, "not what was sent");
+    let read = Packet::parse(&asked).expect("whole");
+    for mode in (0..8).filter(|&mode| mode != 3) {
+        let sent_by_nobody = Packet { mode, ..read };
+        assert_eq!(prober(TOKEN).quoted(&sent_by_nobody.emit()), None, "mode {mode}");
+    }
 }

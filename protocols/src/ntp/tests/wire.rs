@@ -75,6 +75,18 @@ fn packets_of_another_make_are_read_and_written() {
 }
 
 #[test]
+fn a_field_never_runs_over_into_another() {
+    let packet = Packet {
+        leap: 0xfc | 1,
+        version: 0xf8 | 4,
+        mode: 0xf8 | 3,
+        ..Packet::default()
+    };
+    let read = Packet::parse(&packet.emit()).expect("whole");
+    assert_eq!((read.leap, read.version, read.mode), (1, 4, 3));
+}
+
+#[test]
 fn who_is_synchronised_says_so_twice() {
     let with = |leap, stratum| Packet {
         leap,
