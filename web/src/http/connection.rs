@@ -157,7 +157,6 @@ impl State {
     fn end(&mut self, id: u64, now: Mono) {
         self.in_flight.remove(&id);
         if self.in_flight.is_empty() {
-            self.first = None;
             self.quiet_since = now;
         }
     }

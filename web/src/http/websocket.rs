@@ -22,6 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -148,6 +149,8 @@ async fn echo(connection: &Connection, socket: &mut Socket) -> Option<(CloseCode
             }
             // Pings are answered, and closing is, below us.
             Ok(_) => {}
+            // Gone without goodbye.
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return None,
             Err(Error::Capacity(_)) => return Some((CloseCode::Size, Some(Reason::Malformed))),
             Err(Error::Protocol(_)) => return Some((CloseCode::Protocol, Some(Reason::Malformed))),
             Err(Error::Utf8(_)) => return Some((CloseCode::Invalid, Some(Reason::Malformed))),

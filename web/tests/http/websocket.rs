@@ -1,14 +1,16 @@
 //! WebSocket echo, with a client that others wrote.
 
-use crate::client::{address, ask_bytes, is_refused, server};
+use crate::client::{address, ask_bytes, connect, is_refused, read_all, read_answer, server};
 use crate::http2::block_on;
 use futures_util::{SinkExt, StreamExt};
 use halloo_base::Reason;
 use halloo_web::HttpServer;
+use std::io::Write;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 async fn open(server: &HttpServer, path: &str) -> WebSocketStream<TcpStream> {
@@ -72,6 +74,45 @@ fn a_message_that_is_too_long_ends_it() {
     let counters = server.counters().clone();
     server.stop().unwrap();
     assert_eq!(counters.count(Reason::Malformed), 1);
+}
+
+#[test]
+fn a_message_that_is_too_long_in_all_its_pieces_ends_it() {
+    let server = server(|options| options.largest_message = 1_000);
+    block_on(async {
+        let mut socket = open(&server, "/ws").await;
+        let first = Frame::message(vec![7; 501], OpCode::Data(Data::Binary), false);
+        let rest = Frame::message(vec![7; 500], OpCode::Data(Data::Continue), true);
+        socket.send(Message::Frame(first)).await.unwrap();
+        socket.send(Message::Frame(rest)).await.unwrap();
+        assert_eq!(goodbye(&mut socket).await, Some(CloseCode::Size));
+    });
+    server.stop().unwrap();
+}
+
+/// Frames as they are, behind a handshake; how often they were found wrong.
+fn frames(sent: &[u8]) -> u64 {
+    let server = server(|_| {});
+    let mut stream = connect(&server);
+    let handshake = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(handshake.as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 101);
+    stream.write_all(sent).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    read_all(&mut stream);
+    let counters = server.counters().clone();
+    server.stop().unwrap();
+    counters.count(Reason::Malformed)
+}
+
+#[test]
+fn what_breaks_the_rules_is_counted_and_who_just_goes_is_not() {
+    assert_eq!(frames(b""), 0);
+    assert_eq!(frames(b"\x81\x85\0\0\0\0hel"), 0, "half a frame");
+    assert_eq!(frames(b"\x81\x05hello"), 1, "not masked");
+    assert_eq!(frames(b"\xf1\x85\0\0\0\0hello"), 1, "reserved bits");
+    assert_eq!(frames(b"\x81\x81\0\0\0\0\xff"), 1, "no text");
 }
 
 #[test]
