@@ -98,6 +98,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a client of the IP echo host that others wrote",
     },
     Package {
+        name: "curl",
+        program: "curl",
+        why: "a client of the HTTP echo host that others wrote",
+    },
+    Package {
         name: "clang-14",
         program: "clang-14",
         why: "compiles the XDP program, to compare it with the bytecode",
