@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod feed;
+mod icmp;
 mod ip;
 mod ndn;
 mod ndn_face;
@@ -25,6 +26,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. One more is one line here and a folder of seeds.
 pub const TARGETS: &[Target] = &[
+    ("icmp_prober", icmp::prober),
     ("ip_echo_respond", ip::respond),
     ("ip_prober_recognise", ip::prober),
     ("ndn_face", ndn_face::face),

@@ -89,7 +89,7 @@ impl Prober for IcmpProber {
         if !self.is_own(data) {
             return Err(Reason::Foreign);
         }
-        if data != self.data {
+        if rx.payload.len() != self.size || data != self.data {
             return Err(Reason::Malformed);
         }
         Ok(Heard::plain(u64::from(echo.sequence), u16::BITS))

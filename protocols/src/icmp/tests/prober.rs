@@ -65,6 +65,14 @@ fn a_request_has_no_other_size_than_the_sessions_and_no_less_than_a_header() {
 }
 
 #[test]
+fn nothing_answers_a_session_that_cannot_ask() {
+    for family in FAMILIES {
+        let reply = answer(&request(&mut prober(family, 8), 3, 8), family);
+        assert_eq!(hear(&mut prober(family, 7), &reply), Err(Reason::Malformed));
+    }
+}
+
+#[test]
 fn a_hosts_answer_is_heard_with_sixteen_bits_of_its_number() {
     for family in FAMILIES {
         for size in [8, 9, 15, 16, 17, 64, 1_400] {
