@@ -59,7 +59,6 @@ pub struct SipProber {
     /// What the branches of all requests begin with.
     branch: String,
     asked: u64,
-    is_bare_enough: bool,
 }
 
 impl SipProber {
@@ -106,7 +105,6 @@ impl SipProber {
             branch: format!("{MAGIC_COOKIE}{token}"),
             template: template.into_bytes(),
             asked: 0,
-            is_bare_enough: options.size >= bare,
         }
     }
 
@@ -176,7 +174,7 @@ impl SipProber {
 
 impl Prober for SipProber {
     fn request(&mut self, env: &mut Env<'_>, id: ProbeId, buf: &mut [u8]) -> Option<usize> {
-        if !self.is_bare_enough || buf.len() != self.len() {
+        if buf.len() != self.len() {
             return None;
         }
         self.write(env, id, buf);

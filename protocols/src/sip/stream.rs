@@ -101,6 +101,11 @@ impl SipStreamProber {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.partial.len()
+    }
+
     /// Which probe the message `wire` answers, whose end are these `used` bytes.
     fn hear(&self, used: usize, wire: &[u8]) -> Progress {
         let message = Message::parse(wire).map_err(|_| Reason::Malformed);

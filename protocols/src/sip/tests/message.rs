@@ -201,6 +201,7 @@ fn a_stream_is_cut_by_content_length_alone() {
         (with("l: 4294967296\n", "x"), Frame::Endless(long + 9)),
         (with("l: 4294967295\n", "x"), Frame::TooLong(long + 9)),
         (with("l: 8200\n", "x"), Frame::TooLong(long + 3)),
+        (with("l: 8200\n", &"x".repeat(9_000)), Frame::TooLong(long + 3)),
         (b"\r\n\r\n\r\nOPTI".to_vec(), Frame::Blank(6)),
         (b"\r".to_vec(), Frame::Partial),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Frame::Lost),

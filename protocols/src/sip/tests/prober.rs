@@ -141,7 +141,8 @@ fn an_answer_is_known_by_its_branch() {
         })
     };
     let other = |from: &str, to: &str| OURS.replace(from, to);
-    let plain = || Ok(Heard::plain(5, 64));
+    let plain_of = |id| Ok(Heard::plain(id, 64));
+    let plain = || plain_of(5);
     let ours = |first: &str| response(first, OURS, "");
     let by = |via: &str| response("SIP/2.0 200 OK", via, "");
     let with = |more: &str| response("SIP/2.0 200 OK", OURS, more);
@@ -161,8 +162,10 @@ fn an_answer_is_known_by_its_branch() {
         (by(&other("cdef", "cdee")), Err(Reason::Foreign)),
         (by(&other("05", "06")), Err(Reason::Foreign)),
         (by(&other("0005", "000005")), Err(Reason::Foreign)),
-        (by(&other("0005", "+005")), Err(Reason::Foreign)),
-        (by(&other("05", "0A")), Err(Reason::Foreign)),
+        (
+            by(&other("0000000000000005", "+000000000000005")),
+            Err(Reason::Foreign),
+        ),
         (by("SIP/2.0/UDP halloo.invalid"), Err(Reason::Foreign)),
         (by("SIP/2.0/UDP"), Err(Reason::Malformed)),
         (by(&format!("{OURS}, SIP/2.0/UDP other")), Err(Reason::Foreign)),
@@ -178,6 +181,12 @@ fn an_answer_is_known_by_its_branch() {
         let mut prober = prober();
         ask(&mut prober, 5, 512).expect("possible");
         assert_eq!(hear(&mut prober, &bytes), expected, "{}", text(&bytes));
+    }
+    for (number, expected) in [("00a", plain_of(10)), ("00A", Err(Reason::Foreign))] {
+        let mut prober = prober();
+        ask(&mut prober, 10, 512).expect("possible");
+        let bytes = by(&other("005", number));
+        assert_eq!(hear(&mut prober, &bytes), expected, "{number}");
     }
     let invited = text(&ours("SIP/2.0 200 OK")).replace("1 OPTIONS", "1 INVITE");
     let mut prober = prober();
@@ -216,6 +225,11 @@ fn what_is_told_is_told_and_what_is_not_is_not_made_up() {
         (";received=192.0.2.1;rport", "", None),
         (";received=me;rport=7", "", None),
         (";received=192.0.2.1;rport=7", "", Some((None, at("192.0.2.1:7")))),
+        (
+            ";received=::ffff:192.0.2.1;rport=7",
+            "",
+            Some((None, at("192.0.2.1:7"))),
+        ),
         (
             ";rport=7;received=[2001:db8::1]",
             "",

@@ -71,6 +71,7 @@ fn the_top_via_tells_where_the_request_came_from() {
             "[::ffff:192.0.2.33]:7",
             "192.0.2.33;rport=7;received=192.0.2.33",
         ),
+        ("[::ffff:192.0.2.33]", HOME, "[::ffff:192.0.2.33]"),
         (
             "[2001:DB8::1]:5060;branch=b",
             "[2001:db8::1]:9",
@@ -257,6 +258,7 @@ fn what_is_refused_is_refused_by_its_number() {
         ),
         (line("sip:echo@example.net", "tel:+358555"), Ok(416)),
         (line("sip:echo@example.net", "SIPS:echo@example.net"), Ok(200)),
+        (line("sip:echo@example.net", "Sip:echo@example.net"), Ok(200)),
         (line("SIP/2.0", "SIP/3.0"), Ok(505)),
         (options("Require: 100rel\n"), Ok(420)),
         (options("Require: 100rel,\n"), Ok(400)),

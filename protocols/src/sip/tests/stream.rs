@@ -245,6 +245,18 @@ fn what_is_not_sip_ends_the_connection() {
 }
 
 #[test]
+fn blank_lines_are_not_kept() {
+    let mut prober = prober();
+    for _ in 0..100 {
+        assert_eq!(prober.receive(b"\r\n\r\n\r"), Progress::Partial(5));
+        assert_eq!(prober.kept(), 1);
+        assert_eq!(prober.receive(b"\nSIP"), Progress::Partial(4));
+        assert_eq!(prober.kept(), 3);
+        prober.reset();
+    }
+}
+
+#[test]
 fn a_new_connection_begins_without_the_rest_and_the_answers_of_the_old() {
     let mut prober = prober();
     let requests = asked(&mut prober, 0..2);

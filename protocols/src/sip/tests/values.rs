@@ -13,7 +13,7 @@ fn the_first_via_tells_who_sent_it_and_by_which_number() {
         Option<&'static str>,
         &'static str,
     );
-    let table: [(&str, Option<Read>); 31] = [
+    let table: [(&str, Option<Read>); 35] = [
         (
             "SIP/2.0/UDP h;branch=z9hG4bK1",
             Some(("h", Some("z9hG4bK1"), None, None, "")),
@@ -68,6 +68,10 @@ fn the_first_via_tells_who_sent_it_and_by_which_number() {
         ("SIP/2.0/UDP", None),
         ("SIP/2.0/UDP ", None),
         ("SIP/2.0/UDPh", None),
+        ("SIP/2.0/UDP[::1]", None),
+        ("SIP/2.0/UDP h i", None),
+        ("SIP/2.0/UDP h;branch=b (it is me)", None),
+        ("SIP/2.0/UDP h/i;branch=b", None),
         ("SIP/2.0 UDP h", None),
         ("SIP/2.0/UDP h;;branch=b", None),
         ("SIP/2.0/UDP h;;,;,,", None),
