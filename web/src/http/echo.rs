@@ -102,7 +102,7 @@ impl Asked {
 
     /// The source address as we see it. What a header says of it is in the headers.
     pub(super) fn origin(&self) -> String {
-        self.remote().to_canonical().to_string()
+        self.remote().to_string()
     }
 
     pub(super) fn scheme(&self) -> &'static str {

@@ -112,7 +112,8 @@ impl Host {
                 self.counters.reply(0);
                 let id = self.connections.fetch_add(1, Ordering::Relaxed);
                 // Made here: a task that is evicted before it was ever polled has run none of its code.
-                let connection = Connection::new(Arc::clone(self), (local, remote), place, id);
+                let ends = (plain(local), plain(remote));
+                let connection = Connection::new(Arc::clone(self), ends, place, id);
                 let task = tokio::spawn(attend::attend(Arc::new(connection), stream));
                 lock(&self.silent).insert(id, task.abort_handle());
             }
@@ -155,6 +156,11 @@ impl Host {
     pub(super) fn random(&self) -> u64 {
         lock(&self.rng).next_u64()
     }
+}
+
+/// An IPv4 address that an IPv6 socket has seen is an IPv4 address.
+fn plain(end: SocketAddr) -> SocketAddr {
+    SocketAddr::new(end.ip().to_canonical(), end.port())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,7 +6,7 @@ use halloo_base::Reason;
 use halloo_serve::Rate;
 use halloo_web::{HttpOptions, HttpServer};
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -238,4 +238,31 @@ fn a_server_needs_listeners_and_options_that_make_sense() {
     };
     let broken = HttpServer::start(vec![listener], broken).err().unwrap();
     assert!(broken.to_string().contains("streams"), "{broken}");
+}
+
+#[test]
+fn one_server_listens_on_several_sockets_of_either_family() {
+    let options = HttpOptions::new(halloo_serve::Secret::new([7; 16]));
+    let Ok(both) = std::net::TcpListener::bind("[::]:0") else {
+        return eprintln!("SKIPPED: either family: there is no IPv6 here");
+    };
+    let v4 = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = HttpServer::start(vec![both, v4], options).unwrap();
+    let [both, v4] = server.addresses() else {
+        panic!("{:?}", server.addresses())
+    };
+    let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST, both.port()));
+    let own = SocketAddr::from((Ipv6Addr::LOCALHOST, both.port()));
+    for (address, origin) in [(mapped, "127.0.0.1"), (own, "::1"), (*v4, "127.0.0.1")] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .write_all(b"GET /get HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            .unwrap();
+        let told = read_answer(&mut stream).json();
+        assert_eq!(
+            (&told["origin"], &told["url"]),
+            (&origin.into(), &format!("http://{address}/get").into())
+        );
+    }
+    server.stop().unwrap();
 }
