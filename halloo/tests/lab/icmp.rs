@@ -194,6 +194,31 @@ fn who_does_not_get_there_is_told_by_whom_and_which() {
 }
 
 #[test]
+fn a_router_that_knows_a_shorter_way_takes_nothing_away() {
+    let Some(lab) = Lab::or_skip("an ICMP redirect") else {
+        return;
+    };
+    let (asker, router, answerer) = (lab.host("asker"), lab.router("router"), lab.host("answerer"));
+    let lan = lab.switch("lan");
+    let [near, corner, far] = [&asker, &router, &answerer].map(|host| lan.plug(host));
+    let target = IpAddr::from(far.a().v4());
+    for everybody in [true, false] {
+        allow(&asker, everybody);
+        asker.must("ip", ["route", "flush", "cache"]);
+        asker.route(&format!("{target}/32"), corner.a().v4().into());
+        let capture = near.capture(Side::A);
+        let (code, said) = pinged(&asker, &["-c", "3", "-i", "0.01", &url(target)]);
+        assert_eq!((code, said.count("answered")), (0, 3), "{:#?}", said.0);
+        assert!(said.all("error").is_empty(), "{:#?}", said.0);
+        let redirects = capture.finish();
+        let redirects = redirects.iter().filter_map(Packet::ip);
+        let is_redirect = |ip: &Ip<'_>| ip.protocol == Some(ICMP) && ip.payload.first() == Some(&5);
+        // The router tells one asker once, and is silent for a while.
+        assert!(!everybody || redirects.filter(is_redirect).count() > 0);
+    }
+}
+
+#[test]
 fn raw_sessions_side_by_side_hear_nothing_of_each_other() {
     let Some(stage) = Stage::or_skip("two raw ICMP sessions") else {
         return;

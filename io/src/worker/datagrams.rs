@@ -485,6 +485,11 @@ impl Worker {
                         self.machines.handle(owner, now, Input::Departed(tag, stamp));
                     }
                 }
+                // So the kernel tells a ping socket of a redirect, and of a source quench. Nothing is lost by them.
+                ErrorKind::Unreachable {
+                    errno: libc::EREMOTEIO,
+                    ..
+                } => {}
                 ErrorKind::Unreachable { quote, .. } if !port.socket.has_sent(quote.bytes()) => {}
                 ErrorKind::Unreachable {
                     errno,
