@@ -71,7 +71,8 @@ pub(super) fn integrity(key: Option<&Key>, mode: Mode, number: u32, area: &[u8])
     }
 }
 
-/// Answers TLVs in place: each keeps its length. Returns whether one of them asked for follow-up telemetry.
+/// Answers TLVs in place: each keeps its length. Returns whether one of them, that may be used, asked for
+/// follow-up telemetry.
 pub(super) fn reflect(mut rest: &mut [u8], integrity: Integrity, telling: &Telling<'_>) -> bool {
     let failed = integrity == Integrity::Failed;
     let mut asks_follow_up = false;

@@ -1,6 +1,6 @@
 //! Answers a Session-Sender: the Session-Reflector.
 
-use super::reflect::{self, Integrity, Telling};
+use super::reflect::{self, Telling};
 use super::sessions::{Sessions, Slot};
 use super::timestamp::{ErrorEstimate, Timestamp};
 use super::wire::{self, Mode, Reply, Request};
@@ -171,7 +171,7 @@ impl StampReflector {
         let asks_follow_up = reflect::reflect(area, integrity, &telling);
         let number = counted.map_or(request.sequence_number, |(_, number)| number);
         reflect::protect(key, integrity, number, area);
-        asks_follow_up && integrity != Integrity::Failed
+        asks_follow_up
     }
 
     fn sign(&self, mode: Mode, reply: &mut [u8]) -> bool {

@@ -497,6 +497,31 @@ fn a_size_that_cannot_be_makes_no_request() {
 }
 
 #[test]
+fn room_is_used_to_the_last_byte() {
+    for size in 0..200 {
+        for (mut prober, base) in [(prober(44 + size), 44), (keyed(112 + size), 112)] {
+            let asked = ask(&mut prober, 0, base + size);
+            let area = &asked[base..];
+            if (1..4).contains(&size) {
+                assert!(area.iter().all(|&octet| octet == 0));
+                continue;
+            }
+            let tlvs: Result<Vec<_>, _> = kinds::Tlvs::new(area).collect();
+            let tlvs = tlvs.expect("none is cut");
+            assert!(tlvs.iter().all(|tlv| tlv.flags == kinds::UNRECOGNISED));
+            let found: Vec<_> = tlvs.iter().map(|tlv| tlv.kind).collect();
+            let tells = found
+                .iter()
+                .any(|&kind| kind != kinds::EXTRA_PADDING && kind != kinds::HMAC_TLV);
+            let is_protected = found.last() == Some(&kinds::HMAC_TLV);
+            assert_eq!(is_protected, base == 112 && size >= 28, "{size}: {found:?}");
+            let least = if base == 44 { 8 } else { 28 };
+            assert_eq!(tells, size == least || size >= least + 4, "{size}");
+        }
+    }
+}
+
+#[test]
 fn a_session_always_has_an_identifier() {
     for (token, ssid) in [(0, 1), (1, 1), (0x1_0000, 1), (0xffff_ffff, 0xffff)] {
         let mut prober = StampProber::new(&ProberOptions { token, ..options(44) });

@@ -98,12 +98,16 @@ fn a_departure_that_does_not_come_is_given_up() {
 fn a_departure_never_counts_for_the_next_tenant_of_a_slot() {
     let mut table = sessions(1);
     let (slot, number) = table.count(home(1), 0);
-    let tag = table.await_departure(slot, number).expect("nothing is awaited");
+    let late = table.await_departure(slot, number).expect("nothing is awaited");
     for port in 2..=9 {
         table.count(home(port), 0);
     }
-    let (slot, _) = table.count(home(9), 0);
-    table.departed(tag, stamp(5, StampSource::Kernel));
+    let (slot, number) = table.count(home(9), 0);
+    let own = table.await_departure(slot, number).expect("nothing is awaited");
+    assert_eq!(late.0 >> 32, own.0 >> 32, "the same slot");
+    table.departed(late, stamp(5, StampSource::Kernel));
     assert_eq!(table.departure(slot), None);
     table.departed(TxTag(u64::MAX), stamp(5, StampSource::Kernel));
+    table.departed(own, stamp(6, StampSource::Kernel));
+    assert_eq!(table.departure(slot).map(|told| told.number), Some(1));
 }
