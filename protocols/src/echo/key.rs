@@ -71,9 +71,11 @@ impl Key {
     }
 
     fn hash(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        parts
-            .iter()
-            .fold(self.keyed.clone(), |hash, part| hash.chain_update(part))
+        let mut hash = self.keyed.clone();
+        for part in parts {
+            hash.update(part);
+        }
+        hash
     }
 
     /// Whether the tag at the end of the first `length` bytes is right, in a time that does not tell how wrong.
