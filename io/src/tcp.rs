@@ -109,6 +109,11 @@ impl TcpListener {
         self.local
     }
 
+    /// The same for another driver.
+    pub fn into_std(self) -> std::net::TcpListener {
+        std::net::TcpListener::from(OwnedFd::from(self.socket))
+    }
+
     /// The next waiting connection with its ends.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Path)> {
         let (socket, remote) = self.socket.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)?;

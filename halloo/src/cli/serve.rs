@@ -68,6 +68,24 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub sip: Vec<SocketAddr>,
 
+    /// Answer HTTP here, versions 1.1 and 2 (usual port 80); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub http: Vec<SocketAddr>,
+
+    /// Answer HTTP over TLS here (usual port 443); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub https: Vec<SocketAddr>,
+
+    /// Be who this certificate says (PEM, with those that lead to its root behind it)
+    ///
+    /// Without it a certificate is made at each start; its fingerprint is printed, for `halloo ping --pin`.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Answer every protocol that this build knows, each at its usual port
     ///
     /// Who may not have a port below 1024 gets the one 10000 above: NTP at 10123. NDN pings are answered under /halloo.

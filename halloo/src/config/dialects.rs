@@ -1,12 +1,15 @@
 //! `[stamp]` and its like: protocols beside the echo that are answered at ports of their own.
 
-use super::schema::{Config, Listen, Span};
+use super::schema::{Cap, Config, Listen, Span};
 use crate::cli::ServeArgs;
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
-use halloo_protocols::{Protocol, ntp, sip, stun};
+use halloo_protocols::{Protocol, http, ntp, sip, stun};
+use halloo_serve::Secret;
+use halloo_web::HttpOptions;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// One of those sections. There is one table of them: [`DIALECTS`].
 pub(crate) struct Dialect {
@@ -18,9 +21,23 @@ pub(crate) struct Dialect {
     pub(crate) tcp: Option<&'static Protocol>,
     /// Whether its peers ask from the very port that they ask at.
     pub(crate) one_port: bool,
+    /// Who answers it.
+    pub(crate) driver: Driver,
     listen: fn(&Config) -> &Vec<Listen>,
     listen_mut: fn(&mut Config) -> &mut Vec<Listen>,
     flags: fn(&ServeArgs) -> &[SocketAddr],
+}
+
+/// Who answers a dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// A machine on a thread of ours.
+    Worker,
+    /// The web crate's runtime, with TLS or without.
+    Web {
+        /// With TLS.
+        tls: bool,
+    },
 }
 
 /// Every dialect, in the order in which people read of them.
@@ -30,6 +47,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         udp: Some(&stamp::STAMP),
         tcp: None,
         one_port: false,
+        driver: Driver::Worker,
         listen: |config| &config.stamp.listen,
         listen_mut: |config| &mut config.stamp.listen,
         flags: |args| &args.stamp,
@@ -39,6 +57,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         udp: Some(&stun::STUN),
         tcp: None,
         one_port: false,
+        driver: Driver::Worker,
         listen: |config| &config.stun.listen,
         listen_mut: |config| &mut config.stun.listen,
         flags: |args| &args.stun,
@@ -48,6 +67,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         udp: Some(&ntp::NTP),
         tcp: None,
         one_port: false,
+        driver: Driver::Worker,
         listen: |config| &config.ntp.listen,
         listen_mut: |config| &mut config.ntp.listen,
         flags: |args| &args.ntp,
@@ -58,11 +78,79 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         tcp: Some(&sip::SIP_TCP),
         // User agents send from the port that they receive at.
         one_port: true,
+        driver: Driver::Worker,
         listen: |config| &config.sip.listen,
         listen_mut: |config| &mut config.sip.listen,
         flags: |args| &args.sip,
     },
+    Dialect {
+        key: "http",
+        udp: None,
+        tcp: Some(&http::HTTP),
+        one_port: false,
+        driver: Driver::Web { tls: false },
+        listen: |config| &config.http.listen,
+        listen_mut: |config| &mut config.http.listen,
+        flags: |args| &args.http,
+    },
+    Dialect {
+        key: "https",
+        udp: None,
+        tcp: Some(&http::HTTPS),
+        one_port: false,
+        driver: Driver::Web { tls: true },
+        listen: |config| &config.https.listen,
+        listen_mut: |config| &mut config.https.listen,
+        flags: |args| &args.https,
+    },
 ];
+
+/// `[http]`: where the HTTP echo host answers, and how much. What is not about the place goes for `[https]` too.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) connections: u32,
+    pub(crate) per_source: Cap,
+    pub(crate) body: u32,
+    pub(crate) idle_timeout: Span,
+    pub(crate) longest_delay: Span,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        let options = HttpOptions::new(Secret::new([0; 16]));
+        Http {
+            listen: vec![],
+            connections: options.admission.connections,
+            per_source: Cap(options.admission.per_source),
+            body: options.body,
+            idle_timeout: Span(options.idle_timeout),
+            longest_delay: Span(options.longest_delay),
+        }
+    }
+}
+
+/// `[tls]`: who this host says that it is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// The first thing that makes no sense, with its key.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        match (&self.certificate, &self.key) {
+            (Some(_), None) => Err(("tls.certificate", "there is no key to go with it".into())),
+            (None, Some(_)) => Err(("tls.key", "there is no certificate to go with it".into())),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// `[stamp]`: how a STAMP reflector answers.
 #[derive(Clone, Debug, Deserialize, Serialize)]

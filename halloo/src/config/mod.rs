@@ -6,7 +6,7 @@ mod ip_echo;
 mod ndn;
 mod schema;
 
-pub(crate) use dialects::{DIALECTS, Dialect};
+pub(crate) use dialects::{DIALECTS, Dialect, Driver};
 pub(crate) use error::ConfigError;
 pub(crate) use schema::Config;
 
@@ -71,6 +71,7 @@ impl Config {
             .and_then(|()| config.xdp.check())
             .and_then(|()| config.ndn.check())
             .and_then(|()| config.ntp.check())
+            .and_then(|()| config.tls.check())
             .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
             OptionsError::OutOfRange {
@@ -82,6 +83,7 @@ impl Config {
                 let key = match section {
                     Section::Datagrams => field.to_owned(),
                     Section::Streams => format!("tcp.{field}"),
+                    Section::Http => format!("http.{field}"),
                 };
                 at(&key, &format!("is {value}, but must be {min} to {max}"))
             }
@@ -100,7 +102,10 @@ impl Config {
             .map_err(|error| (Section::Datagrams, error))?;
         self.stream_options(secret)
             .check()
-            .map_err(|error| (Section::Streams, error))
+            .map_err(|error| (Section::Streams, error))?;
+        self.http_options(secret)
+            .check()
+            .map_err(|error| (Section::Http, error))
     }
 
     /// Lays what the command line says over it.
@@ -130,6 +135,10 @@ impl Config {
         serve.busy_poll |= args.busy_poll;
         serve.key_file = args.key_file.clone().or(serve.key_file.take());
         serve.user = args.user.clone().or(serve.user.take());
+        if args.tls_cert.is_some() || args.tls_key.is_some() {
+            self.tls.certificate.clone_from(&args.tls_cert);
+            self.tls.key.clone_from(&args.tls_key);
+        }
         for dialect in DIALECTS {
             let flags = dialect.flags(args);
             if !flags.is_empty() {
@@ -297,6 +306,7 @@ fn covers(wide: SocketAddr, narrow: SocketAddr) -> bool {
 enum Section {
     Datagrams,
     Streams,
+    Http,
 }
 
 #[cfg(test)]

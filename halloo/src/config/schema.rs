@@ -1,11 +1,12 @@
 //! The keys of the file, their defaults, and what they mean to the rest of halloo.
 
-use super::dialects::{Ntp, Pingback, Place, Stamp};
+use super::dialects::{Http, Ntp, Pingback, Place, Stamp, Tls};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
-use halloo_serve::{AccessList, Guards, Limits, Rate, Secret, StreamServerOptions};
+use halloo_serve::{AccessList, AdmissionOptions, Guards, Limits, Rate, Secret, StreamServerOptions};
+use halloo_web::HttpOptions;
 use ipnet::IpNet;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,6 +32,9 @@ pub(crate) struct Config {
     pub(crate) stun: Place,
     pub(crate) ntp: Ntp,
     pub(crate) sip: Place,
+    pub(crate) http: Http,
+    pub(crate) https: Place,
+    pub(crate) tls: Tls,
 }
 
 /// `[serve]`: where to answer, and as whom.
@@ -142,6 +146,25 @@ impl Config {
             idle_timeout: self.tcp.idle_timeout.0,
             pending: self.tcp.pending,
             ..StreamServerOptions::new(secret)
+        }
+    }
+
+    /// The rules for HTTP.
+    pub(crate) fn http_options(&self, secret: Secret) -> HttpOptions {
+        let defaults = HttpOptions::new(secret);
+        HttpOptions {
+            admission: AdmissionOptions {
+                access: self.access_list(),
+                connections: self.http.connections,
+                per_source: self.http.per_source.0,
+                ..defaults.admission
+            },
+            body: self.http.body,
+            // What 64 such bodies need.
+            buffered: defaults.buffered.max(64 * u64::from(self.http.body)),
+            idle_timeout: self.http.idle_timeout.0,
+            longest_delay: self.http.longest_delay.0,
+            ..defaults
         }
     }
 

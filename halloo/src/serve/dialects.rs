@@ -1,8 +1,8 @@
 //! Protocols beside the echo, at ports of their own: who answers them, and on which thread.
 
-use super::counts::{Counted, counters};
+use super::counts::{Counted, Source, counters};
 use super::worker;
-use crate::config::{Config, Dialect};
+use crate::config::{Config, Dialect, Driver};
 use anyhow::{Context, Result, bail};
 use halloo_base::Responder;
 use halloo_io::{TcpListener, UdpSocket, Worker};
@@ -13,12 +13,16 @@ use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
 use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
+use halloo_web::{HttpServer, TlsOptions};
+use std::sync::Arc;
 
 /// A dialect and the sockets at which it is spoken.
 pub(crate) struct Spoken {
     pub(super) dialect: &'static Dialect,
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: Vec<TcpListener>,
+    /// Who it says that it is, where it speaks under TLS.
+    pub(super) identity: Option<TlsOptions>,
 }
 
 impl Spoken {
@@ -28,7 +32,13 @@ impl Spoken {
             dialect,
             udp: vec![],
             tcp: vec![],
+            identity: None,
         }
+    }
+
+    /// Whether the web crate answers it.
+    pub(super) fn is_web(&self) -> bool {
+        matches!(self.dialect.driver, Driver::Web { .. })
     }
 }
 
@@ -48,7 +58,10 @@ impl Making<'_> {
     pub(super) fn worker(&self, spoken: Vec<Spoken>) -> Result<(Worker, Vec<Counted>)> {
         let mut worker = worker(false)?;
         let mut counted = vec![];
-        for Spoken { dialect, udp, tcp } in spoken {
+        for Spoken {
+            dialect, udp, tcp, ..
+        } in spoken
+        {
             if let Some(protocol) = dialect.udp.filter(|_| !udp.is_empty()) {
                 counted.push(self.datagrams(dialect, protocol, udp, &mut worker)?);
             }
@@ -57,6 +70,24 @@ impl Making<'_> {
             }
         }
         Ok((worker, counted))
+    }
+
+    /// A thread that answers HTTP.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(super) fn web(&self, spoken: Spoken) -> Result<(HttpServer, Counted)> {
+        let protocol = spoken.dialect.tcp.context("HTTP goes over TCP")?;
+        let mut options = self.config.http_options(Secret::new(crate::random()?));
+        options.admission.broadcasts.clone_from(&self.guards.broadcasts);
+        options.tls = spoken.identity;
+        let listeners = spoken.tcp.into_iter().map(TcpListener::into_std).collect();
+        let server = HttpServer::start(listeners, options).context("cannot start to answer HTTP")?;
+        let counted = Counted {
+            source: Source::Threads(vec![Arc::clone(server.counters())]),
+            ..counters(protocol)
+        };
+        Ok((server, counted))
     }
 
     fn datagrams(

@@ -7,7 +7,7 @@ use super::listening::{At, FRAMES, Listening, TUN};
 use super::ndn::Ndn;
 use super::tell::Teller;
 use crate::cli::{EchoAddress, XdpDevice};
-use crate::config::{Config, DIALECTS, Dialect};
+use crate::config::{Config, DIALECTS, Dialect, Driver};
 use crate::hint::explain;
 use crate::ndn::Listen;
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,10 @@ use halloo_io::{ListenOptions, TcpListener, UdpOptions, UdpSocket};
 use halloo_protocols::echo::UDP;
 use halloo_protocols::ip_echo::IP;
 use halloo_protocols::ndn::{NDN, NDN_TCP};
+use halloo_web::TlsOptions;
 use listenfd::ListenFd;
 use nix::libc::EAFNOSUPPORT;
+use nix::unistd::gethostname;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -99,6 +101,9 @@ impl Listeners {
         for dialect in DIALECTS {
             let addresses = dialect.addresses(config);
             let mut spoken = Spoken::new(dialect);
+            if dialect.driver == (Driver::Web { tls: true }) && !addresses.is_empty() {
+                spoken.identity = Some(identity(config, teller)?);
+            }
             for &address in &addresses {
                 let v6_only = has_v4_twin(address, &addresses);
                 let cannot = || origin.cannot_speak(dialect, address);
@@ -147,6 +152,9 @@ impl Listeners {
         listeners.add_tcp(bind_tcp(SocketAddr::new(ip, 0), true)?, false, false);
         for dialect in DIALECTS {
             let mut spoken = Spoken::new(dialect);
+            if dialect.driver == (Driver::Web { tls: true }) {
+                spoken.identity = Some(made_identity().map_err(io::Error::other)?);
+            }
             if let Some(protocol) = dialect.udp {
                 let socket = bind_udp(SocketAddr::new(ip, 0), true)?;
                 listeners.tell(protocol.scheme, socket.local_addr(), false, false);
@@ -321,6 +329,29 @@ impl Origin {
             _ => format!("--xdp {device}"),
         }
     }
+}
+
+/// Who this host says that it is under TLS.
+fn identity(config: &Config, teller: &mut Teller) -> Result<TlsOptions> {
+    if let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) {
+        return TlsOptions::files(certificate, key).context("tls.certificate (--tls-cert)");
+    }
+    let identity = made_identity()?;
+    teller.notice(&format!(
+        "a certificate was made for this start alone; its fingerprint is {}",
+        identity.fingerprint()
+    ));
+    Ok(identity)
+}
+
+/// A certificate for this host's name and for itself.
+fn made_identity() -> Result<TlsOptions> {
+    let host = gethostname().ok().and_then(|name| name.into_string().ok());
+    let names = host.filter(|name| name.is_ascii() && !name.is_empty());
+    let names = names
+        .into_iter()
+        .chain(["localhost".into(), "127.0.0.1".into(), "::1".into()]);
+    TlsOptions::self_signed(names).context("cannot make a certificate")
 }
 
 /// `[::]` leaves IPv4 to `0.0.0.0` where both are asked for.

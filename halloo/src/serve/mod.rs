@@ -17,7 +17,7 @@ use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
 use counts::{Counted, Source, counters};
-use dialects::Making;
+use dialects::{Making, Spoken};
 use driver::Drivers;
 use halloo_base::{Counters, LinkId};
 use halloo_io::route::{LinkAddress, Netlink};
@@ -27,6 +27,7 @@ use halloo_protocols::ip_echo::IP;
 use halloo_serve::{
     Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
 };
+use halloo_web::HttpServer;
 pub(crate) use ip_echo::{Devices, check as check_devices, open_own};
 pub(crate) use listen::Listeners;
 use listen::Origin;
@@ -55,6 +56,7 @@ pub(crate) struct EchoHost {
     counted: Vec<Counted>,
     drivers: Drivers,
     ndn: ndn::Attended,
+    web: Vec<HttpServer>,
     /// What nobody reads, and has to be there.
     _devices: ip_echo::Devices,
 }
@@ -161,6 +163,7 @@ impl EchoHost {
             counted: vec![],
             drivers: std::mem::take(&mut listeners.drivers),
             ndn: listeners.ndn.attended,
+            web: vec![],
             _devices: ip_echo::Devices::default(),
         };
         let mut guards = config.guards();
@@ -177,9 +180,18 @@ impl EchoHost {
                 },
                 streams: &streams,
             };
-            let (worker, counted) = making.worker(std::mem::take(&mut listeners.dialects))?;
-            host.counted.extend(counted);
-            host.spawn("dialects", worker)?;
+            let spoken = std::mem::take(&mut listeners.dialects).into_iter();
+            let (web, spoken): (Vec<_>, Vec<_>) = spoken.partition(Spoken::is_web);
+            if !spoken.is_empty() {
+                let (worker, counted) = making.worker(spoken)?;
+                host.counted.extend(counted);
+                host.spawn("dialects", worker)?;
+            }
+            for spoken in web {
+                let (server, counted) = making.web(spoken)?;
+                host.counted.push(counted);
+                host.web.push(server);
+            }
         }
         if !listeners.udp.is_empty() {
             let options = ServerOptions {
@@ -312,6 +324,9 @@ impl EchoHost {
         for (_, remote) in &self.threads {
             remote.stop();
         }
+        for server in self.web {
+            result = result.and(server.stop());
+        }
         for (thread, _) in self.threads {
             let ended = thread
                 .join()
@@ -347,7 +362,7 @@ impl EchoHost {
 
     /// Nothing ends a thread but us, or a failure.
     fn has_failed(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.load(Ordering::Acquire) || self.web.iter().any(HttpServer::has_failed)
     }
 }
 
