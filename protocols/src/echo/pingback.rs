@@ -1,8 +1,9 @@
 //! Datagrams that a proven requester asked to be sent later: what shows for how long a NAT keeps a mapping open, and for
 //! whom (RFC 4787).
 //!
-//! Nobody is sent anything who has not shown, by a cookie or the key, that it receives at its address. The memory is bounded, and
-//! so is all that is ever sent for one request: [`PingbackOptions::most_packets`] datagrams of [`LONGEST`] bytes.
+//! Nobody is sent anything who has not shown, by a cookie, that it receives at its address. The key does not show that:
+//! whoever records a signed request can send it again in another's name. The memory is bounded, and so is all that is ever
+//! sent for one request: [`PingbackOptions::most_packets`] datagrams of [`LONGEST`] bytes.
 
 use super::Key;
 use super::wire::{BASE, Flags, Pingback, Probe, TAG};

@@ -116,7 +116,6 @@ impl UdpEcho {
     fn answer(&mut self, env: &Env<'_>, rx: &Datagram<'_>, request: &Probe, reply: &mut [u8]) -> Verdict {
         let remote = rx.path.remote;
         let cookie_accepted = self.has_cookie(env, request, remote);
-        let proven = cookie_accepted || request.flags.authenticated;
         let seen = self.sessions.observe(request.token, request.seq);
         let ip = remote.ip().to_canonical();
         let mut probe = Probe {
@@ -156,7 +155,7 @@ impl UdpEcho {
                 clock_error: 0,
             }),
             pingback: request.pingback.map(|ask| match &mut self.waiting {
-                Some(waiting) => waiting.promise(env.now, rx.path, request, ask, proven),
+                Some(waiting) => waiting.promise(env.now, rx.path, request, ask, cookie_accepted),
                 None => Pingback {
                     count: 0,
                     outcome: Outcome::NotOffered,

@@ -196,18 +196,24 @@ fn the_other_port_and_address_are_used_where_there_are_any() {
 }
 
 #[test]
-fn who_asked_with_a_key_is_sent_signed_ones() {
+fn who_asked_with_a_key_and_the_cookie_is_sent_signed_ones() {
     let secret = key("sixteen bytes...");
     let mut host = Host::new(UdpEchoOptions {
         key: Some(secret.clone()),
         ..UdpEchoOptions::default()
     });
-    let probe = Probe::request(TOKEN, 4, true, true).asking_back(Pingback { count: 1, ..ASK });
-    let mut bytes = vec![0; usize::from(probe.length)];
-    probe.emit(&mut bytes).expect("room");
-    assert!(secret.sign(&mut bytes, probe.length));
-    let reply = host.hear(&datagram(HOME, SECOND, &bytes)).probe();
-    assert_eq!(promised(&reply), (Outcome::Granted, 1), "the key is proof enough");
+    let mut probe = Probe::request(TOKEN, 4, true, true).asking_back(Pingback { count: 1, ..ASK });
+    let mut ask = |probe: &Probe| {
+        let mut bytes = vec![0; usize::from(probe.length)];
+        probe.emit(&mut bytes).expect("room");
+        assert!(secret.sign(&mut bytes, probe.length));
+        host.hear(&datagram(HOME, SECOND, &bytes)).probe()
+    };
+    let first = ask(&probe);
+    let unproven = "a recorded request is signed too, wherever it comes from";
+    assert_eq!(promised(&first), (Outcome::Unproven, 0), "{unproven}");
+    probe.wide = first.wide;
+    assert_eq!(promised(&ask(&probe)), (Outcome::Granted, 1));
     let sent = sent(&mut host, 60 * SECOND);
     let told = Probe::parse(&sent[0].2).expect("a probe");
     assert!(told.flags.authenticated && secret.verify(&sent[0].2, told.length));
