@@ -1,6 +1,7 @@
 //! Stories about halloo's own machines: the echo server, the probing sessions, and what the network does to them.
 
 mod frames;
+mod http;
 mod stage;
 mod tcp;
 mod udp;
