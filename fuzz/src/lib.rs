@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod feed;
+mod http;
 mod icmp;
 mod ip;
 mod ndn;
@@ -26,6 +27,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target. One more is one line here and a folder of seeds.
 pub const TARGETS: &[Target] = &[
+    ("http_prober", http::prober),
     ("icmp_prober", icmp::prober),
     ("ip_echo_respond", ip::respond),
     ("ip_prober_recognise", ip::prober),
