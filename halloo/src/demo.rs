@@ -8,7 +8,7 @@ use crate::ping::{self, About, JsonReport, Outcome, Plan, Report};
 use crate::screen::{BAD, DIM, GOOD, STRONG, Screen, Styled};
 use crate::serve::{Devices, EchoHost, Listeners, Ndn, open_own};
 use crate::signals::Signals;
-use crate::target::{Host, Target};
+use crate::target::{self, Host, Target};
 use anyhow::{Context, Result, bail};
 use halloo_base::{Clock, Nanos, Transport};
 use halloo_io::SystemClock;
@@ -18,6 +18,7 @@ use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::ndn::{NDN, NDN_TCP, NameBuf};
 use halloo_protocols::{Protocol, by_scheme};
 use halloo_protocols::{icmp, stamp};
+use halloo_tls::Trust;
 use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -62,6 +63,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
         deadline: Some(DEADLINE),
         log_dir: Some(folder.clone()),
         csv_wide: Some(folder.join("exchanges.csv")),
+        // It is our own, made a moment ago.
+        trust: Trust::Anyone,
         ..Plan::of(targets)
     };
     let json = File::create(folder.join("exchanges.jsonl")).context("cannot write the JSON file")?;
@@ -164,6 +167,7 @@ fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Resul
                 port: address.port(),
                 ip_protocol: (protocol.transport == Transport::Ip).then_some(EXPERIMENTAL),
                 question: question(protocol)?,
+                path: target::is_web(protocol.scheme).then(|| "/".to_owned()),
             });
             alone = false;
         }

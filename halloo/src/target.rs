@@ -2,6 +2,7 @@
 
 use crate::ndn::Question;
 use halloo_base::Transport;
+use halloo_protocols::http;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::ndn::{self, UriError};
 use halloo_protocols::sip;
@@ -22,6 +23,8 @@ pub struct Target {
     pub ip_protocol: Option<u8>,
     /// What is asked for, where names are asked for and not hosts.
     pub(crate) question: Option<Question>,
+    /// Path and query, where a host is asked for one.
+    pub(crate) path: Option<String>,
 }
 
 /// A host as the user named it.
@@ -101,7 +104,10 @@ pub enum TargetError {
 impl Target {
     /// Whether both ask the same.
     pub(crate) fn is(&self, other: &Target) -> bool {
-        let place = |target: &Target| (target.protocol.scheme, target.port, target.ip_protocol);
+        let place = |target: &Target| {
+            let path = target.path.clone();
+            (target.protocol.scheme, target.port, target.ip_protocol, path)
+        };
         let name = |target: &Target| target.question.as_ref().map(|question| question.prefix.clone());
         place(self) == place(other) && self.host == other.host && name(self) == name(other)
     }
@@ -146,7 +152,10 @@ impl Target {
             Transport::Ip => split_ip_protocol(rest)?,
             _ => (rest, None),
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (rest, path) = match protocol.scheme {
+            scheme if is_web(scheme) => split_path(rest),
+            _ => (rest.strip_suffix('/').unwrap_or(rest), None),
+        };
         if let Some(at) = rest.find(['/', '?', '#']) {
             return Err(TargetError::Trailing(rest[at..].to_owned(), form(protocol)));
         }
@@ -168,6 +177,7 @@ impl Target {
             port,
             ip_protocol,
             question: None,
+            path,
         })
     }
 
@@ -191,6 +201,7 @@ impl Target {
             port,
             ip_protocol: None,
             question: Some(Question::new(name.parse()?)),
+            path: None,
         })
     }
 
@@ -209,6 +220,7 @@ impl Target {
             port,
             ip_protocol: None,
             question: None,
+            path: is_web(protocol.scheme).then(|| "/".to_owned()),
         })
     }
 }
@@ -252,6 +264,20 @@ fn named(text: &str) -> Option<(&'static Protocol, &str)> {
         .into_iter()
         .find(|known| known.scheme.eq_ignore_ascii_case(scheme))?;
     Some((protocol, rest))
+}
+
+/// Whether this is HTTP, whose targets have a path.
+pub(crate) fn is_web(scheme: &str) -> bool {
+    [http::HTTP.scheme, http::HTTPS.scheme].contains(&scheme)
+}
+
+/// Takes `host:port/path?query` apart. A fragment is for browsers alone.
+fn split_path(text: &str) -> (&str, Option<String>) {
+    let text = text.split('#').next().unwrap_or_default();
+    let at = text.find(['/', '?']).unwrap_or(text.len());
+    let (place, path) = text.split_at(at);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    (place, Some(format!("{slash}{path}")))
 }
 
 /// Takes `[v6]:port`, `[v6]`, `v6`, `host:port` and `host` apart.
@@ -394,6 +420,7 @@ fn form(protocol: &Protocol) -> String {
         }
         _ if scheme == ndn::NDN_TCP.scheme => format!("{scheme}://HOST[:{}]/NAME", crate::ndn::PORT),
         (_, Some(port)) if scheme == sip::SIP.scheme => format!("{scheme}:HOST[:{port}]"),
+        (_, Some(port)) if is_web(scheme) => format!("{scheme}://HOST[:{port}][/PATH]"),
         (Transport::Icmp, _) => format!("{scheme}://HOST"),
         (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
         (_, Some(port)) => format!("{scheme}://HOST[:{port}]"),
@@ -424,6 +451,10 @@ impl fmt::Display for Target {
         }
         let slashes = if scheme == sip::SIP.scheme { "" } else { "//" };
         write!(f, "{scheme}:{slashes}{}", self.host)?;
+        if let Some(path) = &self.path {
+            let path = if path == "/" { "" } else { path };
+            return write!(f, ":{}{path}", self.port);
+        }
         match self.ip_protocol {
             None if self.protocol.transport.has_ports() => write!(f, ":{}", self.port),
             None | Some(EXPERIMENTAL) => Ok(()),

@@ -7,5 +7,6 @@
 mod sealed;
 mod trust;
 
+pub use rustls::pki_types::ServerName;
 pub use sealed::{Sealed, Side};
 pub use trust::{BadPin, Pin, Trust, TrustError};

@@ -266,7 +266,9 @@ impl<M: Machine> Machine for Sealed<M> {
 fn refusal(error: &Error) -> CloseReason {
     CloseReason::Insecure(match error {
         Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => "the certificate is signed by nobody whom this host knows",
+            CertificateError::UnknownIssuer => {
+                "the certificate is signed by nobody whom this host knows (--pin FINGERPRINT, --insecure)"
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the certificate is for another name"
             }

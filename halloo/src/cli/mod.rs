@@ -1,10 +1,12 @@
 //! The command line: every command, option and help text.
 
+mod http;
 mod ndn;
 mod ping;
 mod serve;
 mod value;
 
+pub use http::HttpArgs;
 pub(crate) use ndn::parse_ndn_service as ndn_service;
 pub use ndn::{NdnService, ProgramArgs};
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};

@@ -1,5 +1,6 @@
 //! `halloo ping` and `halloo echo-client`.
 
+use super::http::HttpArgs;
 use super::value::{Dscp, Interval, Link, parse_dscp, parse_hop, parse_interval, parse_link, parse_span};
 use crate::ndn::Face;
 use crate::target::{self, Target};
@@ -140,6 +141,11 @@ pub struct PingArgs {
     /// Print the time of day, in Unix seconds, before each line
     #[arg(short = 'D', long = "print-time")]
     pub print_time: bool,
+
+    // What goes with some targets alone.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each of its options has a text of its own")]
+    pub http: HttpArgs,
 }
 
 /// What routers write into a timestamp option (RFC 791).

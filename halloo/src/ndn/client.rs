@@ -281,6 +281,7 @@ impl Options {
             port: 0,
             ip_protocol: None,
             question: Some(question),
+            path: None,
         };
         let window = |text: &str| text.parse().ok().filter(|window| (1..=4_096).contains(window));
         let plan = Plan {

@@ -1,15 +1,17 @@
 //! What a command line asks for, checked.
 
-use crate::cli::{EchoClientArgs, Interval, Link, PingArgs, TimestampOption};
+use crate::cli::{EchoClientArgs, HttpArgs, Interval, Link, PingArgs, TimestampOption};
 use crate::key;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail, ensure};
 use halloo_base::Transport;
 use halloo_probe::SessionOptions;
 use halloo_protocols::echo::Key;
+use halloo_protocols::http::{Expect, HttpProberOptions};
 use halloo_protocols::ip_echo::{self, Asked};
 use halloo_protocols::ndn::LONGEST_PACKET;
 use halloo_protocols::{ALL, RequestSize, by_scheme};
+use halloo_tls::Trust;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +40,10 @@ pub(crate) struct Plan {
     pub(crate) source_routed: bool,
     pub(crate) window: u32,
     pub(crate) key: Option<Key>,
+    /// What HTTP targets are asked, and what a good answer is; host and path are each target's own.
+    pub(crate) http: HttpProberOptions,
+    /// Whom to believe under TLS.
+    pub(crate) trust: Trust,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) csv_wide: Option<PathBuf>,
     /// The command line, for logs.
@@ -93,6 +99,12 @@ impl Plan {
             source_routed: !args.source_route.is_empty(),
             window: args.window,
             key,
+            http: http_options(&args.http),
+            trust: match (args.http.pin, args.http.insecure) {
+                (Some(pin), _) => Trust::Pinned(pin),
+                (None, true) => Trust::Anyone,
+                (None, false) => Trust::System,
+            },
             log_dir: args.log_dir.clone(),
             csv_wide: args.csv_wide.clone(),
             command: command_line(),
@@ -135,6 +147,8 @@ impl Plan {
             source_routed: false,
             window: 64,
             key: None,
+            http: HttpProberOptions::new("", "/"),
+            trust: Trust::System,
             log_dir: None,
             csv_wide: None,
             command: command_line(),
@@ -156,6 +170,16 @@ impl Plan {
         self.size.unwrap_or(usual as u32)
     }
 
+    /// What this target is asked, if it speaks HTTP.
+    pub(crate) fn http_to(&self, target: &Target) -> Option<HttpProberOptions> {
+        let path = target.path.as_ref()?;
+        Some(HttpProberOptions {
+            authority: target.authority(),
+            path_and_query: path.clone(),
+            ..self.http.clone()
+        })
+    }
+
     /// TTL or hop limit of probes to this target; `None` leaves it to the system.
     pub(crate) fn ttl_to(&self, target: &Target) -> Option<u8> {
         self.ttl.or(target.is_ip_echo().then_some(ip_echo::TTL))
@@ -175,6 +199,10 @@ impl Plan {
                 signed_protocols()
             );
             self.check_size(target)?;
+            if let Some(http) = self.http_to(target) {
+                http.check(self.size_to(target) as usize)
+                    .with_context(|| target.to_string())?;
+            }
             self.check_ip_options(target)?;
             ensure!(
                 !self.targets[..index].iter().any(|other| other.is(target)),
@@ -273,6 +301,21 @@ fn signed_protocols() -> String {
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => names.concat(),
+    }
+}
+
+/// What the command line says of all HTTP targets.
+fn http_options(args: &HttpArgs) -> HttpProberOptions {
+    HttpProberOptions {
+        method: args.method.clone(),
+        headers: args.header.clone(),
+        expect: Expect {
+            status: args.expect_status.clone(),
+            body_contains: args.expect_body.clone(),
+            body_equals: None,
+        },
+        keep_alive: !args.no_keep_alive,
+        ..HttpProberOptions::new("", "/")
     }
 }
 

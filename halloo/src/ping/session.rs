@@ -7,16 +7,18 @@ use crate::cli::Link;
 use crate::hint::{explain, explain_icmp};
 use crate::ndn::Face;
 use crate::random_u64;
-use crate::target::Target;
-use anyhow::{Context, Result};
+use crate::target::{Host, Target};
+use anyhow::{Context, Result, bail};
 use halloo_base::{AnyProber, LinkId, Path, Transport};
 use halloo_io::{
     IcmpSocket, RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions,
 };
 use halloo_probe::{DatagramSession, Event, Exchange, SessionOptions, StreamSession};
 use halloo_protocols::ProberOptions;
+use halloo_protocols::http::HTTPS;
 use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
+use halloo_tls::{Sealed, ServerName, Side};
 use rtrb::Consumer;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -165,6 +167,7 @@ impl Session {
                 authority: about.target.authority(),
                 ndn,
                 icmp: icmp.as_ref().map(of_icmp).unwrap_or_default(),
+                http: plan.http_to(&about.target),
                 ..ProberOptions::default()
             }),
         };
@@ -217,9 +220,16 @@ impl Session {
                 worker.udp(socket, machine).context("cannot watch the socket")?;
             }
             (AnyProber::Stream(prober), _) => {
+                // What HTTP sends is more than what its size says.
+                options.size = options.size.max(1);
                 let session = StreamSession::new(options, prober, Box::new(sink))
                     .with_context(|| cannot_ask(&about))?;
-                let machine = worker.add(Box::new(session));
+                let machine = if about.target.protocol.scheme == HTTPS.scheme {
+                    let side = sealed(&about.target, plan).with_context(|| cannot_ask(&about))?;
+                    worker.add(Box::new(Sealed::new(session, side)))
+                } else {
+                    worker.add(Box::new(session))
+                };
                 let streams = StreamOptions {
                     device: device.map(str::to_owned),
                     source,
@@ -326,6 +336,17 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
         departure_stamps: about.beside_ip().is_none(),
         ..SessionOptions::new(about.id, path)
     }
+}
+
+/// TLS towards this target.
+fn sealed(target: &Target, plan: &Plan) -> Result<Side> {
+    let name = match &target.host {
+        Host::Name(name) => ServerName::try_from(name.clone())?,
+        Host::V4(ip) => ServerName::from(IpAddr::from(*ip)),
+        Host::V6(ip, _) => ServerName::from(IpAddr::from(*ip)),
+        Host::Forwarder => bail!("a forwarder is not asked under TLS"),
+    };
+    Ok(Side::Client(plan.trust.client(&[b"http/1.1"])?, name))
 }
 
 fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSocket> {
