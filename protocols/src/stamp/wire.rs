@@ -14,6 +14,8 @@ pub const AUTHENTICATED: usize = 112;
 pub const TWAMP_REQUEST: usize = 14;
 /// The shortest answer that tells everything: a TWAMP reflector's without padding (RFC 5357 section 4.2.1).
 pub const TWAMP_REPLY: usize = 41;
+/// The shortest answer that is taken for one. It ends before the TTL, as those of some TWAMP reflectors do.
+pub const SHORTEST_REPLY: usize = 38;
 /// Length of an HMAC, in bytes: HMAC-SHA-256 cut to its first 128 bits (RFC 8762 section 4.4).
 pub const HMAC: usize = 16;
 
@@ -64,7 +66,8 @@ pub struct Reply {
     pub sender_timestamp: Timestamp,
     /// The request's.
     pub sender_error_estimate: ErrorEstimate,
-    /// TTL or hop limit of the request on arrival; 255 from a TWAMP reflector that does not know it.
+    /// TTL or hop limit of the request on arrival; 255 from a TWAMP reflector that does not know it, 0 where it is not
+    /// told.
     pub sender_ttl: u8,
 }
 
@@ -204,10 +207,10 @@ impl Request {
 }
 
 impl Reply {
-    /// Reads a reflector's packet. Of an open one 41 bytes are enough, a TWAMP reflector's. The HMAC is not checked (see
-    /// [`is_signed`]), the error estimate neither. `None` if there are too few bytes.
+    /// Reads a reflector's packet. Of an open one 38 bytes are enough; a TTL that is not there is 0. The HMAC is not
+    /// checked (see [`is_signed`]), the error estimate neither. `None` if there are too few bytes.
     pub fn parse(datagram: &[u8], mode: Mode) -> Option<Reply> {
-        let base = mode.read(datagram, TWAMP_REPLY)?;
+        let base = mode.read(datagram, SHORTEST_REPLY)?;
         let at = mode.layout();
         let number = |at: usize| u32::from_be_bytes(take(&base, at));
         let timestamp = |at: usize| Timestamp(u64::from_be_bytes(take(&base, at)));

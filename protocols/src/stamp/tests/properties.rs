@@ -1,6 +1,6 @@
 //! What holds whatever arrives.
 
-use super::super::tlv::{EXTRA_PADDING, HEADER, HMAC_TLV, Tlvs};
+use super::super::tlv::{EXTRA_PADDING, HMAC_TLV, Tlvs};
 use super::super::{ReflectorMode, StampProber, TwampProber};
 use super::*;
 use crate::ProberOptions;
@@ -167,8 +167,6 @@ proptest! {
         with_env(1_000, |env| prober.request(env, ProbeId(0), &mut asked));
         let mut answer = Host::open().ask(250_000, &asked).bytes;
         answer[at] = octet;
-        let answer = &answer[..cut.max(44)];
-        prop_assert!(prober.recognise(&datagram(HOME, 5, answer)).is_ok());
-        prop_assert!(HEADER < cut);
+        prop_assert!(prober.recognise(&datagram(HOME, 5, &answer[..cut])).is_ok());
     }
 }
