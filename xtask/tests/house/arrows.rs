@@ -42,6 +42,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base"],
     },
     Room {
+        name: "halloo-quic",
+        imports: &["halloo-base", "halloo-tls"],
+    },
+    Room {
         name: "halloo-web",
         imports: &["halloo-base", "halloo-protocols", "halloo-serve"],
     },
@@ -54,6 +58,7 @@ const ROOMS: &[Room] = &[
             "halloo-probe",
             "halloo-io",
             "halloo-tls",
+            "halloo-quic",
             "halloo-web",
         ],
     },

@@ -1,0 +1,392 @@
+//! A host that echoes what comes by QUIC.
+
+mod caps;
+mod options;
+mod peer;
+
+pub use options::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServerOptions};
+
+use crate::ALPN;
+use crate::close;
+use crate::hub::{self, Channel, Hub, OptionsError};
+use caps::Caps;
+use halloo_base::{
+    Counters, Cx, Datagram, Deadline, Input, Machine, Mono, Path, Reason, ReplyLimit, Stamp, Trust, Verdict,
+};
+use peer::Peer;
+use quinn_proto::crypto::rustls::QuicServerConfig;
+use quinn_proto::{
+    ConnectionError, DatagramEvent, Dir, Event, Incoming, ServerConfig, StreamEvent, TimeSource, VarInt,
+};
+use rustls::quic::{ServerConnection, Version};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Answers on QUIC connections: each bidirectional stream has a stream responder of its own, and one responder answers all
+/// DATAGRAM frames (RFC 9221).
+///
+/// Its driver is that of a UDP socket. A stranger costs nothing that stays until he has sent a first datagram that is whole and
+/// sealed; when many handshakes are under way, not before he has shown that he receives what is sent to his address (RFC 9000
+/// section 8.1.2), and until then he is sent three times what he sent at most (section 8.1). It is finished when it was told to
+/// stop, or to drain and nobody is left.
+pub struct QuicServer {
+    hub: Hub,
+    options: QuicServerOptions,
+    caps: Caps,
+    admit: Admit,
+    make: MakeResponder,
+    datagrams: Option<DatagramEcho>,
+    counters: Arc<QuicCounters>,
+    wall: Arc<WallTime>,
+    peers: BTreeMap<usize, Peer>,
+    timers: BTreeSet<(Mono, usize)>,
+    /// How many are not connected yet.
+    handshakes: usize,
+    reply: Vec<u8>,
+    draining: bool,
+    stopped: bool,
+}
+
+/// The wall clock by which tokens grow old: that of the last datagram.
+#[derive(Default)]
+struct WallTime(AtomicU64);
+
+impl TimeSource for WallTime {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl QuicServer {
+    /// A server with the certificate of `tls`, which asks `make` for the responder of each stream. Where there is nobody for
+    /// datagrams, clients are told so. Any instant will do for `base`, which stands for the origin of [`Mono`].
+    ///
+    /// # Errors
+    /// Options out of their range, or a configuration of TLS that QUIC cannot be spoken with.
+    pub fn new(
+        options: QuicServerOptions,
+        tls: &rustls::ServerConfig,
+        admit: Admit,
+        make: MakeResponder,
+        datagrams: Option<DatagramEcho>,
+        counters: Arc<QuicCounters>,
+        base: Instant,
+    ) -> Result<QuicServer, OptionsError> {
+        options.check()?;
+        let wall = Arc::<WallTime>::default();
+        let time = Arc::clone(&wall);
+        let config = server_config(&options, tls, datagrams.is_some(), time)?;
+        Ok(QuicServer {
+            hub: Hub::new(base, options.tos, Some(config)),
+            caps: Caps::new(options.connections, options.per_source),
+            options,
+            admit,
+            make,
+            datagrams,
+            counters,
+            wall,
+            peers: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            handshakes: 0,
+            reply: Vec::new(),
+            draining: false,
+            stopped: false,
+        })
+    }
+
+    fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
+        self.wall.0.store(rx.at.wall.0, Ordering::Relaxed);
+        match self.hub.receive(cx.out, cx.env.now, rx) {
+            Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                if let Some(peer) = self.peers.get_mut(&handle.0) {
+                    peer.channel.receive(event, rx.path);
+                    self.settle(cx, handle.0, rx.at, Some(rx));
+                }
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => self.incoming(cx, incoming, rx),
+            // It was answered: another version, a connection that is gone.
+            Some(DatagramEvent::Response(_)) => self.counters.connections.silent(Reason::NotServed),
+            None => self.counters.connections.silent(Reason::Malformed),
+        }
+    }
+
+    fn incoming(&mut self, cx: &mut Cx<'_>, incoming: Incoming, rx: &Datagram<'_>) {
+        let counters = Arc::clone(&self.counters);
+        if let Err(why) = (self.admit)(&rx.path) {
+            counters.connections.receive(0);
+            counters.connections.silent(why);
+            return self.hub.endpoint.ignore(incoming);
+        }
+        let validated = incoming.remote_address_validated();
+        let crowded = self.handshakes >= self.options.retry_above as usize;
+        if !validated && (crowded || self.caps.is_half_held(rx.path.remote.ip())) {
+            counters.retry();
+            self.hub.buf.clear();
+            // Who has not shown his address may be asked to.
+            if let Ok(how) = self.hub.endpoint.retry(incoming, &mut self.hub.buf) {
+                self.hub.answer(cx.out, rx.path, &how);
+            }
+            return;
+        }
+        counters.connections.receive(0);
+        let admitted = match self.draining {
+            true => Err(Reason::NotServed),
+            false => self.caps.admit(rx.path.remote.ip(), self.peers.len()),
+        };
+        let source = match admitted {
+            Ok(source) => source,
+            Err(why) => {
+                counters.connections.silent(why);
+                self.hub.buf.clear();
+                let how = self.hub.endpoint.refuse(incoming, &mut self.hub.buf);
+                return self.hub.answer(cx.out, rx.path, &how);
+            }
+        };
+        let now = self.hub.epoch.instant(cx.env.now);
+        self.hub.buf.clear();
+        match self.hub.endpoint.accept(incoming, now, &mut self.hub.buf, None) {
+            Ok((handle, quic)) => {
+                self.handshakes += 1;
+                let channel = Channel::new(handle, quic, rx.path);
+                self.peers
+                    .insert(handle.0, Peer::new(channel, source, cx.env.now));
+                self.settle(cx, handle.0, rx.at, Some(rx));
+            }
+            Err(error) => {
+                self.caps.release(source);
+                counters.connections.silent(Reason::Malformed);
+                if let Some(how) = &error.response {
+                    self.hub.answer(cx.out, rx.path, how);
+                }
+            }
+        }
+    }
+
+    /// Takes what the library has to say of a connection, until there is no more.
+    fn settle(&mut self, cx: &mut Cx<'_>, handle: usize, at: Stamp, rx: Option<&Datagram<'_>>) {
+        let Some(mut peer) = self.peers.remove(&handle) else {
+            return;
+        };
+        if let Some(timer) = peer.timer.take() {
+            self.timers.remove(&(timer, handle));
+        }
+        loop {
+            if !self.hub.settle(&mut peer.channel) {
+                return self.forget(&mut peer);
+            }
+            let Some(event) = peer.channel.quic.poll() else { break };
+            self.event(cx, &mut peer, event, at, rx);
+        }
+        self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
+        let own = peer.ends_at(&self.options);
+        peer.timer = [peer.channel.deadline, own].into_iter().flatten().min();
+        self.timers.extend(peer.timer.map(|at| (at, handle)));
+        self.peers.insert(handle, peer);
+    }
+
+    fn event(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: &mut Peer,
+        event: Event,
+        at: Stamp,
+        rx: Option<&Datagram<'_>>,
+    ) {
+        match event {
+            Event::Connected => {
+                self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
+                peer.active = cx.env.now;
+                self.counters.connections.reply(0);
+            }
+            Event::ConnectionLost { reason } => {
+                match reason {
+                    ConnectionError::TimedOut => self.counters.connections.silent(Reason::IdleTimeout),
+                    ConnectionError::TransportError(_) => self.counters.connections.silent(Reason::Malformed),
+                    _ => {}
+                }
+                self.over(peer);
+            }
+            Event::Stream(StreamEvent::Opened { dir: Dir::Bi }) => {
+                while let Some(id) = peer.channel.quic.streams().accept(Dir::Bi) {
+                    let responder = (self.make)(&peer.channel.path);
+                    peer.open(id, responder);
+                    self.serve(cx, peer, id, at);
+                }
+            }
+            Event::Stream(StreamEvent::Readable { id } | StreamEvent::Writable { id }) => {
+                self.serve(cx, peer, id, at);
+            }
+            Event::Stream(StreamEvent::Stopped { id, .. } | StreamEvent::Finished { id }) => {
+                peer.drop_stream(id);
+            }
+            Event::DatagramReceived => {
+                if let Some(rx) = rx {
+                    self.echo(cx, peer, rx);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn serve(&mut self, cx: &mut Cx<'_>, peer: &mut Peer, id: quinn_proto::StreamId, at: Stamp) {
+        let counters = &self.counters.connections;
+        peer.serve(&mut cx.env, id, at, self.options.pending as usize, counters);
+    }
+
+    /// Answers what came in DATAGRAM frames of this datagram.
+    fn echo(&mut self, cx: &mut Cx<'_>, peer: &mut Peer, rx: &Datagram<'_>) {
+        let Some(echo) = &mut self.datagrams else { return };
+        while let Some(payload) = peer.channel.quic.datagrams().recv() {
+            peer.active = cx.env.now;
+            let inner = Datagram {
+                path: peer.channel.path,
+                payload: &payload,
+                ..*rx
+            };
+            let counters = &self.counters.datagrams;
+            counters.receive(payload.len());
+            let limit = echo.responder.reply_limit(&inner).unwrap_or(echo.limit);
+            let limit = limit.longest(payload.len(), Trust::Validated);
+            self.reply.clear();
+            self.reply.extend_from_slice(payload.get(..limit).unwrap_or(&payload));
+            self.reply.resize(limit, 0);
+            let (len, tag) = match echo.responder.respond(&mut cx.env, &inner, &mut self.reply) {
+                Verdict::Reply(len) => (len, None),
+                Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+                Verdict::Silent(why) => {
+                    counters.silent(why);
+                    continue;
+                }
+            };
+            let sent = match self.reply.get(..len) {
+                Some(reply) => peer.channel.send(reply, tag).map_err(|_| Reason::SendFailed),
+                None => Err(Reason::ReplyTooLong),
+            };
+            match sent {
+                Ok(()) => counters.reply(len),
+                Err(why) => counters.silent(why),
+            }
+            // An answer's stamp is taken when it is made: it does not wait for the next one.
+            self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
+        }
+    }
+
+    /// A connection is over; the library still keeps it for a while, and it counts for nobody.
+    fn over(&mut self, peer: &mut Peer) {
+        self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
+        if !std::mem::replace(&mut peer.over, true) {
+            self.caps.release(peer.source);
+        }
+        peer.drop_streams();
+    }
+
+    fn forget(&mut self, peer: &mut Peer) {
+        self.over(peer);
+    }
+
+    fn wake(&mut self, cx: &mut Cx<'_>) {
+        while let Some(&(at, handle)) = self.timers.first()
+            && at <= cx.env.now
+        {
+            self.timers.pop_first();
+            if let Some(peer) = self.peers.get_mut(&handle) {
+                peer.timer = None;
+                peer.channel.wake(self.hub.epoch, cx.env.now);
+                if peer.ends_at(&self.options).is_some_and(|at| at <= cx.env.now) {
+                    self.counters.connections.silent(Reason::IdleTimeout);
+                    self.close(cx, handle);
+                }
+            }
+            let at = cx.env.clock.stamp();
+            self.settle(cx, handle, at, None);
+        }
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>, handle: usize) {
+        if let Some(mut peer) = self.peers.remove(&handle) {
+            peer.channel.close(self.hub.epoch, cx.env.now);
+            self.over(&mut peer);
+            self.peers.insert(handle, peer);
+        }
+    }
+
+    /// Says goodbye to everybody.
+    fn stop(&mut self, cx: &mut Cx<'_>) {
+        self.stopped = true;
+        for peer in self.peers.values_mut() {
+            peer.channel.close(self.hub.epoch, cx.env.now);
+            self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
+        }
+    }
+}
+
+impl Machine for QuicServer {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Datagram(rx) => self.datagram(cx, &rx),
+            Input::Wake => self.wake(cx),
+            Input::Departed(tag, at) => {
+                let tags = self.hub.departures.take(tag);
+                if let Some(echo) = &mut self.datagrams {
+                    tags.into_iter().for_each(|tag| echo.responder.departed(tag, at));
+                }
+            }
+            Input::Drain => self.draining = true,
+            Input::Stop => self.stop(cx),
+            _ => {}
+        }
+        if self.draining && self.peers.values().all(|peer| peer.over) {
+            self.stopped = true;
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        let (at, _) = self.timers.first().filter(|_| !self.stopped)?;
+        Some(Deadline::new(*at, "QUIC timer"))
+    }
+
+    fn finished(&self) -> bool {
+        self.stopped
+    }
+}
+
+fn server_config(
+    options: &QuicServerOptions,
+    tls: &rustls::ServerConfig,
+    takes_datagrams: bool,
+    time: Arc<WallTime>,
+) -> Result<ServerConfig, OptionsError> {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    // All or nothing: QUIC has its own limit to early data (RFC 9001 section 4.6.1).
+    tls.max_early_data_size = if options.early_data { u32::MAX } else { 0 };
+    let tls = Arc::new(tls);
+    let refuse = |error: &dyn std::fmt::Display| OptionsError::Tls(error.to_string());
+    // The library does not expect this to fail later.
+    ServerConnection::new(Arc::clone(&tls), Version::V1, vec![]).map_err(|error| refuse(&error))?;
+    let crypto = QuicServerConfig::try_from(tls).map_err(|error| refuse(&error))?;
+    let mut transport = hub::transport(options.idle_timeout, options.mtu);
+    let window = VarInt::from_u32(options.window);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(options.streams))
+        .stream_receive_window(window)
+        .receive_window(window)
+        .send_window(u64::from(options.window));
+    if !takes_datagrams {
+        transport.datagram_receive_buffer_size(None);
+    }
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport))
+        .time_source(time)
+        .migration(options.migration);
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;
