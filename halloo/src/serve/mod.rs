@@ -24,6 +24,7 @@ use halloo_io::route::{LinkAddress, Netlink};
 use halloo_io::{PacketSocket, Remote, TunDevice, Worker, WorkerOptions};
 use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
 use halloo_protocols::ip_echo::IP;
+use halloo_protocols::stun::{StunBeside, StunServer, StunServerOptions};
 use halloo_serve::{
     Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
 };
@@ -209,6 +210,8 @@ impl EchoHost {
                 .map(|socket| socket.local_addr().port())
                 .collect();
             let responder = UdpEcho::new(echo_options(config, key, &ports), crate::random()?);
+            // Clients of STUN are answered here too, told apart by what they send.
+            let responder = StunBeside::new(StunServer::new(StunServerOptions::default()), responder);
             let counters = host.count(counters(&echo::UDP));
             let server = Server::new(options, Box::new(responder), counters)?;
             let mut worker = worker(config.serve.busy_poll)?;

@@ -190,6 +190,7 @@ fn what_only_user_space_can_answer_is_passed_up() {
         ("a probe cut short", probe(3, 4)[..63].to_vec()),
         ("the magic alone", probe(3, 4)[..4].to_vec()),
         ("padding", padded(65)),
+        ("a Binding request of STUN", stun(1)),
         (
             "two probes that the sender's kernel left to be cut",
             [probe(3, 4), probe(3, 5)].concat(),
@@ -208,6 +209,27 @@ fn what_only_user_space_can_answer_is_passed_up() {
             // Over IPv4 a datagram may go without.
             let is_fine = sum == Sum::None && asked.from.is_ipv4();
             assert_eq!(answer(&program, &asked.frame()).is_some(), is_fine, "{asked:?}");
+        }
+    }
+}
+
+/// A STUN message of this type without attributes (RFC 8489 section 5).
+fn stun(kind: u8) -> Vec<u8> {
+    [&[0, kind, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat()
+}
+
+#[test]
+fn what_only_begins_like_a_binding_request_is_echoed() {
+    let Some(program) = xdp("what is nearly STUN") else {
+        return;
+    };
+    let mut other_cookie = stun(1);
+    other_cookie[7] ^= 1;
+    for payload in [stun(17), other_cookie, stun(1)[..19].to_vec()] {
+        for peer in PEERS {
+            let asked = Udp::new(peer, &payload);
+            let frame = answer(&program, &asked.frame()).expect("an echo");
+            assert_eq!(asked.answer(&frame), payload);
         }
     }
 }

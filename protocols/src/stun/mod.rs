@@ -3,6 +3,7 @@
 //! [`StunServer`] also answers clients of RFC 3489, and knows as much of RFC 5780 as one path for requests and answers
 //! allows. [`is_stun`] tells its messages from others on a shared port. See `docs/stun.md`.
 
+mod beside_echo;
 mod fingerprint;
 mod prober;
 mod responder;
@@ -10,6 +11,7 @@ mod responder;
 mod tests;
 pub mod wire;
 
+pub use beside_echo::StunBeside;
 pub use prober::StunProber;
 pub use responder::{StunServer, StunServerOptions};
 pub use wire::is_stun;

@@ -151,6 +151,15 @@ pub fn is_stun(payload: &[u8]) -> bool {
     Head::of_all(payload).is_ok_and(|head| head.transaction.has_cookie())
 }
 
+/// Whether a datagram is a Binding request as far as its header tells: what an echo host answers as a STUN server, and every
+/// other datagram as ever.
+pub fn is_binding_request(payload: &[u8]) -> bool {
+    let head = Head::of_all(payload);
+    head.is_ok_and(|head| {
+        head.transaction.has_cookie() && head.class() == Class::Request && head.method() == BINDING
+    })
+}
+
 /// The transaction of a Binding request of which no more than the beginning is there.
 pub fn quoted_request(start: &[u8]) -> Option<Transaction> {
     let head = Head::parse(start)?;

@@ -97,6 +97,15 @@ INLINE int has_magic(const struct packet *packet, struct udp *udp, u32 size)
 	return size >= sizeof(*magic) && (void *)(magic + 1) <= packet->end && *magic == MAGIC;
 }
 
+/* Whether a payload is a STUN Binding request as far as its header tells (RFC 8489 section 5): user space answers those. */
+INLINE int asks_for_address(const struct packet *packet, struct udp *udp, u32 size)
+{
+	struct stun *stun = (void *)(udp + 1);
+
+	return size >= STUN_HEADER && (void *)(stun + 1) <= packet->end && stun->type == swap16(BINDING_REQUEST) &&
+	       stun->cookie == STUN_COOKIE;
+}
+
 INLINE struct probe *as_probe(const struct packet *packet, struct udp *udp, u32 size)
 {
 	struct probe *probe = (void *)(udp + 1);
@@ -135,6 +144,8 @@ INLINE int echo_udp(const struct packet *packet, struct datagram *datagram)
 	struct endpoint here = { datagram->destination, udp->to, 0 };
 
 	if (!map_lookup(&listeners, &here) || is_left_to_device(packet, datagram, CHECKSUM_OF_UDP))
+		return XDP_PASS;
+	if (asks_for_address(packet, udp, size))
 		return XDP_PASS;
 	if (has_magic(packet, udp, size)) {
 		probe = as_probe(packet, udp, size);

@@ -38,6 +38,13 @@ struct udp {
 	u16 checksum;
 };
 
+/* The beginning of RFC 8489's header. */
+struct stun {
+	u16 type;
+	u16 length;
+	u32 cookie;
+};
+
 /* The base section of docs/wire/probe.md. */
 struct probe {
 	u32 magic;
@@ -78,6 +85,9 @@ enum { ICMP = 1, TCP = 6, UDP = 17, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION 
 #define CHECKSUM_OF_UDP 6
 
 #define MAGIC 0x6f6c68f7
+#define BINDING_REQUEST 1
+#define STUN_HEADER 20
+#define STUN_COOKIE 0x42a41221
 #define PROBE_VERSION 1
 #define IS_REPLY 0x80
 #define KERNEL_STAMP 0x40

@@ -1,5 +1,6 @@
 //! What the tests of this folder share: requests, answers, and a server between them.
 
+mod beside_echo;
 mod prober;
 mod responder;
 mod vectors;
