@@ -50,6 +50,7 @@ pub(super) fn parse(head: &[u8], asked: &Asked) -> Result<Head, &'static str> {
             httparse::Error::TooManyHeaders => "the answer has too many header fields",
             _ => "the answer has a header field that is none",
         })?;
+    // The end was found before this: if both do not agree on it, there is more than one way to read it.
     if parsed != Status::Complete(head.len()) {
         return Err("the answer's header ends twice");
     }

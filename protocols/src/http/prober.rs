@@ -47,7 +47,7 @@ impl HttpProber {
         }
     }
 
-    /// Bytes of each request, header and all.
+    /// Bytes of each request, header and all: the size that a session is to be told. 0 if it asks nothing.
     pub fn request_len(&self) -> usize {
         self.request.len()
     }
@@ -102,7 +102,7 @@ impl StreamProber for HttpProber {
     }
 
     fn pipelines(&self) -> bool {
-        self.persists && self.is_idempotent && self.keep_alive
+        self.persists && self.is_idempotent
     }
 
     fn is_done(&self) -> bool {

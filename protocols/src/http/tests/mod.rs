@@ -84,7 +84,8 @@ fn tell(prober: &mut HttpProber, stream: &[u8], piece: usize) -> Vec<Told> {
                     told.push(Told::Foreign(what));
                     return told;
                 }
-                Progress::Heard(_, heard) if prober.is_done() => {
+                Progress::Heard(used, heard) if prober.is_done() => {
+                    assert!((1..=rest.len()).contains(&used), "{used}");
                     told.push(Told::Last(heard));
                     return told;
                 }

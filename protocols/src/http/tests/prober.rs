@@ -250,7 +250,11 @@ fn requests_wait_for_answers_until_the_server_has_kept_a_connection() {
     tell(&mut prober, GOOD, 7);
     assert!(prober.pipelines() && !prober.is_done());
     prober.reset();
-    assert!(prober.pipelines(), "it is the same server");
+    prober.reset();
+    assert!(
+        prober.pipelines(),
+        "it is the same server, though it took two attempts to connect"
+    );
     // It lets so many pass and then closes: still one that keeps connections.
     ask(&mut prober, 2);
     tell(&mut prober, &[GOOD, LAST].concat(), 7);
@@ -331,7 +335,9 @@ fn an_answer_that_ends_with_the_connection_is_its_last() {
 #[test]
 fn an_answer_that_nobody_asked_for_puts_all_others_in_doubt() {
     let why = Told::Foreign("an answer that nobody asked for");
-    assert_eq!(told_of(&options(), 0, GOOD).0, std::slice::from_ref(&why));
+    for answer in [GOOD, LAST] {
+        assert_eq!(told_of(&options(), 0, answer).0, std::slice::from_ref(&why));
+    }
     assert_eq!(
         told_of(&options(), 1, &GOOD.repeat(2)).0,
         [Told::Heard(good()), why.clone()]
