@@ -61,6 +61,8 @@ struct Answered {
     reflector_number: u32,
     number: u32,
     received_at: Option<Wall>,
+    /// T3 as it was told.
+    left: Timestamp,
 }
 
 /// What the TLVs of an answer say.
@@ -195,14 +197,17 @@ impl Sender {
             reflector_number: reply.sequence_number,
             number: reply.sender_sequence_number,
             received_at: reply.received_at(),
+            left: reply.timestamp,
         };
     }
 
-    /// What the departure of an earlier answer says of it, if that answer has come.
+    /// What the departure of an earlier answer says of it, if that answer has come. A reflector that knows no better tells
+    /// its T3 again, which is nothing new.
     fn follow_up(&self, (reflector_number, left): (u32, Timestamp), format: Format) -> Option<FollowUp> {
         let answered = self.answers[reflector_number as usize % ANSWERS];
         let residence = residence(answered.received_at, left.wall(format))?;
-        (answered.reflector_number == reflector_number).then_some(FollowUp {
+        let is_new = answered.reflector_number == reflector_number && answered.left != left;
+        is_new.then_some(FollowUp {
             low_bits: answered.number,
             residence,
         })

@@ -154,6 +154,17 @@ fn an_exact_departure_is_told_of_the_probe_that_it_was_of() {
 }
 
 #[test]
+fn a_departure_that_is_t3_again_is_no_better_than_it_was() {
+    let (mut prober, mut host) = (prober(80), Host::open());
+    let asked = ask(&mut prober, 6, 80);
+    let answer = host.ask(250_000, &asked);
+    let at = stamp(250_000 + RESIDENCE, StampSource::Kernel);
+    host.reflector.departed(answer.tag().expect("asked for"), at);
+    hear(&mut prober, &answer.bytes).expect("our answer");
+    assert_eq!(exchange(&mut prober, &mut host, 7, 80).follow_up, None);
+}
+
+#[test]
 fn a_departure_of_an_answer_that_never_came_tells_nothing() {
     let (mut prober, mut host) = (prober(80), Host::open());
     let asked = ask(&mut prober, 6, 80);
