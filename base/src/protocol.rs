@@ -82,6 +82,8 @@ pub enum Transport {
     Udp,
     /// A TCP connection.
     Tcp,
+    /// A QUIC connection: its streams, or its DATAGRAM frames.
+    Quic,
     /// IP datagrams of any protocol.
     Ip,
     /// ICMP echo messages (RFC 792, RFC 4443).
@@ -92,7 +94,7 @@ impl Transport {
     /// Whether both ends have a port. Where they have none, paths have port 0 at both.
     pub fn has_ports(self) -> bool {
         match self {
-            Transport::Udp | Transport::Tcp => true,
+            Transport::Udp | Transport::Tcp | Transport::Quic => true,
             Transport::Ip | Transport::Icmp => false,
         }
     }

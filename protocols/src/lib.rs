@@ -12,6 +12,7 @@ pub mod ip_echo;
 pub mod ndn;
 mod nonce;
 pub mod ntp;
+pub mod quic;
 pub mod sip;
 pub mod stamp;
 pub mod stun;
@@ -115,6 +116,8 @@ pub const ALL: &[&Protocol] = &[
     &sip::SIP_TCP,
     &http::HTTP,
     &http::HTTPS,
+    &quic::QUIC,
+    &quic::QUIC_DATAGRAM,
 ];
 
 /// The protocol that a URL scheme selects.
@@ -188,7 +191,8 @@ mod tests {
                 protocol.name
             );
             if let Some(AnyProber::Stream(_)) = made {
-                assert_eq!(protocol.transport, Transport::Tcp, "{}", protocol.name);
+                let is_fit = [Transport::Tcp, Transport::Quic].contains(&protocol.transport);
+                assert!(is_fit, "{}", protocol.name);
             }
         }
     }

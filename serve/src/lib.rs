@@ -27,6 +27,7 @@ mod buffers;
 mod caps;
 mod connections;
 mod frames;
+mod gate;
 mod guards;
 #[cfg(test)]
 mod harness;
@@ -40,6 +41,7 @@ mod stream;
 pub use access::AccessList;
 pub use admission::{Admission, AdmissionOptions, Place};
 pub use frames::{FrameServer, FrameServerOptions};
+pub use gate::Gate;
 pub use guards::{Broadcast, Guards};
 pub use limiter::{Limits, Rate};
 pub use options::{OptionsError, Secret};

@@ -101,7 +101,10 @@ impl TlsOptions {
 
     /// What a server offers these protocols with (RFC 7301), the first of them preferred. TLS 1.2 and 1.3, no early
     /// data: a request that can be replayed is not worth a round trip to us.
-    pub(crate) fn server_config(&self, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    ///
+    /// # Errors
+    /// If the library will not have it.
+    pub fn server_config(&self, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
         let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&self.identity)));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?

@@ -76,6 +76,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub https: Vec<SocketAddr>,
 
+    /// Echo QUIC streams and datagrams here (ALPN echo, usual port 4433); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub quic: Vec<SocketAddr>,
+
     /// Be who this certificate says (PEM, with those that lead to its root behind it)
     ///
     /// Without it a certificate is made at each start; its fingerprint is printed, for `halloo ping --pin`.

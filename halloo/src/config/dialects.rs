@@ -4,7 +4,7 @@ use super::schema::{Cap, Config, Listen, Span};
 use crate::cli::ServeArgs;
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
-use halloo_protocols::{Protocol, http, ntp, sip, stun};
+use halloo_protocols::{Protocol, http, ntp, quic, sip, stun};
 use halloo_serve::Secret;
 use halloo_web::HttpOptions;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub(crate) struct Dialect {
 pub(crate) enum Driver {
     /// A machine on a thread of ours.
     Worker,
+    /// A machine on a thread of ours, which speaks QUIC.
+    Quic,
     /// The web crate's runtime, with TLS or without.
     Web {
         /// With TLS.
@@ -102,6 +104,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         listen: |config| &config.https.listen,
         listen_mut: |config| &mut config.https.listen,
         flags: |args| &args.https,
+    },
+    Dialect {
+        key: "quic",
+        udp: Some(&quic::QUIC),
+        tcp: None,
+        one_port: false,
+        driver: Driver::Quic,
+        listen: |config| &config.quic.listen,
+        listen_mut: |config| &mut config.quic.listen,
+        flags: |args| &args.quic,
     },
 ];
 
@@ -248,6 +260,13 @@ impl Pingback {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Place {
     pub(crate) listen: Vec<Listen>,
+}
+
+impl Driver {
+    /// Whether it needs a certificate.
+    pub(crate) fn is_secured(self) -> bool {
+        matches!(self, Driver::Quic | Driver::Web { tls: true })
+    }
 }
 
 impl Dialect {

@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) sip: Place,
     pub(crate) http: Http,
     pub(crate) https: Place,
+    pub(crate) quic: Place,
     pub(crate) tls: Tls,
 }
 

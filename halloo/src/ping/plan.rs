@@ -10,7 +10,7 @@ use halloo_protocols::echo::Key;
 use halloo_protocols::http::{Expect, HttpProberOptions};
 use halloo_protocols::ip_echo::{self, Asked};
 use halloo_protocols::ndn::LONGEST_PACKET;
-use halloo_protocols::{ALL, RequestSize, by_scheme};
+use halloo_protocols::{ALL, RequestSize, by_scheme, sip};
 use halloo_tls::Trust;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -167,6 +167,12 @@ impl Plan {
     pub(crate) fn size_to(&self, target: &Target) -> u32 {
         let RequestSize { usual, signed, .. } = target.protocol.size;
         let usual = signed.filter(|_| self.key.is_some()).unwrap_or(usual);
+        // A request of SIP's names its host several times.
+        let is_sip = [sip::SIP.scheme, sip::SIP_TCP.scheme].contains(&target.protocol.scheme);
+        let usual = match is_sip {
+            true => usual.max(sip::bare_len(target.authority().len())),
+            false => usual,
+        };
         self.size.unwrap_or(usual as u32)
     }
 
@@ -460,11 +466,11 @@ mod tests {
         };
         assert_eq!(
             error("tcp://h:1"),
-            "--key-file: TCP echo cannot be signed; UDP echo and STAMP can (tcp://h:1)"
+            "--key-file: TCP echo cannot be signed; UDP echo, STAMP and QUIC datagram echo can (tcp://h:1)"
         );
         assert_eq!(
             error("udp+ip://h:1"),
-            "--key-file: UDP to oneself cannot be signed; UDP echo and STAMP can (udp+ip://h:1)"
+            "--key-file: UDP to oneself cannot be signed; UDP echo, STAMP and QUIC datagram echo can (udp+ip://h:1)"
         );
         assert_eq!(
             error("-s 79 udp://h"),

@@ -9,7 +9,7 @@ use crate::ndn::Face;
 use crate::random_u64;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail};
-use halloo_base::{AnyProber, LinkId, Path, Transport};
+use halloo_base::{AnyProber, LinkId, Machine, Path, Transport};
 use halloo_io::{
     IcmpSocket, RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions,
 };
@@ -18,13 +18,15 @@ use halloo_protocols::ProberOptions;
 use halloo_protocols::http::HTTPS;
 use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
+use halloo_protocols::quic::QUIC;
+use halloo_quic::{Client, ClientOptions, QuicDatagrams, QuicStreams};
 use halloo_tls::{Sealed, ServerName, Side};
 use rtrb::Consumer;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a session is, for those who print it.
 #[derive(Clone, Debug)]
@@ -75,7 +77,8 @@ pub(super) struct Session {
 impl About {
     /// Whether it asks over a connection.
     pub(crate) fn is_stream(&self) -> bool {
-        let by_protocol = self.target.protocol.transport == Transport::Tcp;
+        let protocol = self.target.protocol;
+        let by_protocol = protocol.transport == Transport::Tcp || protocol.scheme == QUIC.scheme;
         self.face.as_ref().map_or(by_protocol, Face::is_stream)
     }
 
@@ -209,6 +212,16 @@ impl Session {
                 let machine = worker.add(Box::new(session));
                 worker.raw(socket, machine).context("cannot watch the socket")?;
             }
+            (prober, _) if about.target.protocol.transport == Transport::Quic => {
+                let socket = open_udp(&about, plan, local)
+                    .map_err(explain)
+                    .with_context(|| cannot_use(&about))?;
+                options.path.local.set_port(socket.local_addr().port());
+                let machine =
+                    in_quic(&about, plan, options, prober, sink).with_context(|| cannot_ask(&about))?;
+                let machine = worker.add(machine);
+                worker.udp(socket, machine).context("cannot watch the socket")?;
+            }
             (AnyProber::Datagram(prober), _) => {
                 let socket = open_udp(&about, plan, local)
                     .map_err(explain)
@@ -340,13 +353,52 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
 
 /// TLS towards this target.
 fn sealed(target: &Target, plan: &Plan) -> Result<Side> {
-    let name = match &target.host {
+    Ok(Side::Client(
+        plan.trust.client(&[b"http/1.1"])?,
+        secured_name(target)?,
+    ))
+}
+
+/// The name that the certificate of this target is to be for.
+fn secured_name(target: &Target) -> Result<ServerName<'static>> {
+    Ok(match &target.host {
         Host::Name(name) => ServerName::try_from(name.clone())?,
         Host::V4(ip) => ServerName::from(IpAddr::from(*ip)),
         Host::V6(ip, _) => ServerName::from(IpAddr::from(*ip)),
         Host::Forwarder => bail!("a forwarder is not asked under TLS"),
+    })
+}
+
+/// A session whose streams or datagrams go in QUIC.
+fn in_quic(
+    about: &About,
+    plan: &Plan,
+    options: SessionOptions,
+    prober: AnyProber,
+    sink: RingSink,
+) -> Result<Box<dyn Machine>> {
+    /// Longer pauses are bridged by signs of life, or the connection would be gone by the next probe.
+    const QUIET: Duration = Duration::from_secs(10);
+    let tls = plan.trust.client(&[halloo_quic::ALPN])?;
+    let quic = ClientOptions {
+        keep_alive: (about.spacing >= QUIET).then_some(QUIET),
+        tos: plan.tos,
+        ..ClientOptions::default()
     };
-    Ok(Side::Client(plan.trust.client(&[b"http/1.1"])?, name))
+    let client = Client::new(&tls, &secured_name(&about.target)?, quic)?;
+    // Nothing but the handshake is told of the connection, and that the session tells.
+    let nobody = Box::new(|_| {});
+    Ok(match prober {
+        AnyProber::Stream(prober) => {
+            let session = StreamSession::new(options, prober, Box::new(sink))?;
+            Box::new(QuicStreams::new(session, client, Instant::now(), nobody))
+        }
+        AnyProber::Datagram(prober) => {
+            let path = options.path;
+            let session = DatagramSession::new(options, prober, Box::new(sink))?;
+            Box::new(QuicDatagrams::new(session, client, path, Instant::now(), nobody))
+        }
+    })
 }
 
 fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSocket> {

@@ -360,7 +360,7 @@ fn seen(about: &About, summary: &Summary) -> String {
         }
     }
     parts.extend(seen.ttl.map(|ttl| format!("ttl {ttl}")));
-    if seen.tos != 0 {
+    if seen.tos >> 2 != 0 {
         parts.push(format!("dscp {}", seen.tos >> 2));
     }
     let changes = [

@@ -4,7 +4,7 @@ use crate::format::counted;
 use crate::json::{Head, ServeCounters};
 use halloo_base::{Clock, Counters, Reason, Snapshot, Transport};
 use halloo_io::SystemClock;
-use halloo_protocols::Protocol;
+use halloo_protocols::{Protocol, quic};
 use std::sync::Arc;
 
 /// What is counted for one protocol, and on one device where it has some of its own.
@@ -22,6 +22,8 @@ pub(super) enum Source {
     Neighbours(Arc<Counters>),
     /// A driver, before anything came to a thread.
     Driver(Snapshot),
+    /// Somebody who is to be asked.
+    Asked(Box<dyn Fn() -> Snapshot + Send>),
 }
 
 /// Counters at zero.
@@ -49,13 +51,14 @@ impl Counted {
             Source::Threads(threads) => sum(threads.iter().map(|thread| thread.snapshot())),
             Source::Neighbours(counters) => counters.snapshot(),
             Source::Driver(done) => done.clone(),
+            Source::Asked(ask) => ask(),
         }
     }
 
     /// `UDP echo`, `IP echo on halloo0`, `IP echo by xdp on eth0`
     fn title(&self) -> String {
         let what = match self.source {
-            Source::Threads(_) => self.protocol.name.to_owned(),
+            Source::Threads(_) | Source::Asked(_) => self.protocol.name.to_owned(),
             Source::Neighbours(_) => "ARP and neighbour discovery".to_owned(),
             Source::Driver(_) => format!("{} by xdp", self.protocol.name),
         };
@@ -73,15 +76,17 @@ impl Counted {
             Source::Neighbours(_) => "question",
             _ => "datagram",
         };
-        let mut lines = vec![match self.protocol.transport {
-            Transport::Tcp => format!(
+        let is_stream =
+            self.protocol.transport == Transport::Tcp || self.protocol.scheme == quic::QUIC.scheme;
+        let mut lines = vec![match is_stream {
+            true => format!(
                 "{head} {}, {} admitted, {} in, {} out",
                 counted(now.received, "connection"),
                 now.replied,
                 counted(now.received_bytes, "byte"),
                 counted(now.replied_bytes, "byte")
             ),
-            _ => format!(
+            false => format!(
                 "{head} {} received ({}), {} answered ({})",
                 counted(now.received, noun),
                 counted(now.received_bytes, "byte"),
@@ -119,7 +124,7 @@ impl Counted {
             silent,
         } = self.snapshot();
         let (protocol, service) = match self.source {
-            Source::Threads(_) => (self.protocol.scheme, None),
+            Source::Threads(_) | Source::Asked(_) => (self.protocol.scheme, None),
             Source::Neighbours(_) => ("neighbours", Some(self.protocol.scheme)),
             Source::Driver(_) => ("xdp", Some(self.protocol.scheme)),
         };

@@ -4,17 +4,22 @@ use super::counts::{Counted, Source, counters};
 use super::worker;
 use crate::config::{Config, Dialect, Driver};
 use anyhow::{Context, Result, bail};
-use halloo_base::Responder;
+use halloo_base::{Responder, Snapshot};
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
-use halloo_protocols::echo::Key;
+use halloo_protocols::echo::{Key, TcpEcho, UdpEcho, UdpEchoOptions};
 use halloo_protocols::ntp::{self, ClockSource, NtpServer, NtpServerOptions};
+use halloo_protocols::quic;
 use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
-use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
+use halloo_quic::{DatagramEcho, QuicCounters, QuicServer, QuicServerOptions};
+use halloo_serve::{
+    Gate, Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions,
+};
 use halloo_web::{HttpServer, TlsOptions};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A dialect and the sockets at which it is spoken.
 pub(crate) struct Spoken {
@@ -58,10 +63,14 @@ impl Making<'_> {
     pub(super) fn worker(&self, spoken: Vec<Spoken>) -> Result<(Worker, Vec<Counted>)> {
         let mut worker = worker(false)?;
         let mut counted = vec![];
-        for Spoken {
-            dialect, udp, tcp, ..
-        } in spoken
-        {
+        for spoken in spoken {
+            if spoken.dialect.driver == Driver::Quic {
+                counted.extend(self.quic(spoken, &mut worker)?);
+                continue;
+            }
+            let Spoken {
+                dialect, udp, tcp, ..
+            } = spoken;
             if let Some(protocol) = dialect.udp.filter(|_| !udp.is_empty()) {
                 counted.push(self.datagrams(dialect, protocol, udp, &mut worker)?);
             }
@@ -70,6 +79,49 @@ impl Making<'_> {
             }
         }
         Ok((worker, counted))
+    }
+
+    /// A machine that echoes streams and datagrams of QUIC.
+    fn quic(&self, spoken: Spoken, worker: &mut Worker) -> Result<[Counted; 2]> {
+        let identity = spoken.identity.context("QUIC needs a certificate")?;
+        let tls = identity.server_config(&[halloo_quic::ALPN])?;
+        let gate = Gate::new(self.guards)?;
+        let echo = UdpEchoOptions {
+            key: self.key.cloned(),
+            require_key: self.config.serve.require_key,
+            pingback: None,
+            ..UdpEchoOptions::default()
+        };
+        let datagrams = DatagramEcho {
+            responder: Box::new(UdpEcho::new(echo, crate::random()?)),
+            limit: quic::QUIC_DATAGRAM.reply_limit,
+        };
+        let counters = Arc::<QuicCounters>::default();
+        let server = QuicServer::new(
+            QuicServerOptions::default(),
+            &tls,
+            Box::new(move |path| gate.admit(path)),
+            Box::new(|_| Box::new(TcpEcho)),
+            Some(datagrams),
+            Arc::clone(&counters),
+            Instant::now(),
+        )?;
+        let machine = worker.add(Box::new(server));
+        for socket in spoken.udp {
+            worker.udp(socket, machine).context("cannot watch a UDP socket")?;
+        }
+        let (streams, frames) = (Arc::clone(&counters), counters);
+        let counted = |protocol, ask: Box<dyn Fn() -> Snapshot + Send>| Counted {
+            source: Source::Asked(ask),
+            ..super::counts::counters(protocol)
+        };
+        Ok([
+            counted(&quic::QUIC, Box::new(move || streams.connections.snapshot())),
+            counted(
+                &quic::QUIC_DATAGRAM,
+                Box::new(move || frames.datagrams.snapshot()),
+            ),
+        ])
     }
 
     /// A thread that answers HTTP.
@@ -122,11 +174,12 @@ impl Making<'_> {
         worker: &mut Worker,
     ) -> Result<Counted> {
         let mut counted = counters(protocol);
-        let server = StreamServer::new(
-            self.streams.clone(),
-            self.stream_responder(protocol)?,
-            counted.thread(),
-        )?;
+        let options = StreamServerOptions {
+            // Half a request may wait for its other half.
+            pending: self.streams.pending.max(sip::LONGEST as u32),
+            ..self.streams.clone()
+        };
+        let server = StreamServer::new(options, self.stream_responder(protocol)?, counted.thread())?;
         let machine = worker.add(Box::new(server));
         for listener in listeners {
             worker

@@ -7,7 +7,7 @@ use super::listening::{At, FRAMES, Listening, TUN};
 use super::ndn::Ndn;
 use super::tell::Teller;
 use crate::cli::{EchoAddress, XdpDevice};
-use crate::config::{Config, DIALECTS, Dialect, Driver};
+use crate::config::{Config, DIALECTS, Dialect};
 use crate::hint::explain;
 use crate::ndn::Listen;
 use anyhow::{Context, Result, bail};
@@ -98,11 +98,16 @@ impl Listeners {
 
     /// Opens the ports of protocols beside the echo.
     fn bind_dialects(&mut self, config: &Config, origin: &Origin, teller: &mut Teller) -> Result<()> {
+        let mut secured: Option<TlsOptions> = None;
         for dialect in DIALECTS {
             let addresses = dialect.addresses(config);
             let mut spoken = Spoken::new(dialect);
-            if dialect.driver == (Driver::Web { tls: true }) && !addresses.is_empty() {
-                spoken.identity = Some(identity(config, teller)?);
+            if dialect.driver.is_secured() && !addresses.is_empty() {
+                let known = match &secured {
+                    Some(known) => TlsOptions::clone(known),
+                    None => identity(config, teller)?,
+                };
+                spoken.identity = Some(secured.insert(known).clone());
             }
             for &address in &addresses {
                 let v6_only = has_v4_twin(address, &addresses);
@@ -152,7 +157,7 @@ impl Listeners {
         listeners.add_tcp(bind_tcp(SocketAddr::new(ip, 0), true)?, false, false);
         for dialect in DIALECTS {
             let mut spoken = Spoken::new(dialect);
-            if dialect.driver == (Driver::Web { tls: true }) {
+            if dialect.driver.is_secured() {
                 spoken.identity = Some(made_identity().map_err(io::Error::other)?);
             }
             if let Some(protocol) = dialect.udp {

@@ -23,6 +23,13 @@ pub use stream::{TcpEcho, TcpProber};
 use crate::{Protocol, RequestSize};
 use halloo_base::{AnyProber, ReplyLimit, Role, Transport};
 
+/// How long structured probes and plain ones are.
+pub(crate) const UDP_SIZE: RequestSize = RequestSize {
+    signed: Some(wire::BASE + wire::TAG),
+    usual: wire::BASE,
+    ..RequestSize::ANY
+};
+
 /// Echo over UDP: the structured probe, and RFC 862 for everything else.
 pub static UDP: Protocol = Protocol {
     name: "UDP echo",
@@ -32,11 +39,7 @@ pub static UDP: Protocol = Protocol {
     spec: "RFC 862; docs/wire/probe.md",
     reply_limit: ReplyLimit::SameAsRequest,
     role: Role::Both,
-    size: RequestSize {
-        signed: Some(wire::BASE + wire::TAG),
-        usual: wire::BASE,
-        ..RequestSize::ANY
-    },
+    size: UDP_SIZE,
     prober: Some(|options| AnyProber::Datagram(Box::new(UdpProber::new(options)))),
 };
 

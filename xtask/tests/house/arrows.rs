@@ -86,8 +86,11 @@ const ROOMS: &[Room] = &[
 /// What the tests of any room may import beside its imports.
 const FOR_TESTS: &[&str] = &["halloo-sim", "halloo-lab", "halloo-protocols"];
 
-/// What stories import: they are tests of `sim` in which both sides meet.
+/// What stories import: they are tests in which both sides meet.
 const FOR_STORIES: &[&str] = &["halloo-serve", "halloo-probe"];
+
+/// Where stories are told.
+const WITH_STORIES: &[&str] = &["halloo-sim", "halloo-quic"];
 
 #[test]
 fn no_arrow_between_crates_but_those_of_the_house() {
@@ -154,5 +157,5 @@ fn allowed(room: &Room, import: &str, kind: DependencyKind) -> bool {
     let in_tests = kind == DependencyKind::Development;
     room.imports.contains(&import)
         || in_tests && FOR_TESTS.contains(&import)
-        || in_tests && room.name == "halloo-sim" && FOR_STORIES.contains(&import)
+        || in_tests && WITH_STORIES.contains(&room.name) && FOR_STORIES.contains(&import)
 }
