@@ -171,7 +171,6 @@ impl Session {
                 ndn,
                 icmp: icmp.as_ref().map(of_icmp).unwrap_or_default(),
                 http: plan.http_to(&about.target),
-                ..ProberOptions::default()
             }),
         };
         let mut worker = Worker::new(WorkerOptions {
