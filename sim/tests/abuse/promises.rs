@@ -64,8 +64,11 @@ fn a_promise_is_made_to_none_but_who_receives_at_his_address() {
     for key in [None, Some(&key)] {
         let (mut bench, request) = host_and_request(key);
         let mut forger = Forger::new(&TABLE[0], SEED);
+        let mut neighbour = own_path();
+        neighbour.remote.set_port(40_001);
         for nth in 0..FORGED {
-            let path = forger.path(7777);
+            // First somebody behind the same address.
+            let path = if nth == 0 { neighbour } else { forger.path(7777) };
             bench.hand(START, path, &request, |_, _| {});
             let sent = sent_later(&mut bench, START);
             assert_eq!(

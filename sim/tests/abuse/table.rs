@@ -1,7 +1,7 @@
 //! Every protocol that is answered over UDP, as `halloo serve --all` answers it.
 
 use crate::marks;
-use halloo_base::{ReplyLimit, Responder, Role, Transport};
+use halloo_base::{ReplyLimit, Responder, Role, Transport, Trust};
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::echo::{UdpEcho, UdpEchoOptions};
 use halloo_protocols::ndn::{NameBuf, PingProberOptions, PingServer, PingServerOptions};
@@ -198,5 +198,17 @@ fn every_protocol_that_is_answered_over_udp_is_in_the_table() {
 fn the_usual_port_of_each_is_the_protocols() {
     for dialect in TABLE {
         assert_eq!(Some(dialect.ports[0]), dialect.protocol.default_port);
+    }
+}
+
+#[test]
+fn no_stranger_gets_more_than_security_md_says() {
+    let told = [("stun", 24), ("ndn", 64), ("sip", 45)];
+    for dialect in TABLE {
+        let (_, limit) = (dialect.responder)();
+        let more = limit.longest(0, Trust::Stranger);
+        let told = told.iter().find(|(scheme, _)| *scheme == dialect.protocol.scheme);
+        let most = told.map_or(0, |&(_, most)| most);
+        assert!(more <= most, "{}: {more}", dialect.protocol.name);
     }
 }
