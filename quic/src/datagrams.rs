@@ -157,11 +157,10 @@ impl<M: Machine> QuicDatagrams<M> {
 
     /// Takes what the library has to say of a connection, until there is no more.
     fn settle(&mut self, cx: &mut Cx<'_>, handle: usize, at: Stamp, rx: Option<&Datagram<'_>>) {
+        let mut is_gone = false;
         while let Some(channel) = self.channels.get_mut(&handle) {
-            if !self.hub.settle(channel) {
-                self.channels.remove(&handle);
-                return;
-            }
+            // It may be gone and have its last words left.
+            is_gone |= !self.hub.settle(channel);
             let Some(event) = channel.quic.poll() else { break };
             match event {
                 Event::Connected => self.connected(cx, handle, at),
@@ -176,6 +175,9 @@ impl<M: Machine> QuicDatagrams<M> {
                 }
                 _ => {}
             }
+        }
+        if is_gone {
+            self.channels.remove(&handle);
         }
         self.flush(cx, handle);
     }

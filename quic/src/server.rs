@@ -7,11 +7,10 @@ mod peer;
 pub use options::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServerOptions};
 
 use crate::ALPN;
-use crate::close;
 use crate::hub::{self, Channel, Hub, OptionsError};
 use caps::Caps;
 use halloo_base::{
-    Counters, Cx, Datagram, Deadline, Input, Machine, Mono, Path, Reason, ReplyLimit, Stamp, Trust, Verdict,
+    Cx, Datagram, Deadline, Input, Machine, Mono, Reason, Stamp, Trust, Verdict,
 };
 use peer::Peer;
 use quinn_proto::crypto::rustls::QuicServerConfig;
@@ -172,12 +171,15 @@ impl QuicServer {
         if let Some(timer) = peer.timer.take() {
             self.timers.remove(&(timer, handle));
         }
+        let mut is_gone = false;
         loop {
-            if !self.hub.settle(&mut peer.channel) {
-                return self.forget(&mut peer);
-            }
+            // It may be gone and have its last words left.
+            is_gone |= !self.hub.settle(&mut peer.channel);
             let Some(event) = peer.channel.quic.poll() else { break };
             self.event(cx, &mut peer, event, at, rx);
+        }
+        if is_gone {
+            return self.over(&mut peer);
         }
         self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
         let own = peer.ends_at(&self.options);
@@ -280,10 +282,6 @@ impl QuicServer {
             self.caps.release(peer.source);
         }
         peer.drop_streams();
-    }
-
-    fn forget(&mut self, peer: &mut Peer) {
-        self.over(peer);
     }
 
     fn wake(&mut self, cx: &mut Cx<'_>) {

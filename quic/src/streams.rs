@@ -121,11 +121,10 @@ impl<M: Machine> QuicStreams<M> {
 
     /// Takes what the library has to say of a connection, until there is no more.
     fn settle(&mut self, cx: &mut Cx<'_>, handle: usize, at: Stamp) {
+        let mut is_gone = false;
         while let Some(line) = self.lines.get_mut(&handle) {
-            if !self.hub.settle(&mut line.channel) {
-                self.lines.remove(&handle);
-                return;
-            }
+            // It may be gone and have its last words left.
+            is_gone |= !self.hub.settle(&mut line.channel);
             let Some(event) = line.channel.quic.poll() else {
                 break;
             };
@@ -147,7 +146,9 @@ impl<M: Machine> QuicStreams<M> {
                 _ => {}
             }
         }
-        if let Some(line) = self.lines.get_mut(&handle) {
+        if is_gone {
+            self.lines.remove(&handle);
+        } else if let Some(line) = self.lines.get_mut(&handle) {
             self.hub.flush(cx.out, cx.env.now, &mut line.channel, None);
         }
     }
@@ -287,6 +288,10 @@ impl<M: Machine> QuicStreams<M> {
         };
         if let Some(early) = &mut line.early {
             early.extend_from_slice(bytes);
+        }
+        if tag.is_some() {
+            // What else waits leaves first, so that it is known what leaves with these bytes.
+            self.hub.flush(cx.out, cx.env.now, &mut line.channel, None);
         }
         let is_first = line.unsent.is_empty() && !line.channel.quic.has_pending_retransmits();
         line.unsent.extend(bytes);

@@ -1,0 +1,247 @@
+use super::*;
+use crate::testing::{Diary, Talker, World, base, certificate, lines, path, pinned, server, sink};
+use crate::{QuicStreams, QuicSink};
+use halloo_base::Path;
+use proptest::prelude::*;
+
+const LONG: Duration = Duration::from_secs(600);
+
+type Scene = (World<QuicStreams<Talker>>, Arc<QuicCounters>, Diary);
+
+fn scene(options: QuicServerOptions, bytes: usize) -> Scene {
+    let (tls, der) = certificate();
+    let told = Diary::default();
+    let nobody: Box<dyn QuicSink> = sink(&Diary::default());
+    let client = QuicStreams::new(Talker::new(&told, bytes, 1), pinned(&der), base(), nobody);
+    let (server, counters) = server(options, &tls);
+    (World::new(client, server), counters, told)
+}
+
+/// The first datagram of a handshake.
+fn initial(world: &mut World<QuicStreams<Talker>>) -> Vec<u8> {
+    world.tell(false, Input::Wake);
+    world.take().expect("a client begins")
+}
+
+#[test]
+fn until_he_has_shown_his_address_a_stranger_gets_three_times_what_he_sent_at_most() {
+    let (mut world, _, _) = scene(QuicServerOptions::default(), 100);
+    let first = initial(&mut world);
+    let asked = first.len();
+    world.deliver(true, &first);
+    while let Some(deadline) = world.server.deadline() {
+        world.now = deadline.at.max(world.now);
+        world.tell(true, Input::Wake);
+    }
+    assert!(world.sent[1] > 0);
+    assert!(world.sent[1] <= 3 * asked, "{} for {asked}", world.sent[1]);
+}
+
+#[test]
+fn when_many_knock_they_must_show_their_address_first() {
+    let options = QuicServerOptions {
+        retry_above: 0,
+        ..QuicServerOptions::default()
+    };
+    let (mut world, counters, told) = scene(options, 100);
+    assert!(world.run(LONG));
+    assert_eq!(counters.retries(), 1);
+    // A round trip more.
+    assert_eq!(lines(&told)[1], "opened at 40ms");
+    assert_eq!(counters.connections.snapshot().received, 1, "and nothing was kept before");
+}
+
+#[test]
+fn a_retry_keeps_no_state_and_is_shorter_than_what_asked_for_it() {
+    let options = QuicServerOptions {
+        retry_above: 0,
+        ..QuicServerOptions::default()
+    };
+    let (mut world, _, _) = scene(options, 100);
+    let first = initial(&mut world);
+    for _ in 0..100 {
+        world.deliver(true, &first);
+    }
+    assert!(world.sent[1] < 100 * first.len() / 3);
+    assert!(world.server.peers.is_empty());
+    assert_eq!(world.server.deadline(), None);
+}
+
+#[test]
+fn a_handshake_that_goes_nowhere_is_given_up_and_its_place_is_free_again() {
+    let options = QuicServerOptions {
+        connections: 1,
+        ..QuicServerOptions::default()
+    };
+    let (mut world, counters, _) = scene(options.clone(), 100);
+    let first = initial(&mut world);
+    world.deliver(true, &first);
+    assert_eq!(world.server.handshakes, 1);
+    while let Some(deadline) = world.server.deadline() {
+        world.now = deadline.at.max(world.now);
+        world.tell(true, Input::Wake);
+    }
+    assert!(world.now.since(Mono(0)) < Duration::from_secs(15));
+    assert_eq!(world.server.handshakes, 0);
+    assert!(world.server.peers.is_empty());
+    assert_eq!(counters.connections.count(Reason::IdleTimeout), 1);
+    assert_eq!(world.server.caps.admit([192, 0, 2, 1].into(), 0).map(|_| ()), Ok(()));
+}
+
+#[test]
+fn who_is_one_too_many_is_told() {
+    for (options, why) in [
+        (
+            QuicServerOptions {
+                connections: 1,
+                ..QuicServerOptions::default()
+            },
+            Reason::TooManyConnections,
+        ),
+        (
+            QuicServerOptions {
+                per_source: Some(1),
+                ..QuicServerOptions::default()
+            },
+            Reason::TooManyFromSource,
+        ),
+    ] {
+        let (tls, der) = certificate();
+        let (server, counters) = server(options, &tls);
+        let told = Diary::default();
+        let client = |told: &Diary| {
+            let talker = Talker::new(told, 1 << 20, 1);
+            QuicStreams::new(talker, pinned(&der), base(), sink(&Diary::default()))
+        };
+        let mut world = World::new(client(&Diary::default()), server);
+        world.run(Duration::from_millis(100));
+        world.client = client(&told);
+        world.tell(false, Input::Wake);
+        assert!(world.run(LONG));
+        assert_eq!(
+            lines(&told),
+            ["connects", "ConnectFailed(111 (Connection refused))"],
+            "{why:?}"
+        );
+        assert_eq!(counters.connections.count(why), 1);
+    }
+}
+
+#[test]
+fn who_is_not_let_in_hears_nothing() {
+    let (mut world, counters, _) = scene(QuicServerOptions::default(), 100);
+    world.server.admit = Box::new(|path: &Path| {
+        assert_eq!(path.remote, crate::testing::path().local);
+        Err(Reason::Denied)
+    });
+    let first = initial(&mut world);
+    world.deliver(true, &first);
+    assert_eq!(world.sent[1], 0);
+    assert_eq!(counters.connections.count(Reason::Denied), 1);
+}
+
+#[test]
+fn signs_of_life_do_not_keep_who_asks_nothing() {
+    let (tls, der) = certificate();
+    let told = Diary::default();
+    let options = crate::ClientOptions {
+        keep_alive: Some(Duration::from_secs(1)),
+        ..crate::ClientOptions::default()
+    };
+    let trust = halloo_tls::Trust::Pinned(halloo_tls::Pin::of(&der));
+    let client = crate::testing::client(&trust, options);
+    let mut talker = Talker::new(&told, 100, 1);
+    talker.lingers = true;
+    let client = QuicStreams::new(talker, client, base(), sink(&Diary::default()));
+    let (server, counters) = server(QuicServerOptions::default(), &tls);
+    let mut world = World::new(client, server);
+    assert!(world.run(LONG));
+    assert_eq!(lines(&told).last().unwrap(), "Broken(104 (Connection reset by peer))");
+    assert_eq!(counters.connections.count(Reason::IdleTimeout), 1);
+    // The echo was answered at 30 ms, and the goodbye takes 10.
+    assert_eq!(world.now, Mono(30_040_000_000));
+}
+
+#[test]
+fn a_client_may_go_on_from_another_address() {
+    let (mut world, counters, told) = scene(QuicServerOptions::default(), 1 << 20);
+    world.run(Duration::from_millis(60));
+    assert!(!lines(&told).contains(&"heard all".to_owned()), "it is not done yet");
+    world.move_to(([198, 51, 100, 7], 5).into());
+    assert!(world.run(LONG));
+    assert!(lines(&told).contains(&"heard all".to_owned()));
+    assert_eq!(counters.connections.snapshot().received, 1);
+    assert_ne!(world.path, path());
+}
+
+#[test]
+fn stopped_it_says_goodbye() {
+    let (mut world, _, told) = scene(QuicServerOptions::default(), 1 << 20);
+    world.run(Duration::from_millis(60));
+    world.tell(true, Input::Stop);
+    assert!(world.server.finished());
+    assert!(world.run(LONG));
+    assert_eq!(lines(&told).last().unwrap(), "Broken(104 (Connection reset by peer))");
+    assert!(world.now.since(Mono(0)) < Duration::from_secs(1));
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let cases = [
+        QuicServerOptions {
+            connections: 0,
+            ..QuicServerOptions::default()
+        },
+        QuicServerOptions {
+            mtu: 1_199,
+            ..QuicServerOptions::default()
+        },
+        QuicServerOptions {
+            idle_timeout: Duration::ZERO,
+            ..QuicServerOptions::default()
+        },
+    ];
+    for options in cases {
+        assert!(options.check().is_err(), "{options:?}");
+    }
+    assert_eq!(QuicServerOptions::default().check(), Ok(()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_bring_little(bytes in prop::collection::vec(any::<u8>(), 0..1_500), long_header: bool) {
+        let (mut world, counters, _) = scene(QuicServerOptions::default(), 100);
+        let mut bytes = bytes;
+        if long_header && bytes.len() > 5 {
+            // Version 1, so that it is looked at more closely.
+            bytes[..5].copy_from_slice(&[0xc0, 0, 0, 0, 1]);
+        }
+        world.deliver(true, &bytes);
+        prop_assert!(world.sent[1] <= 3 * bytes.len());
+        prop_assert!(world.server.peers.is_empty());
+        let counted = counters.connections.snapshot();
+        prop_assert_eq!(counted.silent.iter().map(|(_, times)| times).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn a_damaged_beginning_brings_little(places in prop::collection::vec((0usize..1_200, any::<u8>()), 1..4), cut in 0usize..1_200) {
+        let (mut world, _, _) = scene(QuicServerOptions::default(), 100);
+        let mut bytes = initial(&mut world);
+        for (place, value) in places {
+            bytes[place] = value;
+        }
+        world.deliver(true, &bytes);
+        world.deliver(true, &bytes[..cut]);
+        prop_assert!(world.sent[1] <= 3 * (bytes.len() + cut));
+    }
+
+    #[test]
+    fn damage_on_the_way_breaks_nothing(seed: u64) {
+        let (mut world, _, _) = scene(QuicServerOptions::default(), 20_000);
+        world.damage(seed);
+        world.run(LONG);
+        prop_assert!(world.client.finished());
+    }
+}

@@ -1,0 +1,224 @@
+use super::*;
+use crate::testing::{
+    DELAY, Diary, Network, Talker, World, base, certificate, client, lines, path, pinned, server, sink,
+};
+use crate::{ClientOptions, QuicServerOptions};
+use halloo_base::{Mono, Reason};
+use halloo_tls::{Pin, Trust};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(600);
+
+struct Scene {
+    world: World<QuicStreams<Talker>>,
+    counters: std::sync::Arc<crate::QuicCounters>,
+    /// What the talker was told, and what the sink was.
+    told: Diary,
+    events: Diary,
+}
+
+fn scene(bytes: usize, connections: u64, options: QuicServerOptions) -> Scene {
+    let (tls, der) = certificate();
+    scene_with(bytes, connections, options, &tls, pinned(&der))
+}
+
+fn scene_with(
+    bytes: usize,
+    connections: u64,
+    options: QuicServerOptions,
+    tls: &rustls::ServerConfig,
+    client: Client,
+) -> Scene {
+    let (told, events) = (Diary::default(), Diary::default());
+    let talker = Talker::new(&told, bytes, connections);
+    let machine = QuicStreams::new(talker, client, base(), sink(&events));
+    let (server, counters) = server(options, tls);
+    Scene {
+        world: World::new(machine, server),
+        counters,
+        told,
+        events,
+    }
+}
+
+#[test]
+fn a_stream_is_open_when_the_handshake_is_complete_and_ends_when_both_have_said_all() {
+    let mut scene = scene(100, 1, QuicServerOptions::default());
+    assert!(scene.world.run(LONG));
+    assert_eq!(
+        lines(&scene.told),
+        [
+            "connects",
+            "opened at 20ms",
+            "departed 0 at 20ms",
+            "heard all",
+            "finished",
+            "Done"
+        ]
+    );
+    assert_eq!(
+        lines(&scene.events),
+        ["connected at 20ms, resumed Some(false), early None"]
+    );
+    let counted = scene.counters.connections.snapshot();
+    assert_eq!((counted.received, counted.replied), (1, 1));
+    assert_eq!((counted.received_bytes, counted.replied_bytes), (100, 100));
+    assert_eq!(counted.silent, []);
+}
+
+#[test]
+fn a_megabyte_comes_back_through_loss_duplication_and_reordering() {
+    let mut scene = scene(1 << 20, 1, QuicServerOptions::default());
+    scene.world.network = Network {
+        loss: 0.03,
+        duplication: 0.03,
+        reordering: Duration::from_millis(5),
+        cut_at: None,
+    };
+    assert!(scene.world.run(LONG));
+    let told = lines(&scene.told);
+    assert!(told.ends_with(&["heard all".to_owned(), "finished".to_owned(), "Done".to_owned()]), "{told:?}");
+    let counted = scene.counters.connections.snapshot();
+    assert_eq!((counted.received_bytes, counted.replied_bytes), (1 << 20, 1 << 20));
+}
+
+#[test]
+fn connections_follow_each_other_and_the_next_knows_the_last() {
+    let mut scene = scene(5_000, 3, QuicServerOptions::default());
+    assert!(scene.world.run(LONG));
+    let done = lines(&scene.told).iter().filter(|line| *line == "Done").count();
+    assert_eq!(done, 3);
+    let events = lines(&scene.events);
+    assert_eq!(events.len(), 3);
+    assert!(events[0].ends_with("resumed Some(false), early None"), "{events:?}");
+    assert!(events[1].ends_with("resumed Some(true), early None"), "{events:?}");
+}
+
+#[test]
+fn with_a_ticket_and_leave_to_do_so_the_first_bytes_leave_at_once() {
+    let (tls, der) = certificate();
+    let options = ClientOptions {
+        early_data: true,
+        ..ClientOptions::default()
+    };
+    let client = client(&Trust::Pinned(Pin::of(&der)), options);
+    let mut scene = scene_with(100, 2, QuicServerOptions::default(), &tls, client);
+    assert!(scene.world.run(LONG));
+    let told = lines(&scene.told);
+    let opened: Vec<_> = told.iter().filter(|line| line.starts_with("opened")).collect();
+    // The first ends after its handshake, its echo and its goodbye; the second is open as it begins.
+    let events = lines(&scene.events);
+    assert_eq!(opened, ["opened at 20ms", "opened at 60ms"], "{told:?}");
+    assert_eq!(
+        events,
+        [
+            "connected at 20ms, resumed Some(false), early None",
+            "connected at 80ms, resumed Some(true), early Accepted"
+        ]
+    );
+    assert_eq!(scene.counters.connections.snapshot().received_bytes, 200);
+}
+
+#[test]
+fn early_data_that_is_refused_is_sent_again() {
+    let (tls, der) = certificate();
+    let options = ClientOptions {
+        early_data: true,
+        ..ClientOptions::default()
+    };
+    let client = client(&Trust::Pinned(Pin::of(&der)), options);
+    let mut first = scene_with(100, 1, QuicServerOptions::default(), &tls, client.clone());
+    assert!(first.world.run(LONG));
+    // The same name, and another host that knows nothing of the ticket: its certificate is looked at again.
+    let mut second = scene_with(5_000, 1, QuicServerOptions::default(), &tls.clone(), client);
+    let other = second.world.run(LONG);
+    assert!(other, "{:?}", lines(&second.told));
+    let events = lines(&second.events);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(second.counters.connections.snapshot().received_bytes, 5_000);
+}
+
+#[test]
+fn a_host_with_another_certificate_is_not_spoken_to() {
+    let (tls, _) = certificate();
+    let (_, other) = certificate();
+    let mut scene = scene_with(100, 1, QuicServerOptions::default(), &tls, pinned(&other));
+    assert!(scene.world.run(LONG));
+    let why = r#"Insecure("the certificate is not the one that is pinned")"#;
+    assert_eq!(lines(&scene.told), ["connects", why]);
+    assert_eq!(lines(&scene.events), [format!("lost: {why}")]);
+    assert_eq!(scene.counters.connections.snapshot().replied, 0);
+}
+
+#[test]
+fn a_host_that_speaks_something_else_is_not_spoken_to() {
+    let (tls, der) = certificate();
+    let config = Trust::Pinned(Pin::of(&der)).client(&[b"h3"]).unwrap();
+    let name = rustls::pki_types::ServerName::try_from("halloo.example").unwrap();
+    let client = Client::new(&config, &name, ClientOptions::default()).unwrap();
+    let mut scene = scene_with(100, 1, QuicServerOptions::default(), &tls, client);
+    assert!(scene.world.run(LONG));
+    assert_eq!(
+        lines(&scene.told),
+        [
+            "connects",
+            r#"Insecure("the other side does not speak this protocol over QUIC")"#
+        ]
+    );
+}
+
+#[test]
+fn nobody_there_is_told_when_patience_ends_or_at_once_by_the_network() {
+    let mut silent = scene(100, 1, QuicServerOptions::default());
+    silent.world.network.cut_at = Some(Mono(0));
+    assert!(silent.world.run(LONG));
+    assert_eq!(
+        lines(&silent.told),
+        ["connects", "ConnectFailed(110 (Connection timed out))"]
+    );
+
+    let mut refused = scene(100, 1, QuicServerOptions::default());
+    refused.world.network.cut_at = Some(Mono(0));
+    refused.world.run(DELAY);
+    let report = Unreachable {
+        path: path(),
+        tag: None,
+        reporter: Some([192, 0, 2, 9].into()),
+        error: UnreachableError(111),
+    };
+    refused.world.tell(false, Input::Unreachable(report, &[]));
+    assert_eq!(
+        lines(&refused.told),
+        ["connects", "ConnectFailed(111 (Connection refused))"]
+    );
+}
+
+#[test]
+fn a_connection_that_falls_silent_is_given_up_by_both() {
+    let mut scene = scene(1 << 20, 1, QuicServerOptions::default());
+    scene.world.network.cut_at = Some(Mono(60_000_000));
+    assert!(scene.world.run(LONG));
+    let told = lines(&scene.told);
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("Broken(110 (Connection timed out))")
+    );
+    while let Some(deadline) = scene.world.server.deadline() {
+        scene.world.now = deadline.at.max(scene.world.now);
+        scene.world.tell(true, Input::Wake);
+    }
+    assert_eq!(scene.counters.connections.count(Reason::IdleTimeout), 1);
+}
+
+#[test]
+fn a_machine_that_stops_says_goodbye() {
+    let mut scene = scene(1 << 20, 1, QuicServerOptions::default());
+    scene.world.run(Duration::from_millis(60));
+    assert!(!scene.world.client.finished());
+    scene.world.tell(false, Input::Stop);
+    assert!(scene.world.client.finished());
+    scene.world.run(Duration::from_secs(1));
+    eprintln!("{:?}", scene.world.server.deadline());
+    scene.world.tell(true, Input::Drain);
+    assert!(scene.world.server.finished(), "nobody is left");
+}
