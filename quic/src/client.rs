@@ -67,8 +67,7 @@ impl Client {
         // The library does not expect this to fail later.
         ClientConnection::new(Arc::clone(&tls), Version::V1, name.to_owned(), vec![])
             .map_err(|error| OptionsError::Tls(error.to_string()))?;
-        let crypto =
-            QuicClientConfig::try_from(tls).map_err(|error| OptionsError::Tls(error.to_string()))?;
+        let crypto = QuicClientConfig::try_from(tls).map_err(|error| OptionsError::Tls(error.to_string()))?;
         let mut transport = hub::transport(options.idle_timeout, options.mtu);
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(0))

@@ -146,8 +146,7 @@ impl<M: Machine> QuicDatagrams<M> {
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
-        if let Some(DatagramEvent::ConnectionEvent(handle, event)) =
-            self.hub.receive(cx.out, cx.env.now, rx)
+        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.out, cx.env.now, rx)
             && let Some(channel) = self.channels.get_mut(&handle.0)
         {
             channel.receive(event, rx.path);
@@ -241,6 +240,9 @@ impl<M: Machine> QuicDatagrams<M> {
 
     /// Tells the machine, and does what it wants.
     fn tell(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        if self.ended {
+            return;
+        }
         let mut out = std::mem::take(&mut self.out);
         let mut inner = Cx {
             env: Env {
@@ -296,6 +298,9 @@ impl<M: Machine> QuicDatagrams<M> {
                 self.settle(cx, handle, at, None);
             }
         }
+        if self.ended {
+            return;
+        }
         if let State::Waiting(until) = self.state
             && until <= cx.now()
         {
@@ -316,7 +321,7 @@ impl<M: Machine> QuicDatagrams<M> {
             && canonical(report.path.remote) == canonical(self.path.remote)
         {
             if let Some(channel) = self.channels.get_mut(&attempt.handle) {
-                channel.close(self.hub.epoch, cx.env.now);
+                self.hub.leave(cx.out, cx.env.now, channel);
             }
             return self.lost(cx, CloseReason::ConnectFailed(report.error));
         }
@@ -324,7 +329,10 @@ impl<M: Machine> QuicDatagrams<M> {
             return;
         }
         // What was sealed cannot be recognised in a quote; a tag can.
-        let tags = report.tag.map(|tag| self.hub.departures.take(tag)).unwrap_or_default();
+        let tags = report
+            .tag
+            .map(|tag| self.hub.departures.take(tag))
+            .unwrap_or_default();
         let tags: Vec<_> = match tags.is_empty() {
             true => vec![None],
             false => tags.into_iter().map(Some).collect(),
@@ -342,17 +350,13 @@ impl<M: Machine> QuicDatagrams<M> {
     fn end(&mut self, cx: &mut Cx<'_>) {
         self.ended = true;
         for channel in self.channels.values_mut() {
-            channel.close(self.hub.epoch, cx.env.now);
-            self.hub.flush(cx.out, cx.env.now, channel, None);
+            self.hub.leave(cx.out, cx.env.now, channel);
         }
     }
 }
 
 impl<M: Machine> Machine for QuicDatagrams<M> {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
-        if self.ended {
-            return;
-        }
         match input {
             Input::Datagram(rx) => self.datagram(cx, &rx),
             Input::Departed(tag, at) => {
@@ -375,28 +379,28 @@ impl<M: Machine> Machine for QuicDatagrams<M> {
             other if self.begun => self.tell(cx, other),
             _ => {}
         }
-        if self.machine.finished() {
+        if self.machine.finished() && !self.ended {
             self.end(cx);
         }
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        if self.ended {
-            return None;
-        }
         let timers = self.channels.values().filter_map(|channel| channel.deadline);
         let timer = timers.min().map(|at| Deadline::new(at, "QUIC timer"));
         let attempt = match self.state {
             State::Waiting(until) => Some(Deadline::new(until, "connect")),
             _ => None,
         };
+        if self.ended {
+            return timer;
+        }
         let begin = self.begins_at().map(|at| Deadline::new(at, "begin"));
         let own = self.machine.deadline().filter(|_| self.begun);
         [timer, attempt, begin].into_iter().fold(own, Deadline::earlier)
     }
 
     fn finished(&self) -> bool {
-        self.ended
+        self.ended && self.channels.values().all(|channel| channel.quic.is_closed())
     }
 }
 

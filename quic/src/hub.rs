@@ -173,7 +173,7 @@ impl Hub {
         self.buf.clear();
         while let Some(how) = channel.quic.poll_transmit(at, 1, &mut self.buf) {
             if let Some(last) = last.take() {
-                self.leave(out, last);
+                self.depart(out, last);
             }
             let after = channel.quic.stats().frame_tx;
             let datagrams = after.datagram - before.datagram;
@@ -200,12 +200,33 @@ impl Hub {
             {
                 last.tags.extend(write.tag);
             }
-            self.leave(out, last);
+            self.depart(out, last);
         }
-        channel.deadline = channel.quic.poll_timeout().map(|at| self.epoch.mono(at));
+        let timer = channel.quic.poll_timeout().map(|at| self.epoch.mono(at));
+        let leave = channel.leaves_by.filter(|_| !channel.quic.is_closed());
+        channel.deadline = [timer, leave].into_iter().flatten().min();
+        if leave.is_some_and(|by| by <= now || !channel.has_more()) {
+            let no_error = VarInt::from_u32(0);
+            channel.quic.close(at, no_error, bytes::Bytes::new());
+            self.flush(out, now, channel, None);
+        }
     }
 
-    fn leave(&mut self, out: &mut Outbox, last: Leaving) {
+    /// Says goodbye, now or a little later: the library lets its last word wait behind what may not leave yet, and hears no
+    /// acknowledgement after it. So what may not leave yet leaves first, for as long as a second.
+    pub(crate) fn leave(&mut self, out: &mut Outbox, now: Mono, channel: &mut Channel) {
+        if !channel.quic.is_closed() {
+            let patience = if channel.quic.is_handshaking() {
+                Duration::ZERO
+            } else {
+                LEAVE_WITHIN
+            };
+            channel.leaves_by.get_or_insert(now + patience);
+        }
+        self.flush(out, now, channel, None);
+    }
+
+    fn depart(&mut self, out: &mut Outbox, last: Leaving) {
         let transmit = Transmit {
             tos: last.tos,
             tag: self.departures.tag(last.tags),
@@ -218,6 +239,9 @@ impl Hub {
 /// What a packet of a connection has beside a frame's data, at least: flags and packet number, frame type, tag (RFC 9000
 /// section 17.3.1, RFC 9001 section 5.3).
 const LEAST_OVERHEAD: usize = 1 + 1 + 1 + 16;
+
+/// How long a connection that is to end waits until it may say so.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A datagram in `held` that leaves when it is known whether another one follows.
 struct Leaving {
@@ -248,6 +272,8 @@ pub(crate) struct Channel {
     tags: VecDeque<Option<TxTag>>,
     /// When it wants to be woken.
     pub(crate) deadline: Option<Mono>,
+    /// Until when it is to have ended.
+    leaves_by: Option<Mono>,
 }
 
 impl Channel {
@@ -259,6 +285,7 @@ impl Channel {
             previous: None,
             tags: VecDeque::new(),
             deadline: None,
+            leaves_by: None,
         }
     }
 
@@ -293,9 +320,9 @@ impl Channel {
         Ok(())
     }
 
-    pub(crate) fn close(&mut self, epoch: Epoch, now: Mono) {
-        let no_error = VarInt::from_u32(0);
-        self.quic.close(epoch.instant(now), no_error, bytes::Bytes::new());
+    /// Whether something waits to leave that has to be acknowledged or is a DATAGRAM frame.
+    fn has_more(&self) -> bool {
+        self.quic.has_pending_retransmits() || !self.tags.is_empty()
     }
 
     fn path_to(&self, destination: SocketAddr) -> Path {

@@ -9,9 +9,7 @@ pub use options::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServerOp
 use crate::ALPN;
 use crate::hub::{self, Channel, Hub, OptionsError};
 use caps::Caps;
-use halloo_base::{
-    Cx, Datagram, Deadline, Input, Machine, Mono, Reason, Stamp, Trust, Verdict,
-};
+use halloo_base::{Cx, Datagram, Deadline, Input, Machine, Mono, Reason, Stamp, Trust, Verdict};
 use peer::Peer;
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{
@@ -175,7 +173,9 @@ impl QuicServer {
         loop {
             // It may be gone and have its last words left.
             is_gone |= !self.hub.settle(&mut peer.channel);
-            let Some(event) = peer.channel.quic.poll() else { break };
+            let Some(event) = peer.channel.quic.poll() else {
+                break;
+            };
             self.event(cx, &mut peer, event, at, rx);
         }
         if is_gone {
@@ -204,6 +204,8 @@ impl QuicServer {
             }
             Event::ConnectionLost { reason } => {
                 match reason {
+                    // We have given it up ourselves, and counted it.
+                    _ if peer.over => {}
                     ConnectionError::TimedOut => self.counters.connections.silent(Reason::IdleTimeout),
                     ConnectionError::TransportError(_) => self.counters.connections.silent(Reason::Malformed),
                     _ => {}
@@ -252,7 +254,8 @@ impl QuicServer {
             let limit = echo.responder.reply_limit(&inner).unwrap_or(echo.limit);
             let limit = limit.longest(payload.len(), Trust::Validated);
             self.reply.clear();
-            self.reply.extend_from_slice(payload.get(..limit).unwrap_or(&payload));
+            self.reply
+                .extend_from_slice(payload.get(..limit).unwrap_or(&payload));
             self.reply.resize(limit, 0);
             let (len, tag) = match echo.responder.respond(&mut cx.env, &inner, &mut self.reply) {
                 Verdict::Reply(len) => (len, None),
@@ -294,7 +297,10 @@ impl QuicServer {
                 peer.channel.wake(self.hub.epoch, cx.env.now);
                 if peer.ends_at(&self.options).is_some_and(|at| at <= cx.env.now) {
                     self.counters.connections.silent(Reason::IdleTimeout);
-                    self.close(cx, handle);
+                    if let Some(mut peer) = self.peers.remove(&handle) {
+                        self.leave(cx, &mut peer);
+                        self.peers.insert(handle, peer);
+                    }
                 }
             }
             let at = cx.env.clock.stamp();
@@ -302,20 +308,22 @@ impl QuicServer {
         }
     }
 
-    fn close(&mut self, cx: &mut Cx<'_>, handle: usize) {
-        if let Some(mut peer) = self.peers.remove(&handle) {
-            peer.channel.close(self.hub.epoch, cx.env.now);
-            self.over(&mut peer);
-            self.peers.insert(handle, peer);
-        }
+    /// Says goodbye, whatever was still to be said.
+    fn leave(&mut self, cx: &mut Cx<'_>, peer: &mut Peer) {
+        self.over(peer);
+        self.hub.leave(cx.out, cx.env.now, &mut peer.channel);
     }
 
-    /// Says goodbye to everybody.
     fn stop(&mut self, cx: &mut Cx<'_>) {
-        self.stopped = true;
-        for peer in self.peers.values_mut() {
-            peer.channel.close(self.hub.epoch, cx.env.now);
-            self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
+        self.draining = true;
+        let handles: Vec<usize> = self.peers.keys().copied().collect();
+        for handle in handles {
+            if let Some(mut peer) = self.peers.remove(&handle) {
+                self.leave(cx, &mut peer);
+                self.peers.insert(handle, peer);
+            }
+            let at = cx.env.clock.stamp();
+            self.settle(cx, handle, at, None);
         }
     }
 }
@@ -338,7 +346,7 @@ impl Machine for QuicServer {
             Input::Stop => self.stop(cx),
             _ => {}
         }
-        if self.draining && self.peers.values().all(|peer| peer.over) {
+        if self.draining && self.peers.values().all(Peer::is_gone) {
             self.stopped = true;
         }
     }

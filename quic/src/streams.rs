@@ -7,7 +7,7 @@ use halloo_base::{
     CloseReason, ConnId, Cx, Datagram, Deadline, Env, Input, Machine, Outbox, Output, Path, Stamp,
     StreamInput, TxTag, Unreachable, UnreachableError,
 };
-use quinn_proto::{DatagramEvent, Dir, Event, StreamEvent, StreamId};
+use quinn_proto::{DatagramEvent, Dir, Event, StreamEvent, StreamId, VarInt};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -110,8 +110,7 @@ impl<M: Machine> QuicStreams<M> {
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
-        if let Some(DatagramEvent::ConnectionEvent(handle, event)) =
-            self.hub.receive(cx.out, cx.env.now, rx)
+        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.out, cx.env.now, rx)
             && let Some(line) = self.lines.get_mut(&handle.0)
         {
             line.channel.receive(event, rx.path);
@@ -218,18 +217,16 @@ impl<M: Machine> QuicStreams<M> {
             && line.delivered
             && let Some(id) = line.id.take()
         {
-            line.channel.close(self.hub.epoch, cx.env.now);
             self.ids.remove(&id);
+            self.hub.leave(cx.out, cx.env.now, &mut line.channel);
             self.tell(cx, Input::Stream(id, StreamInput::Closed(CloseReason::Done)));
         }
     }
 
     /// The peer has no more use for the stream.
     fn broken(&mut self, cx: &mut Cx<'_>, handle: usize) {
-        if let Some(line) = self.lines.get_mut(&handle) {
-            line.channel.close(self.hub.epoch, cx.env.now);
-            self.lost(cx, handle, CloseReason::Broken(close::RESET));
-        }
+        self.leave(cx, handle);
+        self.lost(cx, handle, CloseReason::Broken(close::RESET));
     }
 
     fn lost(&mut self, cx: &mut Cx<'_>, handle: usize, why: CloseReason) {
@@ -251,6 +248,9 @@ impl<M: Machine> QuicStreams<M> {
 
     /// Tells the machine, and does what it wants.
     fn tell(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        if self.ended {
+            return;
+        }
         let mut out = std::mem::take(&mut self.out);
         let mut inner = Cx {
             env: Env {
@@ -278,10 +278,6 @@ impl<M: Machine> QuicStreams<M> {
         }
     }
 
-    fn line(&mut self, id: ConnId) -> Option<&mut Line> {
-        self.lines.get_mut(self.ids.get(&id)?)
-    }
-
     fn write(&mut self, cx: &mut Cx<'_>, id: ConnId, tag: Option<TxTag>, bytes: &[u8]) {
         let Some(line) = self.ids.get(&id).and_then(|handle| self.lines.get_mut(handle)) else {
             return;
@@ -297,9 +293,7 @@ impl<M: Machine> QuicStreams<M> {
         line.unsent.extend(bytes);
         let is_taken = line.push();
         if line.unsent.len() > MOST_HELD {
-            line.channel.close(self.hub.epoch, cx.env.now);
-            line.id = None;
-            self.ids.remove(&id);
+            self.abort(cx, id);
             let why = CloseReason::Overflow;
             return self.news.push_back((id, StreamInput::Closed(why)));
         }
@@ -321,12 +315,19 @@ impl<M: Machine> QuicStreams<M> {
     }
 
     fn abort(&mut self, cx: &mut Cx<'_>, id: ConnId) {
-        let (epoch, now) = (self.hub.epoch, cx.env.now);
-        let Some(line) = self.line(id) else { return };
-        line.id = None;
-        line.channel.close(epoch, now);
-        if let Some(line) = self.ids.remove(&id).and_then(|handle| self.lines.get_mut(&handle)) {
-            self.hub.flush(cx.out, now, &mut line.channel, None);
+        if let Some(handle) = self.ids.remove(&id) {
+            if let Some(line) = self.lines.get_mut(&handle) {
+                line.id = None;
+            }
+            self.leave(cx, handle);
+        }
+    }
+
+    /// Says goodbye, whatever was still to be said.
+    fn leave(&mut self, cx: &mut Cx<'_>, handle: usize) {
+        if let Some(line) = self.lines.get_mut(&handle) {
+            line.drop_stream();
+            self.hub.leave(cx.out, cx.env.now, &mut line.channel);
         }
     }
 
@@ -356,30 +357,39 @@ impl<M: Machine> QuicStreams<M> {
 
     fn fail(&mut self, cx: &mut Cx<'_>, id: ConnId, error: UnreachableError) {
         let Some(&handle) = self.ids.get(&id) else { return };
-        if let Some(line) = self.lines.get_mut(&handle) {
-            line.channel.close(self.hub.epoch, cx.env.now);
-        }
+        self.leave(cx, handle);
         self.lost(cx, handle, CloseReason::ConnectFailed(error));
     }
 
     /// Says goodbye on every connection.
     fn end(&mut self, cx: &mut Cx<'_>) {
         self.ended = true;
-        for line in self.lines.values_mut() {
-            line.channel.close(self.hub.epoch, cx.env.now);
-            self.hub.flush(cx.out, cx.env.now, &mut line.channel, None);
+        let handles: Vec<usize> = self.lines.keys().copied().collect();
+        for handle in handles {
+            self.leave(cx, handle);
         }
     }
 }
 
 impl Line {
+    fn drop_stream(&mut self) {
+        self.unsent.clear();
+        if let Some(id) = self.stream.take() {
+            // Either may be at its end already.
+            let _ = self.channel.quic.send_stream(id).reset(VarInt::from_u32(0));
+            let _ = self.channel.quic.recv_stream(id).stop(VarInt::from_u32(0));
+        }
+    }
+
     /// Hands the library what it will take; true if that is all.
     fn push(&mut self) -> bool {
         let Some(id) = self.stream else { return false };
         let mut stream = self.channel.quic.send_stream(id);
         while !self.unsent.is_empty() {
             let (bytes, _) = self.unsent.as_slices();
-            let Ok(taken) = stream.write(bytes) else { return false };
+            let Ok(taken) = stream.write(bytes) else {
+                return false;
+            };
             self.unsent.drain(..taken);
         }
         if self.finishing && !self.finished {
@@ -392,9 +402,6 @@ impl Line {
 
 impl<M: Machine> Machine for QuicStreams<M> {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
-        if self.ended {
-            return;
-        }
         match input {
             Input::Datagram(rx) => self.datagram(cx, &rx),
             Input::Departed(tag, at) => {
@@ -409,7 +416,7 @@ impl<M: Machine> Machine for QuicStreams<M> {
             }
             other => self.tell(cx, other),
         }
-        if self.machine.finished() {
+        if self.machine.finished() && !self.ended {
             self.end(cx);
         }
     }
@@ -417,11 +424,12 @@ impl<M: Machine> Machine for QuicStreams<M> {
     fn deadline(&self) -> Option<Deadline> {
         let timers = self.lines.values().filter_map(|line| line.channel.deadline);
         let timer = timers.min().map(|at| Deadline::new(at, "QUIC timer"));
-        Deadline::earlier(self.machine.deadline(), timer)
+        let own = self.machine.deadline().filter(|_| !self.ended);
+        Deadline::earlier(own, timer)
     }
 
     fn finished(&self) -> bool {
-        self.ended
+        self.ended && self.lines.values().all(|line| line.channel.quic.is_closed())
     }
 }
 

@@ -196,7 +196,11 @@ impl Machine for Talker {
                 }
             }
             Input::Departed(tag, at) => {
-                self.note(format!("departed {} at {:?}", tag.0, Duration::from_nanos(at.mono.0)));
+                self.note(format!(
+                    "departed {} at {:?}",
+                    tag.0,
+                    Duration::from_nanos(at.mono.0)
+                ));
             }
             Input::Stop => self.current = self.connections,
             other => panic!("{other:?}"),
@@ -365,7 +369,11 @@ impl<M: Machine> World<M> {
         }
         while !self.client.finished() {
             // The first of those that come at the same time was sent first.
-            let next = self.carried.iter().enumerate().min_by_key(|(place, one)| (one.at, *place));
+            let next = self
+                .carried
+                .iter()
+                .enumerate()
+                .min_by_key(|(place, one)| (one.at, *place));
             let arrival = next.map(|(place, one)| (one.at, place));
             let wakes = [self.client.deadline(), self.server.deadline()];
             let wakes = wakes.map(|deadline| deadline.map(|deadline| deadline.at.max(self.now)));

@@ -30,7 +30,12 @@ struct Scene {
 
 impl Scene {
     fn summary(&self) -> Summary {
-        self.last.0.lock().unwrap().clone().expect("the session has ended")
+        self.last
+            .0
+            .lock()
+            .unwrap()
+            .clone()
+            .expect("the session has ended")
     }
 }
 
@@ -166,7 +171,10 @@ fn with_a_ticket_the_session_begins_at_once() {
     let summary = second.summary();
     assert_eq!((summary.started.mono, summary.counts.answered), (began, 2));
     let events = lines(&second.events);
-    assert!(events[0].ends_with("resumed Some(true), early Accepted"), "{events:?}");
+    assert!(
+        events[0].ends_with("resumed Some(true), early Accepted"),
+        "{events:?}"
+    );
 }
 
 #[test]

@@ -80,7 +80,10 @@ mod tests {
         assert_eq!(caps.admit(ip("192.0.2.1"), 2), Err(Reason::TooManyFromSource));
         assert!(caps.admit(ip("2001:db8::1"), 2).is_ok());
         assert!(caps.admit(ip("2001:db8::2"), 3).is_ok());
-        assert_eq!(caps.admit(ip("2001:db8:0:1::"), 4), Err(Reason::TooManyConnections));
+        assert_eq!(
+            caps.admit(ip("2001:db8:0:1::"), 4),
+            Err(Reason::TooManyConnections)
+        );
         assert_eq!(caps.admit(ip("2001:db8::3"), 3), Err(Reason::TooManyFromSource));
         caps.release(one);
         assert!(caps.admit(ip("192.0.2.1"), 3).is_ok());

@@ -78,8 +78,15 @@ impl Peer {
         self.streams.insert(id, stream);
     }
 
+    /// Whether nothing more is to be said to it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.over && self.channel.quic.is_closed()
+    }
+
     pub(super) fn drop_streams(&mut self) {
-        self.streams.clear();
+        while let Some((id, _)) = self.streams.first_key_value() {
+            self.drop_stream(*id);
+        }
     }
 
     /// The peer has all of a stream, or wants no more of it.

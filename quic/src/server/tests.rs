@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{Diary, Talker, World, base, certificate, lines, path, pinned, server, sink};
-use crate::{QuicStreams, QuicSink};
+use crate::{QuicSink, QuicStreams};
 use halloo_base::Path;
 use proptest::prelude::*;
 
@@ -48,7 +48,11 @@ fn when_many_knock_they_must_show_their_address_first() {
     assert_eq!(counters.retries(), 1);
     // A round trip more.
     assert_eq!(lines(&told)[1], "opened at 40ms");
-    assert_eq!(counters.connections.snapshot().received, 1, "and nothing was kept before");
+    assert_eq!(
+        counters.connections.snapshot().received,
+        1,
+        "and nothing was kept before"
+    );
 }
 
 #[test]
@@ -85,7 +89,10 @@ fn a_handshake_that_goes_nowhere_is_given_up_and_its_place_is_free_again() {
     assert_eq!(world.server.handshakes, 0);
     assert!(world.server.peers.is_empty());
     assert_eq!(counters.connections.count(Reason::IdleTimeout), 1);
-    assert_eq!(world.server.caps.admit([192, 0, 2, 1].into(), 0).map(|_| ()), Ok(()));
+    assert_eq!(
+        world.server.caps.admit([192, 0, 2, 1].into(), 0).map(|_| ()),
+        Ok(())
+    );
 }
 
 #[test]
@@ -156,7 +163,10 @@ fn signs_of_life_do_not_keep_who_asks_nothing() {
     let (server, counters) = server(QuicServerOptions::default(), &tls);
     let mut world = World::new(client, server);
     assert!(world.run(LONG));
-    assert_eq!(lines(&told).last().unwrap(), "Broken(104 (Connection reset by peer))");
+    assert_eq!(
+        lines(&told).last().unwrap(),
+        "Broken(104 (Connection reset by peer))"
+    );
     assert_eq!(counters.connections.count(Reason::IdleTimeout), 1);
     // The echo was answered at 30 ms, and the goodbye takes 10.
     assert_eq!(world.now, Mono(30_040_000_000));
@@ -166,7 +176,10 @@ fn signs_of_life_do_not_keep_who_asks_nothing() {
 fn a_client_may_go_on_from_another_address() {
     let (mut world, counters, told) = scene(QuicServerOptions::default(), 1 << 20);
     world.run(Duration::from_millis(60));
-    assert!(!lines(&told).contains(&"heard all".to_owned()), "it is not done yet");
+    assert!(
+        !lines(&told).contains(&"heard all".to_owned()),
+        "it is not done yet"
+    );
     world.move_to(([198, 51, 100, 7], 5).into());
     assert!(world.run(LONG));
     assert!(lines(&told).contains(&"heard all".to_owned()));
@@ -179,9 +192,12 @@ fn stopped_it_says_goodbye() {
     let (mut world, _, told) = scene(QuicServerOptions::default(), 1 << 20);
     world.run(Duration::from_millis(60));
     world.tell(true, Input::Stop);
-    assert!(world.server.finished());
     assert!(world.run(LONG));
-    assert_eq!(lines(&told).last().unwrap(), "Broken(104 (Connection reset by peer))");
+    assert!(world.server.finished());
+    assert_eq!(
+        lines(&told).last().unwrap(),
+        "Broken(104 (Connection reset by peer))"
+    );
     assert!(world.now.since(Mono(0)) < Duration::from_secs(1));
 }
 

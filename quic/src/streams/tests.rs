@@ -77,9 +77,15 @@ fn a_megabyte_comes_back_through_loss_duplication_and_reordering() {
     };
     assert!(scene.world.run(LONG));
     let told = lines(&scene.told);
-    assert!(told.ends_with(&["heard all".to_owned(), "finished".to_owned(), "Done".to_owned()]), "{told:?}");
+    assert!(
+        told.ends_with(&["heard all".to_owned(), "finished".to_owned(), "Done".to_owned()]),
+        "{told:?}"
+    );
     let counted = scene.counters.connections.snapshot();
-    assert_eq!((counted.received_bytes, counted.replied_bytes), (1 << 20, 1 << 20));
+    assert_eq!(
+        (counted.received_bytes, counted.replied_bytes),
+        (1 << 20, 1 << 20)
+    );
 }
 
 #[test]
@@ -90,8 +96,14 @@ fn connections_follow_each_other_and_the_next_knows_the_last() {
     assert_eq!(done, 3);
     let events = lines(&scene.events);
     assert_eq!(events.len(), 3);
-    assert!(events[0].ends_with("resumed Some(false), early None"), "{events:?}");
-    assert!(events[1].ends_with("resumed Some(true), early None"), "{events:?}");
+    assert!(
+        events[0].ends_with("resumed Some(false), early None"),
+        "{events:?}"
+    );
+    assert!(
+        events[1].ends_with("resumed Some(true), early None"),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -216,9 +228,12 @@ fn a_machine_that_stops_says_goodbye() {
     scene.world.run(Duration::from_millis(60));
     assert!(!scene.world.client.finished());
     scene.world.tell(false, Input::Stop);
-    assert!(scene.world.client.finished());
-    scene.world.run(Duration::from_secs(1));
-    eprintln!("{:?}", scene.world.server.deadline());
+    let stopped = scene.world.now;
+    assert!(scene.world.run(Duration::from_secs(1)));
+    assert!(
+        scene.world.now.since(stopped) < 3 * DELAY,
+        "it waits for leave to say so, and no longer"
+    );
     scene.world.tell(true, Input::Drain);
     assert!(scene.world.server.finished(), "nobody is left");
 }
