@@ -141,13 +141,46 @@ fn early_data_that_is_refused_is_sent_again() {
     let client = client(&Trust::Pinned(Pin::of(&der)), options);
     let mut first = scene_with(100, 1, QuicServerOptions::default(), &tls, client.clone());
     assert!(first.world.run(LONG));
-    // The same name, and another host that knows nothing of the ticket: its certificate is looked at again.
-    let mut second = scene_with(5_000, 1, QuicServerOptions::default(), &tls.clone(), client);
-    let other = second.world.run(LONG);
-    assert!(other, "{:?}", lines(&second.told));
-    let events = lines(&second.events);
-    assert_eq!(events.len(), 1, "{events:?}");
-    assert_eq!(second.counters.connections.snapshot().received_bytes, 5_000);
+    // The same host, which has thought better of it.
+    let options = QuicServerOptions {
+        early_data: false,
+        ..QuicServerOptions::default()
+    };
+    let mut second = scene_with(5_000, 1, options, &tls, client);
+    assert!(second.world.run(LONG), "{:?}", lines(&second.told));
+    assert_eq!(
+        lines(&second.events),
+        ["connected at 20ms, resumed None, early Refused"]
+    );
+    assert_eq!(lines(&second.told)[1], "opened at 0ns");
+    assert_eq!(
+        second.counters.connections.snapshot().received_bytes,
+        5_000,
+        "once, not twice"
+    );
+}
+
+#[test]
+fn early_data_finds_its_way_past_a_retry() {
+    let (tls, der) = certificate();
+    let options = ClientOptions {
+        early_data: true,
+        ..ClientOptions::default()
+    };
+    let client = client(&Trust::Pinned(Pin::of(&der)), options);
+    let options = QuicServerOptions {
+        retry_above: 0,
+        ..QuicServerOptions::default()
+    };
+    let mut scene = scene_with(3_000, 2, options, &tls, client);
+    assert!(scene.world.run(LONG));
+    assert_eq!(scene.counters.retries(), 2);
+    let events = lines(&scene.events);
+    assert!(
+        events[1].ends_with("resumed Some(true), early Accepted"),
+        "{events:?}"
+    );
+    assert_eq!(scene.counters.connections.snapshot().received_bytes, 6_000);
 }
 
 #[test]
@@ -236,4 +269,40 @@ fn a_machine_that_stops_says_goodbye() {
     );
     scene.world.tell(true, Input::Drain);
     assert!(scene.world.server.finished(), "nobody is left");
+}
+
+#[test]
+fn a_sessions_time_to_connect_is_that_of_the_handshake() {
+    #[derive(Clone, Default)]
+    struct Last(std::sync::Arc<std::sync::Mutex<Option<halloo_probe::Summary>>>);
+    impl halloo_probe::Sink for Last {
+        fn record(&mut self, event: halloo_probe::Event) {
+            if let halloo_probe::Event::Summary(summary) = event {
+                *self.0.lock().unwrap() = Some(*summary);
+            }
+        }
+    }
+    let (tls, der) = certificate();
+    let last = Last::default();
+    let options = halloo_probe::SessionOptions {
+        count: 20,
+        interval: Duration::from_millis(50),
+        ..halloo_probe::SessionOptions::new(1, path())
+    };
+    let prober = halloo_protocols::echo::TcpProber::new(&halloo_protocols::ProberOptions {
+        size: 3_000,
+        ..halloo_protocols::ProberOptions::default()
+    });
+    let session =
+        halloo_probe::StreamSession::new(options, Box::new(prober), Box::new(last.clone())).unwrap();
+    let events = Diary::default();
+    let machine = QuicStreams::new(session, pinned(&der), base(), sink(&events));
+    let (server, _) = server(QuicServerOptions::default(), &tls);
+    let mut world = World::new(machine, server);
+    assert!(world.run(LONG));
+    let summary = last.0.lock().unwrap().clone().expect("it has ended");
+    assert_eq!((summary.counts.sent, summary.counts.answered), (20, 20));
+    assert_eq!(summary.connect.map(|connect| connect.p50.0), Some(20_000_000));
+    assert_eq!(summary.wire.map(|wire| wire.min.0), Some(20_000_000));
+    assert_eq!(summary.sources.t1_kernel, 20);
 }
