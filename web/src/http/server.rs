@@ -9,6 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ pub struct HttpServer {
     counters: Arc<Counters>,
     requests: Arc<Counters>,
     addresses: Vec<SocketAddr>,
+    /// A thread itself counts as finished only once nobody in it can tell any more, and who was woken would sleep again.
+    ended: Arc<AtomicBool>,
 }
 
 impl HttpServer {
@@ -50,7 +53,8 @@ impl HttpServer {
         }
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (counters, requests) = (Arc::clone(&host.counters), Arc::clone(&host.requests));
-        let waiting = Waiting(thread::current());
+        let ended = Arc::<AtomicBool>::default();
+        let waiting = Waiting(thread::current(), Arc::clone(&ended));
         let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
             let _waiting = waiting;
             run(&runtime, &host, listeners)
@@ -61,6 +65,7 @@ impl HttpServer {
             counters,
             requests,
             addresses,
+            ended,
         })
     }
 
@@ -83,7 +88,7 @@ impl HttpServer {
 
     /// Whether it has ended before it was stopped.
     pub fn has_failed(&self) -> bool {
-        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Stops: listens no more, lets requests in flight be answered for a second, and ends every connection.
@@ -113,10 +118,11 @@ impl Drop for HttpServer {
 }
 
 /// Somebody who waits for the end.
-struct Waiting(Thread);
+struct Waiting(Thread, Arc<AtomicBool>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        self.1.store(true, Ordering::Release);
         self.0.unpark();
     }
 }
