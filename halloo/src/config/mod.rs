@@ -210,7 +210,9 @@ impl Config {
                     let (list, wide) = (list.clone(), *wide);
                     return Err(ListenersError::Covered { list, wide, narrow });
                 }
-                if let Some((other, address)) = all[..index].iter().find(|(_, other)| other == wide) {
+                // Port 0 is another one each time.
+                let mut before = all[..index].iter().filter(|_| wide.port() != 0);
+                if let Some((other, address)) = before.find(|(_, other)| other == wide) {
                     return Err(ListenersError::Taken {
                         list: list.clone(),
                         address: *address,
@@ -261,7 +263,9 @@ fn unprivileged(port: u16) -> u16 {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListenersError {
     /// All lists are empty.
-    #[error("nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses and ndn.prefixes are empty")]
+    #[error(
+        "nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses, ndn.prefixes and the listen of every protocol are empty"
+    )]
     None,
     /// Two protocols want one place.
     #[error("{list}: {address} is taken by {other}; leave one of the two out")]

@@ -142,6 +142,25 @@ fn classic_adds_port_seven_where_it_is_not_listed_yet() {
 }
 
 #[test]
+fn a_port_is_taken_once_but_free_ports_are_as_many_as_are_asked_for() {
+    let check = |port| {
+        let here = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+        let args = ServeArgs {
+            stamp: here.clone(),
+            stun: here.clone(),
+            sip: here,
+            ..ServeArgs::default()
+        };
+        let mut config = Config::default();
+        config.overlay(&args);
+        config.check_listeners().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(0), Ok(()));
+    let taken = "stun.listen: 127.0.0.1:3478 is taken by stamp.listen; leave one of the two out";
+    assert_eq!(check(3478), Err(taken.to_owned()));
+}
+
+#[test]
 fn what_check_prints_reads_back_as_the_same_rules() {
     let text = "[serve]\nudp = [\"7\"]\nmin_interval = \"1500us\"\n[access]\ndeny = [\"192.0.2.7\"]\n\
                 [limits]\nall = \"none\"\n[tcp]\nper_local_source = 9\n\

@@ -186,7 +186,7 @@ fn check_refuses_what_serve_would_refuse() {
     let table = [
         (
             "udp = []\ntcp = []",
-            "nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses and ndn.prefixes are empty",
+            "nothing to listen on: serve.udp, serve.tcp, ip_echo.addresses, ndn.prefixes and the listen of every protocol are empty",
         ),
         (
             "udp = [\"7777\", \"127.0.0.1:7777\"]",
