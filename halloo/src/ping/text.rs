@@ -283,9 +283,9 @@ fn answer(about: &About, exchange: &Exchange) -> String {
     line
 }
 
-/// `seq=1 answer says no: NoRoute, time=0.412 ms`
+/// `seq=1 answer says no: 486 Busy Here, time=0.412 ms`
 fn refusal(exchange: &Exchange, no: Refusal) -> String {
-    let told = Styled(BAD, format_args!("answer says no: {}", no.name));
+    let told = Styled(BAD, format_args!("answer says no: {} {}", no.code, no.name));
     let time = exchange
         .host
         .map(|host| format!(", time={} ms", millis(host)))

@@ -76,7 +76,7 @@ fn an_answer_reads_like_ping_with_the_wire_beside_it() {
 }
 
 #[test]
-fn an_answer_that_says_no_is_told_by_its_name() {
+fn an_answer_that_says_no_is_told_by_its_number_and_name() {
     let refused = Exchange {
         refusal: Some(Refusal {
             code: 150,
@@ -86,7 +86,7 @@ fn an_answer_that_says_no_is_told_by_its_name() {
     };
     assert_eq!(
         line(Event::Exchange(refused)),
-        "seq=3 answer says no: NoRoute, time=0.412 ms\n"
+        "seq=3 answer says no: 150 NoRoute, time=0.412 ms\n"
     );
     let mut whole = sample::summary();
     whole.counts.refused = 2;
