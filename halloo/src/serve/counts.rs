@@ -71,7 +71,7 @@ impl Counted {
     /// A line for what was answered, and one for each reason why something was not.
     pub(crate) fn lines(&self) -> Vec<String> {
         let now = self.snapshot();
-        let head = format!("{:<9}", self.title());
+        let head = format!("{:<8} ", self.title());
         let noun = match self.source {
             Source::Neighbours(_) => "question",
             _ => "datagram",
@@ -203,7 +203,7 @@ mod tests {
         }
         ip.thread().silent(Reason::TtlExpired);
         let lines = [
-            "IP echo on halloo0 2 datagrams received (50 bytes), 0 answered (0 bytes)",
+            "IP echo on halloo0  2 datagrams received (50 bytes), 0 answered (0 bytes)",
             "          1 ttl_expired",
             "          2 icmp",
         ];
@@ -223,7 +223,7 @@ mod tests {
             device: device.clone(),
             source: Source::Driver(Snapshot::default()),
         };
-        assert!(by_driver.lines()[0].starts_with("IP echo by xdp on eth0 0 datagrams received"));
+        assert!(by_driver.lines()[0].starts_with("IP echo by xdp on eth0  0 datagrams received"));
         let object = by_driver.object(false);
         assert_eq!((object.protocol, object.service), ("xdp", Some("ip")));
         let neighbours = Counted {
@@ -232,7 +232,7 @@ mod tests {
             source: Source::Neighbours(Arc::default()),
         };
         assert!(
-            neighbours.lines()[0].starts_with("ARP and neighbour discovery on eth0 0 questions received")
+            neighbours.lines()[0].starts_with("ARP and neighbour discovery on eth0  0 questions received")
         );
         assert_eq!(neighbours.object(false).protocol, "neighbours");
     }
