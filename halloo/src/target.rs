@@ -52,6 +52,9 @@ pub enum TargetError {
     /// Not 1 to 65535.
     #[error("`{0}` is not a port; ports are 1 to 65535")]
     BadPort(String),
+    /// `stun:example.net`, which can be no host with a port.
+    #[error("`{0}` is not a port; to ask {1}, write {2}")]
+    NotAPort(String, &'static str, String),
     /// The protocol has no usual port, so it has to be named.
     #[error("{0} has no usual port; write one: {1}://HOST:PORT")]
     NoPort(&'static str, &'static str),
@@ -168,7 +171,9 @@ impl Target {
             (Some(port), _) if !protocol.transport.has_ports() => {
                 return Err(TargetError::NeedlessPort(protocol.name, port.to_owned()));
             }
-            (Some(port), _) => parse_port(port)?,
+            (Some(port), _) => {
+                parse_port(port).map_err(|error| without_slashes(host, port).unwrap_or(error))?
+            }
             (None, usual) => usual.ok_or(TargetError::NoPort(protocol.name, protocol.scheme))?,
         };
         Ok(Target {
@@ -253,6 +258,12 @@ fn sip_uri(text: &str) -> Option<(&'static str, &str)> {
         .into_iter()
         .find(|known| known.eq_ignore_ascii_case(scheme))?;
     (!is_port).then_some((scheme, rest))
+}
+
+/// Why `stun:example.net` is no target, although `udp:7777` is one: a host of that name. RFC 7064 has such URIs.
+fn without_slashes(host: &str, port: &str) -> Option<TargetError> {
+    let meant = askable().find(|protocol| protocol.scheme.eq_ignore_ascii_case(host))?;
+    Some(TargetError::NotAPort(port.to_owned(), meant.name, form(meant)))
 }
 
 /// The protocol, and what stands behind its colon, of a target that is asked by name. `ndn:7777` is none: it is a host

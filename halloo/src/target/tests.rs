@@ -78,6 +78,14 @@ fn a_wrong_target_is_told_in_words() {
         ("x:+7", "`+7` is not a port; ports are 1 to 65535".into()),
         ("x:", "`` is not a port; ports are 1 to 65535".into()),
         (
+            "stun:example.net",
+            "`example.net` is not a port; to ask STUN, write stun://HOST[:3478]".into(),
+        ),
+        (
+            "sip:",
+            "`` is not a port; to ask SIP OPTIONS, write sip:HOST[:5060]".into(),
+        ),
+        (
             "udp://x/y",
             format!("`/y` after the host means nothing here; write udp://HOST[:{udp}]"),
         ),
