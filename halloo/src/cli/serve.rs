@@ -14,8 +14,8 @@ use std::path::PathBuf;
 pub struct ServeArgs {
     /// Answer UDP here: PORT, or ADDRESS:PORT with an IPv6 address in brackets; may be repeated
     ///
-    /// A port alone means every address, IPv4 and IPv6. Where --udp, --tcp, --ip-echo or --ndn is given, nothing
-    /// else is listened on.
+    /// A port alone means every address, IPv4 and IPv6. Where --udp, --tcp or another option that names a place to
+    /// answer at is given, nothing else is listened on.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub udp: Vec<SocketAddr>,
 
