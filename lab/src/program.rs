@@ -14,6 +14,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3-minimal"),
     ("nping", "nmap"),
     ("scapy", "python3-scapy"),
+    ("turnserver", "coturn"),
+    ("turnutils_natdiscovery", "coturn"),
+    ("turnutils_stunclient", "coturn"),
+    ("sipp", "sip-tester"),
 ];
 
 /// Where administrators' programs live; an ordinary user's `PATH` may lack them.

@@ -103,6 +103,21 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a client of the HTTP echo host that others wrote",
     },
     Package {
+        name: "coturn",
+        program: "turnutils_stunclient",
+        why: "STUN clients and a STUN server that others wrote",
+    },
+    Package {
+        name: "sipsak",
+        program: "sipsak",
+        why: "a SIP client that others wrote",
+    },
+    Package {
+        name: "sip-tester",
+        program: "sipp",
+        why: "a SIP client and server that others wrote",
+    },
+    Package {
         name: "clang-14",
         program: "clang-14",
         why: "compiles the XDP program, to compare it with the bytecode",

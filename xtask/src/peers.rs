@@ -1,4 +1,4 @@
-//! Programs that others wrote and Debian does not have: from PyPI and npm into the target folder, where tests look.
+//! Programs that others wrote and Debian does not have: from PyPI, npm and crates.io into the target folder, where tests look.
 
 use crate::command::{Finished, found, quietly_within};
 use crate::report::Ending;
@@ -33,10 +33,17 @@ const PEERS: &[Peer] = &[
         installer: "npm",
         command: npm,
     },
+    Peer {
+        name: "stamp-suite",
+        pins: "halloo/tests/dialects/stamp-suite.txt",
+        installer: "cargo",
+        command: cargo,
+    },
 ];
 
-/// How long a registry may take to hand over everything before it counts as out of reach.
-const LIMIT: Duration = Duration::from_secs(300);
+/// How long a registry may take to hand over everything, and a compiler to be done with it, before it counts as out of
+/// reach.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// What tells that a folder is complete, and what it was made from.
 const STAMP: &str = "installed";
@@ -110,5 +117,25 @@ fn npm(folder: &Path) -> Command {
         .args(["install", "--no-package-lock", "--no-audit", "--no-fund"])
         .args(["--ignore-scripts", "--loglevel", "error"])
         .current_dir(folder);
+    command
+}
+
+/// Without optimisation, which would take longer than its tests ever will. The features are the kernel's stamps.
+fn cargo(folder: &Path) -> Command {
+    let pins = fs::read_to_string(folder.join("stamp-suite.txt")).unwrap_or_default();
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "install",
+            "--quiet",
+            "--locked",
+            "--debug",
+            "--features",
+            "hwtstamp",
+        ])
+        .args(["--root", ".", pins.trim()])
+        .current_dir(folder)
+        // It is built in a folder that cargo removes at the end.
+        .env_remove("CARGO_TARGET_DIR");
     command
 }
