@@ -288,12 +288,10 @@ impl QuicServer {
     }
 
     fn wake(&mut self, cx: &mut Cx<'_>) {
-        while let Some(&(at, handle)) = self.timers.first()
-            && at <= cx.env.now
-        {
-            self.timers.pop_first();
+        let due = self.timers.range(..=(cx.env.now, usize::MAX));
+        let due: Vec<usize> = due.map(|(_, handle)| *handle).collect();
+        for handle in due {
             if let Some(peer) = self.peers.get_mut(&handle) {
-                peer.timer = None;
                 peer.channel.wake(self.hub.epoch, cx.env.now);
                 if peer.ends_at(&self.options).is_some_and(|at| at <= cx.env.now) {
                     self.counters.connections.silent(Reason::IdleTimeout);

@@ -270,10 +270,11 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// From now on the client comes from another address.
+    /// From now on the client comes from another address, by another link of the server's.
     pub(crate) fn move_to(&mut self, address: std::net::SocketAddr) {
         self.before = Some(self.path);
         self.path.local = address;
+        self.path.link = LinkId(4);
     }
 
     /// From now on one datagram of ten is damaged.

@@ -86,6 +86,15 @@ fn structured_probes_come_back_with_the_stamps_of_what_carried_them() {
 }
 
 #[test]
+fn who_asks_by_datagrams_alone_stays_connected() {
+    let mut scene = scene(64, 400);
+    assert!(scene.world.run(LONG));
+    assert!(scene.world.now > Mono(0) + QuicServerOptions::default().idle_timeout);
+    assert_eq!(scene.summary().counts.answered, 400);
+    assert_eq!(lines(&scene.events).len(), 1);
+}
+
+#[test]
 fn lost_datagrams_are_not_sent_again() {
     let mut scene = scene(200, 200);
     scene.world.run(Duration::from_millis(30));

@@ -29,7 +29,8 @@ pub struct QuicServerOptions {
     pub per_source: Option<u32>,
     /// Streams at once on one connection; 1 to 1,024. Default: 16.
     pub streams: u32,
-    /// The most bytes that wait on one connection, each way; 4,096 to 16,777,216. Default: 262,144.
+    /// The most bytes that wait on one connection, each way, and so the most that it brings in a round trip; 4,096 to
+    /// 16,777,216. All connections together may hold `connections` times twice as much. Default: 65,536.
     pub window: u32,
     /// The most bytes of an unfinished request that are kept for one stream; a peer that sends more loses the stream. 0 to
     /// 16,777,216. Default: 4,096.
@@ -59,7 +60,7 @@ impl Default for QuicServerOptions {
             connections: 4_096,
             per_source: Some(256),
             streams: 16,
-            window: 262_144,
+            window: 65_536,
             pending: 4_096,
             idle_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(5),

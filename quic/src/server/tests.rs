@@ -74,10 +74,10 @@ fn a_retry_keeps_no_state_and_is_shorter_than_what_asked_for_it() {
 #[test]
 fn a_handshake_that_goes_nowhere_is_given_up_and_its_place_is_free_again() {
     let options = QuicServerOptions {
-        connections: 1,
+        per_source: Some(1),
         ..QuicServerOptions::default()
     };
-    let (mut world, counters, _) = scene(options.clone(), 100);
+    let (mut world, counters, _) = scene(options, 100);
     let first = initial(&mut world);
     world.deliver(true, &first);
     assert_eq!(world.server.handshakes, 1);

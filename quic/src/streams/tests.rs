@@ -5,6 +5,7 @@ use crate::testing::{
 use crate::{ClientOptions, QuicServerOptions};
 use halloo_base::{Mono, Reason};
 use halloo_tls::{Pin, Trust};
+use proptest::prelude::*;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(600);
@@ -86,6 +87,8 @@ fn a_megabyte_comes_back_through_loss_duplication_and_reordering() {
         (counted.received_bytes, counted.replied_bytes),
         (1 << 20, 1 << 20)
     );
+    // It did not leave at one instant.
+    assert!(!told.iter().any(|line| line.starts_with("departed")), "{told:?}");
 }
 
 #[test]
@@ -305,4 +308,23 @@ fn a_sessions_time_to_connect_is_that_of_the_handshake() {
     assert_eq!(summary.connect.map(|connect| connect.p50.0), Some(20_000_000));
     assert_eq!(summary.wire.map(|wire| wire.min.0), Some(20_000_000));
     assert_eq!(summary.sources.t1_kernel, 20);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_leave_a_client_as_it_was(bytes in prop::collection::vec(any::<u8>(), 0..1_500), first in any::<u8>()) {
+        let mut scene = scene(100, 1, QuicServerOptions::default());
+        let mut bytes = bytes;
+        if let Some(start) = bytes.first_chunk_mut::<5>() {
+            *start = [first, 0, 0, 0, 1];
+        }
+        scene.world.tell(false, Input::Wake);
+        let sent = scene.world.sent[0];
+        scene.world.deliver(false, &bytes);
+        prop_assert!(scene.world.sent[0] - sent <= bytes.len());
+        prop_assert!(scene.world.run(LONG));
+        prop_assert!(lines(&scene.told).ends_with(&["Done".to_owned()]));
+    }
 }
