@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -136,11 +137,11 @@ fn is_bound(port: Port, address: SocketAddrV4) -> bool {
     })
 }
 
-/// A loopback address on which only this process has ports.
+/// A loopback address on which nobody else has ports, another one each time: a program on it can have its usual port.
 pub(crate) fn own_address() -> Ipv4Addr {
-    let [high, a, b, c] = std::process::id().to_be_bytes();
-    assert!(high == 0 && a < 64, "process ids have 22 bits");
-    Ipv4Addr::new(127, 64 + a, b, c)
+    static COUNT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, COUNT.fetch_add(1, Ordering::Relaxed), high, low)
 }
 
 /// Runs a program to its end: what it said, and its exit code.
