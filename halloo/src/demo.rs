@@ -110,7 +110,8 @@ fn with_names(listeners: Listeners) -> Result<Listeners> {
         address: Some(SocketAddr::new(address.ip(), 0)),
     });
     let services: Vec<_> = services.collect();
-    Ok(listeners.with_ndn(Ndn::open(&Config::default(), &services)?))
+    let ndn = Ndn::open(&Config::default(), &services, &listeners.udp_ports())?;
+    Ok(listeners.with_ndn(ndn))
 }
 
 /// An IP echo host on addresses that no host has, where this host lets us.

@@ -407,7 +407,8 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
         v6_only: local.is_ipv6(),
         tos: plan.tos,
         ttl: about.ttl,
-        dont_fragment: plan.dont_fragment,
+        // QUIC finds out by itself what fits (RFC 9000 section 14).
+        dont_fragment: plan.dont_fragment || about.target.protocol.transport == Transport::Quic,
         prober: true,
         receive_buffer: receive_buffer(about, plan),
         ..UdpOptions::default()

@@ -69,7 +69,8 @@ impl Listeners {
         listeners.bind_dialects(config, origin, teller)?;
         listeners.add_devices(ip_echo::open(config, origin, teller)?);
         listeners.add_drivers(config, origin, teller)?;
-        Ok(listeners.with_ndn(Ndn::open(config, &config.ndn_services())?))
+        let ndn = Ndn::open(config, &config.ndn_services(), &listeners.udp_ports())?;
+        Ok(listeners.with_ndn(ndn))
     }
 
     /// The same with names that are served.
@@ -134,7 +135,7 @@ impl Listeners {
     }
 
     /// Every UDP port that is answered.
-    pub(super) fn udp_ports(&self) -> Vec<u16> {
+    pub(crate) fn udp_ports(&self) -> Vec<u16> {
         let ndn = self.ndn.listening.iter().filter_map(|listen| match listen {
             Listen::Port(Transport::Udp, address) => Some(address.port()),
             _ => None,

@@ -35,20 +35,20 @@ struct Service {
 }
 
 impl Ndn {
-    /// Opens everything that these names need.
+    /// Opens everything that these names need, on a host that answers at these UDP ports too.
     ///
     /// # Errors
     /// The first thing that could not be had.
-    pub(crate) fn open(config: &Config, services: &[NdnService]) -> Result<Ndn> {
+    pub(crate) fn open(config: &Config, services: &[NdnService], own_ports: &[u16]) -> Result<Ndn> {
         let mut ndn = Ndn::default();
         for service in services {
-            ndn.add(config, service)
+            ndn.add(config, service, own_ports)
                 .with_context(|| format!("--ndn {service}"))?;
         }
         Ok(ndn)
     }
 
-    fn add(&mut self, config: &Config, service: &NdnService) -> Result<()> {
+    fn add(&mut self, config: &Config, service: &NdnService, own_ports: &[u16]) -> Result<()> {
         let prefix = service.prefix.clone();
         let server = PingServer::new(PingServerOptions::new(prefix.clone()), Box::new(()))?;
         let (tap, tapped) = tap(Detail::Nothing, None, thread::current());
@@ -61,6 +61,7 @@ impl Ndn {
         };
         let mut guards = config.guards();
         guards.broadcasts = super::broadcasts();
+        guards.own_ports = own_ports.to_vec();
         let mut streams = config.stream_options(Secret::new(crate::random()?));
         streams.broadcasts.clone_from(&guards.broadcasts);
         let equipment = Equipment {

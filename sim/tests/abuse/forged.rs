@@ -242,7 +242,7 @@ fn is_refused(dialect: &Dialect, own_ports: &[u16], path: Path) -> bool {
     let port = path.remote.port();
     let is_peer = dialect.one_port && port == path.local.port();
     let is_listed = REFLECTION_PORTS.iter().any(|&(listed, _)| listed == port);
-    let is_own = port == path.local.port() || dialect.knows_own_ports && own_ports.contains(&port);
+    let is_own = port == path.local.port() || own_ports.contains(&port);
     let itself = SocketAddr::new(local, path.local.port()) == SocketAddr::new(remote, port);
     is_group(local)
         || is_group(remote)

@@ -19,8 +19,6 @@ pub(crate) struct Dialect {
     pub(crate) ports: &'static [u16],
     /// Whether its peers ask from the very port that they ask at.
     pub(crate) one_port: bool,
-    /// Whether it is told which other ports of its host are answered.
-    pub(crate) knows_own_ports: bool,
     /// A new one that answers, and how long its answers may be.
     pub(crate) responder: fn() -> (Box<dyn Responder>, ReplyLimit),
     /// Who asks it, and in which sizes.
@@ -35,7 +33,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &echo::UDP,
         ports: ECHO_PORTS,
         one_port: false,
-        knows_own_ports: true,
         responder: || {
             let echo = UdpEcho::new(echo_options(), [7; 32]);
             (Box::new(echo), echo::UDP.reply_limit)
@@ -47,7 +44,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &stamp::STAMP,
         ports: &[862],
         one_port: false,
-        knows_own_ports: true,
         responder: || {
             let reflector = StampReflector::new(StampReflectorOptions::default(), [7; 16]);
             (Box::new(reflector), stamp::STAMP.reply_limit)
@@ -59,7 +55,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &stun::STUN,
         ports: &[3478],
         one_port: false,
-        knows_own_ports: true,
         responder: || {
             let server = StunServer::new(StunServerOptions::default());
             (Box::new(server), stun::STUN.reply_limit)
@@ -71,7 +66,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &ntp::NTP,
         ports: &[123],
         one_port: false,
-        knows_own_ports: true,
         responder: || {
             let clock = ClockSource::Kept {
                 stratum: 3,
@@ -87,7 +81,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &sip::SIP,
         ports: &[5060],
         one_port: true,
-        knows_own_ports: true,
         responder: || (Box::new(SipServer::new([7; 16])), sip::SIP.reply_limit),
         askers: &[(&sip::SIP, &[sip::bare_len(NAME.len()), 512, 1_200])],
         marks: marks::SIP,
@@ -96,7 +89,6 @@ pub(crate) static TABLE: &[Dialect] = &[
         protocol: &ndn::NDN,
         ports: &[6363],
         one_port: true,
-        knows_own_ports: false,
         responder: || {
             let options = PingServerOptions::new(prefix());
             let server = PingServer::new(options, Box::new(())).expect("the prefix is short");
@@ -150,7 +142,6 @@ pub(crate) fn asking(token: u64, size: usize) -> ProberOptions {
 impl Dialect {
     /// What the server around it is told, where these ports are answered beside its own.
     pub(crate) fn options(&self, own_ports: &[u16], reply_limit: ReplyLimit) -> ServerOptions {
-        let own_ports = if self.knows_own_ports { own_ports } else { &[] };
         ServerOptions {
             guards: Guards {
                 one_port: self.one_port,
