@@ -149,11 +149,18 @@ impl Making<'_> {
         sockets: Vec<UdpSocket>,
         worker: &mut Worker,
     ) -> Result<Counted> {
+        let mut guards = Guards {
+            one_port: dialect.one_port,
+            ..self.guards.clone()
+        };
+        if dialect.one_port {
+            // Its peers ask from its usual port, wherever they ask; and its answers are answered by nobody.
+            guards
+                .reflection_ports
+                .retain(|&port| Some(port) != protocol.default_port);
+        }
         let options = ServerOptions {
-            guards: Guards {
-                one_port: dialect.one_port,
-                ..self.guards.clone()
-            },
+            guards,
             reply_limit: protocol.reply_limit,
             transport: protocol.transport,
             secret: Secret::new(crate::random()?),
