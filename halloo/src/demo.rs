@@ -277,7 +277,7 @@ impl DemoReport {
             ))?;
         }
         self.screen.line(format_args!(
-            "{:>8}  TCP, IP echo and NDN carry no stamps of the other side, so their wire times include it",
+            "{:>8}  TCP, IP echo, ICMP, NDN, STUN and QUIC streams tell no times of the other side: it is in their wire times",
             ""
         ))?;
         let (lost, answered, sent) = outcome

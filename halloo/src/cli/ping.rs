@@ -30,7 +30,7 @@ pub struct PingArgs {
     )]
     pub targets: Vec<Target>,
 
-    /// Payload bytes of each probe [default: 64, with --key-file 80]
+    /// Payload bytes of each probe [default: the protocol's usual; 64 for an echo, 80 with --key-file]
     ///
     /// UDP takes 0 to 65507 (65527 over IPv6), TCP 1 to 1048576. ICMP takes 8 to as many as UDP: those of the whole message,
     /// of which ping -s leaves out the first 8. A halloo echo host tells its own

@@ -197,7 +197,7 @@ impl Default for Ntp {
     fn default() -> Ntp {
         Ntp {
             listen: vec![],
-            // What chrony's own manual proposes for a clock that nobody should prefer.
+            // chrony's default for a clock without a source (`local`): nobody should prefer it.
             stratum: 10,
             reference: Ipv4Addr::new(127, 127, 1, 1),
         }
@@ -241,6 +241,37 @@ impl Default for Pingback {
 }
 
 impl Pingback {
+    /// The first thing that is more than docs/wire/probe.md promises at most, with its key.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        let most = Pingback::default();
+        let limits = [
+            (
+                "pingback.most_packets",
+                u64::from(self.most_packets),
+                u64::from(most.most_packets),
+            ),
+            (
+                "pingback.per_address",
+                self.per_address.into(),
+                most.per_address.into(),
+            ),
+            (
+                "pingback.most_waiting",
+                self.most_waiting.into(),
+                most.most_waiting.into(),
+            ),
+        ];
+        for (key, value, most) in limits {
+            if value > most {
+                return Err((key, format!("is {value}, but must be 0 to {most}")));
+            }
+        }
+        match self.longest_silence.0 <= most.longest_silence.0 {
+            true => Ok(()),
+            false => Err(("pingback.longest_silence", "is more than 900s".to_owned())),
+        }
+    }
+
     /// The same for who answers at these ports.
     pub(crate) fn options(&self, ports: &[u16]) -> Option<PingbackOptions> {
         self.offer.then(|| PingbackOptions {

@@ -71,6 +71,7 @@ impl Config {
             .and_then(|()| config.xdp.check())
             .and_then(|()| config.ndn.check())
             .and_then(|()| config.ntp.check())
+            .and_then(|()| config.pingback.check())
             .and_then(|()| config.tls.check())
             .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
@@ -160,6 +161,21 @@ impl Config {
     /// TCP listeners, the defaults filled in.
     pub(crate) fn tcp(&self) -> Vec<SocketAddr> {
         self.listeners(self.serve.tcp.as_ref())
+    }
+
+    /// How many connections may be open at once, of all that have a descriptor each.
+    pub(crate) fn most_connections(&self) -> u64 {
+        let servers = |driver: fn(Driver) -> bool| {
+            let spoken = DIALECTS
+                .iter()
+                .filter(|dialect| dialect.tcp.is_some() && driver(dialect.driver));
+            spoken
+                .filter(|dialect| !dialect.addresses(self).is_empty())
+                .count() as u64
+        };
+        let web = servers(|driver| driver != Driver::Worker);
+        let streams = servers(|driver| driver == Driver::Worker) + u64::from(!self.tcp().is_empty());
+        streams * u64::from(self.tcp.connections) + web * u64::from(self.http.connections)
     }
 
     /// Serves these echo addresses, routed to a device, and no others.

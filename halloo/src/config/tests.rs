@@ -64,6 +64,10 @@ fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
             "bad.toml:2:14: tcp.per_source: invalid value: integer `-1`, expected a number or \"none\"".into(),
         ),
         (
+            "[pingback]\nmost_packets = 17\n",
+            "bad.toml:2:16: pingback.most_packets is 17, but must be 0 to 16".into(),
+        ),
+        (
             "[ip_echo]\naddresses = [\"192.0.2.7\", \"ff02::1\"]\n",
             "bad.toml:2:27: ip_echo.addresses: `ff02::1`: ff02::1 is a multicast address; an echo address is one that \
              a host could have"

@@ -2,7 +2,7 @@
 
 use super::ip_echo::{self, Line};
 use super::listen::Origin;
-use crate::config::Config;
+use crate::config::{Config, DIALECTS};
 use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Screen, Styled};
 use anyhow::Result;
 use nix::unistd::Uid;
@@ -58,7 +58,11 @@ fn listeners(config: &Config) -> Vec<Line> {
         .ndn_services()
         .into_iter()
         .map(|service| format!("answer NDN pings under {service}"));
-    udp.chain(tcp).chain(ndn).map(words).collect()
+    let spoken = DIALECTS.iter().flat_map(|dialect| {
+        let addresses = dialect.addresses(config).into_iter();
+        addresses.map(|address| format!("answer {} on {address}", dialect.key))
+    });
+    udp.chain(tcp).chain(spoken).chain(ndn).map(words).collect()
 }
 
 fn words(words: String) -> Line {

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use counts::{Counted, Source, counters};
 use dialects::{Making, Spoken};
 use driver::Drivers;
-use halloo_base::{Counters, LinkId};
+use halloo_base::{Counters, LinkId, Responder};
 use halloo_io::route::{LinkAddress, Netlink};
 use halloo_io::{PacketSocket, Remote, TunDevice, Worker, WorkerOptions};
 use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     }
     let key = config.serve.key_file.as_deref().map(key::read).transpose()?;
     let listeners = Listeners::open(&config, &origin, &mut teller)?;
-    if !config.tcp().is_empty() {
+    if config.most_connections() > 0 {
         listen::warn_of_short_backlog(&mut teller);
         raise_file_limit(&config, &mut teller);
     }
@@ -210,10 +210,15 @@ impl EchoHost {
                 .map(|socket| socket.local_addr().port())
                 .collect();
             let responder = UdpEcho::new(echo_options(config, key, &ports), crate::random()?);
-            // Clients of STUN are answered here too, told apart by what they send.
-            let responder = StunBeside::new(StunServer::new(StunServerOptions::default()), responder);
+            // Clients of STUN are answered here too, told apart by what they send; but they prove no key.
+            let responder: Box<dyn Responder> = if config.serve.require_key {
+                Box::new(responder)
+            } else {
+                let stun = StunServer::new(StunServerOptions::default());
+                Box::new(StunBeside::new(stun, responder))
+            };
             let counters = host.count(counters(&echo::UDP));
-            let server = Server::new(options, Box::new(responder), counters)?;
+            let server = Server::new(options, responder, counters)?;
             let mut worker = worker(config.serve.busy_poll)?;
             let machine = worker.add(Box::new(server));
             for socket in listeners.udp {
@@ -438,11 +443,12 @@ fn raise_file_limit(config: &Config, teller: &mut Teller) {
         true if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
         _ => soft,
     };
-    let wanted = u64::from(config.tcp.connections) + 64;
+    let wanted = config.most_connections() + 64;
     if granted < wanted {
         teller.notice(&format!(
-            "at most {granted} files may be open, so fewer than tcp.connections = {} connections fit",
-            config.tcp.connections
+            "at most {granted} files may be open, so fewer than the {} connections of tcp.connections and \
+             http.connections fit",
+            config.most_connections()
         ));
     }
 }

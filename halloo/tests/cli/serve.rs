@@ -330,6 +330,43 @@ fn the_file_sets_the_limits() {
 }
 
 #[test]
+fn where_everything_must_be_signed_no_stun_is_answered_either() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let key = dir.path().join("key");
+    fs::write(&key, "sixteen bytes...").expect("it can be written");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let key = key.display().to_string();
+    let file = dir.path().join("serve.toml");
+    let text = format!("[serve]\nrequire_key = true\nkey_file = \"{key}\"\n");
+    fs::write(&file, text).expect("it can be written");
+    let name = file.display().to_string();
+    let mut host = Host::with(&["--config", &name, "--udp", "127.0.0.1:0", "--user", "root"], 1);
+    let address = host.address("udp", false);
+    let binding = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let client = client("127.0.0.1:0");
+    client.send_to(&binding, address).expect("it is sent");
+    // When this one is answered, the other one has been looked at.
+    let output = halloo(&[
+        "ping",
+        "-q",
+        "-c",
+        "1",
+        "--key-file",
+        &key,
+        &format!("udp://{address}"),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    host.signal(Signal::SIGUSR1);
+    let counters = host.next("counters");
+    assert_eq!(
+        (&counters["replied"], &counters["silent"]["bad_auth"]),
+        (&1.into(), &1.into()),
+        "{counters}"
+    );
+}
+
+#[test]
 fn the_service_manager_hears_of_readiness_and_of_the_end() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("notify");
