@@ -313,6 +313,18 @@ impl Change {
             port: flags & 2 != 0,
         })
     }
+
+    /// The value of a CHANGE-REQUEST that asks for this.
+    pub fn value(self) -> [u8; 4] {
+        let ip = if self.ip { 4 } else { 0 };
+        let port = if self.port { 2 } else { 0 };
+        [0, 0, 0, ip | port]
+    }
+
+    /// Whether no other source is wanted.
+    pub fn is_none(self) -> bool {
+        self == Change::default()
+    }
 }
 
 /// Type and value of the first attribute, and what is behind it and its padding.
@@ -436,6 +448,17 @@ impl<'a> Writer<'a> {
                 self.attribute(kind, value.len(), |to| to.copy_from_slice(&value))
             }
         }
+    }
+
+    /// Adds a CHANGE-REQUEST, with or without a wish in it.
+    ///
+    /// # Errors
+    /// As [`Writer::attribute`].
+    pub fn change(&mut self, change: Change) -> Result<(), Unfit> {
+        let value = change.value();
+        self.attribute(attribute::CHANGE_REQUEST, value.len(), |to| {
+            to.copy_from_slice(&value)
+        })
     }
 
     /// Ends the message; says how long it is, in bytes.

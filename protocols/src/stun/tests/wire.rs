@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stun::is_stun;
-use crate::stun::wire::{Change, NotStun, attribute, quoted_request};
+use crate::stun::wire::{Change, NotStun, Unfit, attribute, quoted_request};
 use proptest::prelude::*;
 
 #[test]
@@ -238,6 +238,30 @@ fn change_requests_have_two_flags() {
     ];
     for (value, expected) in table {
         assert_eq!(Change::parse(value), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_wish_for_another_source_is_written_as_it_is_read() {
+    for (ip, port, value) in [
+        (false, false, 0),
+        (false, true, 2),
+        (true, false, 4),
+        (true, true, 6),
+    ] {
+        let change = Change { ip, port };
+        assert_eq!(change.value(), [0, 0, 0, value]);
+        assert_eq!(Change::parse(&change.value()), Some(change));
+        let mut bytes = [0xee; 28];
+        let mut writer = Writer::new(&mut bytes, Class::Request, MODERN, false).expect("room");
+        writer.change(change).expect("room");
+        assert_eq!(writer.change(change), Err(Unfit));
+        assert_eq!(writer.finish(), 28);
+        let read = Message::parse(&bytes).expect("a message");
+        assert_eq!(
+            read.attribute(attribute::CHANGE_REQUEST),
+            Some(&change.value()[..])
+        );
     }
 }
 
