@@ -23,8 +23,12 @@ pub struct Guards {
     /// sent to is one of them, unless [`Guards::one_port`]. Default: none besides that.
     pub own_ports: Vec<u16>,
     /// Whether a datagram from the very port that it was sent to is answered: for protocols whose peers use one port for
-    /// both, and whose answers nobody takes for requests. Default: false.
+    /// both, and whose answers nobody takes for requests. A port below 1024 is refused all the same. Default: false.
     pub one_port: bool,
+    /// The port that peers of this protocol ask from, whatever port they ask at, and be it below 1024 (NTP 123, SIP 5060).
+    /// Only for a protocol that tells its answers from its requests: one answer is all that a forged source of this port
+    /// can make. Default: none.
+    pub peer_port: Option<u16>,
     /// Directed broadcast addresses of this host's networks, which cannot be told from the address alone.
     /// They are refused as destinations and as sources. Default: none.
     pub broadcasts: Vec<Broadcast>,
@@ -49,6 +53,7 @@ impl Default for Guards {
             refuse_low_ports: true,
             own_ports: Vec::new(),
             one_port: false,
+            peer_port: None,
             broadcasts: Vec::new(),
             limits: Limits::default(),
         }
@@ -119,6 +124,7 @@ pub(crate) struct PortGuard {
     reflection: PortSet,
     own: PortSet,
     one_port: bool,
+    peer_port: Option<u16>,
 }
 
 impl PortGuard {
@@ -127,6 +133,7 @@ impl PortGuard {
             reflection: guards.refused_ports().collect(),
             own: guards.own_ports.iter().copied().collect(),
             one_port: guards.one_port,
+            peer_port: guards.peer_port,
         }
     }
 
@@ -134,6 +141,9 @@ impl PortGuard {
         let port = path.remote.port();
         if port == 0 {
             return Err(Reason::BogonSource);
+        }
+        if self.peer_port == Some(port) {
+            return Ok(());
         }
         let peer = self.one_port && port == path.local.port();
         if !peer && (port == path.local.port() || self.own.contains(port)) {

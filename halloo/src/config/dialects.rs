@@ -19,7 +19,8 @@ pub(crate) struct Dialect {
     pub(crate) udp: Option<&'static Protocol>,
     /// What is spoken at its TCP ports.
     pub(crate) tcp: Option<&'static Protocol>,
-    /// Whether its peers ask from the very port that they ask at.
+    /// Whether its peers ask from the very port that they ask at, or from the usual one. Its answers must be such that
+    /// nobody takes them for requests.
     pub(crate) one_port: bool,
     /// Who answers it.
     pub(crate) driver: Driver,
@@ -68,7 +69,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         key: "ntp",
         udp: Some(&ntp::NTP),
         tcp: None,
-        one_port: false,
+        // ntpd asks from 123 (RFC 9109 section 1). Only mode 3 is answered, by mode 4, so two servers fall silent.
+        one_port: true,
         driver: Driver::Worker,
         listen: |config| &config.ntp.listen,
         listen_mut: |config| &mut config.ntp.listen,

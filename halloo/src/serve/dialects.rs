@@ -149,16 +149,12 @@ impl Making<'_> {
         sockets: Vec<UdpSocket>,
         worker: &mut Worker,
     ) -> Result<Counted> {
-        let mut guards = Guards {
+        let guards = Guards {
             one_port: dialect.one_port,
+            // From the usual port, wherever they ask.
+            peer_port: protocol.default_port.filter(|_| dialect.one_port),
             ..self.guards.clone()
         };
-        if dialect.one_port {
-            // Its peers ask from its usual port, wherever they ask; and its answers are answered by nobody.
-            guards
-                .reflection_ports
-                .retain(|&port| Some(port) != protocol.default_port);
-        }
         let options = ServerOptions {
             guards,
             reply_limit: protocol.reply_limit,

@@ -131,6 +131,11 @@ fn ports_that_would_answer_an_answer() {
         own_ports: vec![7],
         ..Guards::default()
     };
+    let peer_port = Guards {
+        peer_port: Some(123),
+        own_ports: vec![7, 123],
+        ..Guards::default()
+    };
     let lenient = Guards {
         refuse_low_ports: false,
         reflection_ports: vec![4000],
@@ -160,6 +165,12 @@ fn ports_that_would_answer_an_answer() {
         (&one_port, 53, 53, Err(Reason::ReflectionPort)),
         (&one_port, 5060, 5060, Ok(())),
         (&one_port, 6363, 5060, Err(Reason::ReflectionPort)),
+        (&peer_port, 123, 123, Ok(())),
+        (&peer_port, 4123, 123, Ok(())),
+        (&peer_port, 4123, 4123, Err(Reason::OwnPort)),
+        (&peer_port, 123, 7, Err(Reason::OwnPort)),
+        (&peer_port, 123, 53, Err(Reason::ReflectionPort)),
+        (&peer_port, 123, 0, Err(Reason::BogonSource)),
         (&default, 862, 7777, Err(Reason::ReflectionPort)),
         (&lenient, 7777, 53, Ok(())),
         (&lenient, 7777, 1900, Ok(())),

@@ -240,7 +240,8 @@ fn is_refused(dialect: &Dialect, own_ports: &[u16], path: Path) -> bool {
     };
     let strays = remote.is_loopback() && !local.is_loopback() && !local.is_unspecified();
     let port = path.remote.port();
-    let is_peer = dialect.one_port && port == path.local.port();
+    let is_usual = dialect.peer_port() == Some(port);
+    let is_peer = is_usual || dialect.one_port && port == path.local.port();
     let is_listed = REFLECTION_PORTS.iter().any(|&(listed, _)| listed == port);
     let is_own = port == path.local.port() || own_ports.contains(&port);
     let itself = SocketAddr::new(local, path.local.port()) == SocketAddr::new(remote, port);
@@ -249,7 +250,7 @@ fn is_refused(dialect: &Dialect, own_ports: &[u16], path: Path) -> bool {
         || is_nobody
         || strays
         || itself
-        || port < 1_024
+        || port < 1_024 && !is_usual
         || !is_peer && (is_listed || is_own)
 }
 

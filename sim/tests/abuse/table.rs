@@ -65,7 +65,7 @@ pub(crate) static TABLE: &[Dialect] = &[
     Dialect {
         protocol: &ntp::NTP,
         ports: &[123],
-        one_port: false,
+        one_port: true,
         responder: || {
             let clock = ClockSource::Kept {
                 stratum: 3,
@@ -140,11 +140,19 @@ pub(crate) fn asking(token: u64, size: usize) -> ProberOptions {
 }
 
 impl Dialect {
+    /// The port that its peers ask from, wherever they ask.
+    pub(crate) fn peer_port(&self) -> Option<u16> {
+        // What is asked of an NDN host comes from where it asks.
+        let is_ndn = std::ptr::eq(self.protocol, &ndn::NDN);
+        self.protocol.default_port.filter(|_| self.one_port && !is_ndn)
+    }
+
     /// What the server around it is told, where these ports are answered beside its own.
     pub(crate) fn options(&self, own_ports: &[u16], reply_limit: ReplyLimit) -> ServerOptions {
         ServerOptions {
             guards: Guards {
                 one_port: self.one_port,
+                peer_port: self.peer_port(),
                 own_ports: own_ports.to_vec(),
                 broadcasts: vec![Broadcast {
                     link: Default::default(),
