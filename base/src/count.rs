@@ -56,6 +56,8 @@ reasons! {
     WrongPath = "wrong_path",
     /// The operating system would not send it.
     SendFailed = "send_failed",
+    /// It was asked to show first that it receives what is sent to its address.
+    Unvalidated = "unvalidated",
     /// It asks for something that this host does not serve.
     NotServed = "not_served",
     /// It holds no whole packet of its protocol: a part of one, or a header alone.

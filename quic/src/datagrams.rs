@@ -146,7 +146,7 @@ impl<M: Machine> QuicDatagrams<M> {
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
-        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.out, cx.env.now, rx)
+        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.env.now, rx)
             && let Some(channel) = self.channels.get_mut(&handle.0)
         {
             channel.receive(event, rx.path);

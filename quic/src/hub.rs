@@ -111,26 +111,17 @@ impl Hub {
         }
     }
 
-    /// What a datagram means to the endpoint; nothing, where it is nobody's. An answer that needs no connection is sent.
-    pub(crate) fn receive(
-        &mut self,
-        out: &mut Outbox,
-        now: Mono,
-        rx: &Datagram<'_>,
-    ) -> Option<DatagramEvent> {
+    /// What a datagram means to the endpoint; nothing, where it is nobody's. An answer that needs no connection is in `buf`.
+    pub(crate) fn receive(&mut self, now: Mono, rx: &Datagram<'_>) -> Option<DatagramEvent> {
         self.buf.clear();
-        let event = self.endpoint.handle(
+        self.endpoint.handle(
             self.epoch.instant(now),
             canonical(rx.path.remote),
             local_ip(&rx.path),
             EcnCodepoint::from_bits(rx.marks.tos),
             BytesMut::from(rx.payload),
             &mut self.buf,
-        );
-        if let Some(DatagramEvent::Response(how)) = &event {
-            self.answer(out, rx.path, how);
-        }
-        event
+        )
     }
 
     /// Sends what the endpoint has written, on the path that its cause came by.

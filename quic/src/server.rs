@@ -95,7 +95,26 @@ impl QuicServer {
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.wall.0.store(rx.at.wall.0, Ordering::Relaxed);
-        match self.hub.receive(cx.out, cx.env.now, rx) {
+        let event = self.hub.receive(cx.env.now, rx);
+        let owner = match &event {
+            Some(DatagramEvent::ConnectionEvent(handle, _)) => self.peers.get(&handle.0),
+            _ => None,
+        };
+        // Whose handshake is complete has shown his address (RFC 9000 section 8.1).
+        let trust = match owner.is_some_and(|peer| peer.connected) {
+            true => Trust::Validated,
+            false => Trust::Stranger,
+        };
+        let packets = rx.offload.packets(rx.payload.len());
+        if let Err(why) = (self.admit)(cx.env.now, &rx.path, packets, trust) {
+            self.counters.connections.silent(why);
+            if let Some(DatagramEvent::NewConnection(incoming)) = event {
+                self.counters.connections.receive(0);
+                self.hub.endpoint.ignore(incoming);
+            }
+            return;
+        }
+        match event {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(peer) = self.peers.get_mut(&handle.0) {
                     peer.channel.receive(event, rx.path);
@@ -103,23 +122,21 @@ impl QuicServer {
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.incoming(cx, incoming, rx),
-            // It was answered: another version, a connection that is gone.
-            Some(DatagramEvent::Response(_)) => self.counters.connections.silent(Reason::NotServed),
+            Some(DatagramEvent::Response(how)) => {
+                // Another version, a connection that is gone.
+                self.hub.answer(cx.out, rx.path, &how);
+                self.counters.connections.silent(Reason::NotServed);
+            }
             None => self.counters.connections.silent(Reason::Malformed),
         }
     }
 
     fn incoming(&mut self, cx: &mut Cx<'_>, incoming: Incoming, rx: &Datagram<'_>) {
         let counters = Arc::clone(&self.counters);
-        if let Err(why) = (self.admit)(&rx.path) {
-            counters.connections.receive(0);
-            counters.connections.silent(why);
-            return self.hub.endpoint.ignore(incoming);
-        }
         let validated = incoming.remote_address_validated();
         let crowded = self.handshakes >= self.options.retry_above as usize;
         if !validated && (crowded || self.caps.is_half_held(rx.path.remote.ip())) {
-            counters.retry();
+            counters.connections.silent(Reason::Unvalidated);
             self.hub.buf.clear();
             // Who has not shown his address may be asked to.
             if let Ok(how) = self.hub.endpoint.retry(incoming, &mut self.hub.buf) {

@@ -110,7 +110,7 @@ impl<M: Machine> QuicStreams<M> {
     }
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
-        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.out, cx.env.now, rx)
+        if let Some(DatagramEvent::ConnectionEvent(handle, event)) = self.hub.receive(cx.env.now, rx)
             && let Some(line) = self.lines.get_mut(&handle.0)
         {
             line.channel.receive(event, rx.path);

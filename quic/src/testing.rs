@@ -92,7 +92,7 @@ pub(crate) fn server(options: QuicServerOptions, tls: &ServerConfig) -> (QuicSer
     let server = QuicServer::new(
         options,
         tls,
-        Box::new(|_| Ok(())),
+        Box::new(|_, _, _, _| Ok(())),
         Box::new(|_| Box::new(TcpEcho)),
         Some(echo),
         Arc::clone(&counters),

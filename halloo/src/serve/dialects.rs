@@ -85,7 +85,7 @@ impl Making<'_> {
     fn quic(&self, spoken: Spoken, worker: &mut Worker) -> Result<[Counted; 2]> {
         let identity = spoken.identity.context("QUIC needs a certificate")?;
         let tls = identity.server_config(&[halloo_quic::ALPN])?;
-        let gate = Gate::new(self.guards)?;
+        let mut gate = Gate::new(self.guards, Secret::new(crate::random()?))?;
         let echo = UdpEchoOptions {
             key: self.key.cloned(),
             require_key: self.config.serve.require_key,
@@ -100,7 +100,7 @@ impl Making<'_> {
         let server = QuicServer::new(
             QuicServerOptions::default(),
             &tls,
-            Box::new(move |path| gate.admit(path)),
+            Box::new(move |now, path, packets, trust| gate.admit(now, path, packets, trust)),
             Box::new(|_| Box::new(TcpEcho)),
             Some(datagrams),
             Arc::clone(&counters),

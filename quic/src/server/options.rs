@@ -1,12 +1,12 @@
 //! What a QUIC server is made with.
 
 use crate::hub::{OptionsError, within, within_a_day};
-use halloo_base::{Counters, Path, Reason, ReplyLimit, Responder, StreamResponder};
-use std::sync::atomic::{AtomicU64, Ordering};
+use halloo_base::{Counters, Mono, Path, Reason, ReplyLimit, Responder, StreamResponder, Trust};
 use std::time::Duration;
 
-/// Says whether a connection by this path may be, or why not. Asked for each first datagram of one, whose source may be forged.
-pub type Admit = Box<dyn FnMut(&Path) -> Result<(), Reason> + Send>;
+/// Says whether so many UDP datagrams that came by this path now are looked at, or why not. Asked for each one that came. The
+/// source of what does not belong to a connection whose handshake is complete may be forged: it is a stranger's.
+pub type Admit = Box<dyn FnMut(Mono, &Path, usize, Trust) -> Result<(), Reason> + Send>;
 
 /// Makes the responder of a new stream on a connection with these two ends.
 pub type MakeResponder = Box<dyn FnMut(&Path) -> Box<dyn StreamResponder> + Send>;
@@ -99,16 +99,4 @@ pub struct QuicCounters {
     pub connections: Counters,
     /// DATAGRAM frames, their payloads, and why some went unanswered.
     pub datagrams: Counters,
-    retries: AtomicU64,
-}
-
-impl QuicCounters {
-    /// How many were asked to show their address first.
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
 }

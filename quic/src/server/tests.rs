@@ -45,7 +45,7 @@ fn when_many_knock_they_must_show_their_address_first() {
     };
     let (mut world, counters, told) = scene(options, 100);
     assert!(world.run(LONG));
-    assert_eq!(counters.retries(), 1);
+    assert_eq!(counters.connections.count(Reason::Unvalidated), 1);
     // A round trip more.
     assert_eq!(lines(&told)[1], "opened at 40ms");
     assert_eq!(
@@ -137,7 +137,7 @@ fn who_is_one_too_many_is_told() {
 #[test]
 fn who_is_not_let_in_hears_nothing() {
     let (mut world, counters, _) = scene(QuicServerOptions::default(), 100);
-    world.server.admit = Box::new(|path: &Path| {
+    world.server.admit = Box::new(|_, path: &Path, _, _| {
         assert_eq!(path.remote, crate::testing::path().local);
         Err(Reason::Denied)
     });
@@ -145,6 +145,49 @@ fn who_is_not_let_in_hears_nothing() {
     world.deliver(true, &first);
     assert_eq!(world.sent[1], 0);
     assert_eq!(counters.connections.count(Reason::Denied), 1);
+}
+
+#[test]
+fn a_version_that_nobody_speaks_is_answered_to_nobody_who_is_not_let_in() {
+    let (mut world, counters, _) = scene(QuicServerOptions::default(), 100);
+    let mut first = initial(&mut world);
+    first[1..5].copy_from_slice(&[0x1a, 0x2a, 0x3a, 0x4a]);
+    world.deliver(true, &first);
+    assert!(world.sent[1] > 0, "Version Negotiation");
+    let told = world.sent[1];
+    world.server.admit = Box::new(|_, _, _, _| Err(Reason::Denied));
+    world.deliver(true, &first);
+    assert_eq!(world.sent[1], told);
+    assert_eq!(counters.connections.count(Reason::NotServed), 1);
+    assert_eq!(counters.connections.count(Reason::Denied), 1);
+}
+
+#[test]
+fn each_datagram_is_taken_out_of_a_share_and_who_is_connected_has_one_of_his_own() {
+    let (mut world, counters, told) = scene(QuicServerOptions::default(), 10_000);
+    let seen = Arc::new(std::sync::Mutex::new([0usize; 2]));
+    let counted = Arc::clone(&seen);
+    world.server.admit = Box::new(move |_, _, packets, trust| {
+        let place = usize::from(trust == Trust::Validated);
+        let mut counted = counted.lock().unwrap();
+        counted[place] += packets;
+        // A connection loses some, as a network would; it goes on.
+        match place == 1 && counted[place].is_multiple_of(5) {
+            true => Err(Reason::RateLimited),
+            false => Ok(()),
+        }
+    });
+    assert!(world.run(LONG));
+    assert!(lines(&told).contains(&"heard all".to_owned()));
+    let [strangers, validated] = *seen.lock().unwrap();
+    assert!(
+        (1..=5).contains(&strangers) && validated > 10,
+        "{strangers}, {validated}"
+    );
+    assert_eq!(
+        counters.connections.count(Reason::RateLimited) as usize,
+        validated / 5
+    );
 }
 
 #[test]
