@@ -26,6 +26,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base"],
     },
     Room {
+        name: "halloo-overlay",
+        imports: &["halloo-base", "halloo-probe"],
+    },
+    Room {
         name: "halloo-io",
         imports: &["halloo-base"],
     },
@@ -58,6 +62,7 @@ const ROOMS: &[Room] = &[
             "halloo-probe",
             "halloo-io",
             "halloo-tls",
+            "halloo-overlay",
             "halloo-quic",
             "halloo-web",
         ],

@@ -44,8 +44,12 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
         let name = entry.file_name().into_string().unwrap();
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().unwrap();
+        // In a second working tree `.git` is a file that says where the first is.
+        if MADE.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            if !MADE.contains(&name.as_str()) && !name.starts_with("halloo-demo-") {
+            if !name.starts_with("halloo-demo-") {
                 collect(&entry.path(), &format!("{path}/"), files);
             }
         } else if kind.is_file()

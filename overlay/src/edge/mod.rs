@@ -1,0 +1,1 @@
+//! An edge: the end that has a TAP.

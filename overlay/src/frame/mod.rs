@@ -1,0 +1,1 @@
+//! Ethernet frames and super-frames, cut to fit a path and joined again.

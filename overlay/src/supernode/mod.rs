@@ -1,0 +1,1 @@
+//! A supernode: introduces edges to each other, and relays where they cannot meet.

@@ -1,0 +1,1 @@
+//! Which frame goes where: the MAC table and the rules of flooding.

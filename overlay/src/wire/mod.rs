@@ -1,0 +1,1 @@
+//! Datagrams of the overlay, parsed and emitted (`docs/wire/overlay.md`).
