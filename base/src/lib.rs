@@ -14,6 +14,7 @@ mod count;
 mod datagram;
 mod ip;
 mod machine;
+mod nat;
 mod outbox;
 mod protocol;
 mod rng;
@@ -24,6 +25,7 @@ pub use count::{Counters, Reason, Snapshot};
 pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path};
 pub use ip::IpHeader;
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
+pub use nat::{Dependence, can_meet};
 pub use outbox::{Outbox, Output, Transmit, TxTag};
 pub use protocol::{
     Arrivals, FollowUp, Heard, IpOptions, PROMISED, ProbeId, Prober, Reflection, Refusal, ReplyLimit,

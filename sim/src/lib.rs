@@ -78,8 +78,9 @@ mod trace;
 mod world;
 
 pub use ethernet::{Joint, SegmentId};
+pub use halloo_base::{Dependence, can_meet};
 pub use host::HostOptions;
-pub use nat::{Dependence, NatOptions, can_meet};
+pub use nat::NatOptions;
 pub use quality::{Jitter, Loss, Quality};
 pub use time::{ms, ns, secs, us};
 pub use trace::{Fate, Kind, Packet, Trace};

@@ -1,19 +1,8 @@
 //! Network address translators as RFC 4787 describes them, without any network around them.
 
-use halloo_base::Rng;
+use halloo_base::{Dependence, Rng};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-
-/// How far a NAT looks at the other end (RFC 4787 sections 4.1 and 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dependence {
-    /// Not at all.
-    EndpointIndependent,
-    /// At its address.
-    AddressDependent,
-    /// At its address and port.
-    AddressAndPortDependent,
-}
 
 /// How a NAT behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,29 +212,6 @@ fn same(dependence: Dependence, a: SocketAddr, b: SocketAddr) -> bool {
     }
 }
 
-/// Whether two hosts behind NATs, each of which knows the outside endpoint that a third party saw of the
-/// other, can exchange datagrams in both directions when both send to that endpoint and answer to wherever
-/// they hear the other from.
-///
-/// Mapping and filtering of the one, then of the other. It follows from the definitions of RFC 4787 alone and
-/// is what stories about meeting are checked against.
-pub fn can_meet(a: (Dependence, Dependence), b: (Dependence, Dependence)) -> bool {
-    use Dependence::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
-    // A first packet to `to`, before anything was heard.
-    let first = |from: (Dependence, Dependence), to: (Dependence, Dependence)| match to {
-        (_, EndpointIndependent) => true,
-        (EndpointIndependent, AddressDependent) => true,
-        (EndpointIndependent, AddressAndPortDependent) => from.0 == EndpointIndependent,
-        _ => false,
-    };
-    // The answer of `from` to where it heard `to`: the filter of `to` has let through what it sent.
-    let answer = |from: (Dependence, Dependence), to: (Dependence, Dependence)| {
-        to.1 != AddressAndPortDependent || from.0 == EndpointIndependent
-    };
-    let through = |a, b| first(a, b) && (answer(b, a) || first(b, a));
-    through(a, b) || through(b, a)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,18 +304,5 @@ mod tests {
         assert_ne!(second.port(), 5000);
         assert_eq!(other_carrier.port(), 5000);
         assert_eq!(nat.owner(Carrier::Udp, second.port()), Some(at("10.0.0.3:5000")));
-    }
-
-    #[test]
-    fn the_oracle_agrees_with_the_pairs_that_everybody_knows() {
-        let cone = (EndpointIndependent, EndpointIndependent);
-        let restricted = (EndpointIndependent, AddressDependent);
-        let port_restricted = (EndpointIndependent, AddressAndPortDependent);
-        let symmetric = (AddressAndPortDependent, AddressAndPortDependent);
-        assert!(can_meet(cone, symmetric));
-        assert!(can_meet(restricted, symmetric));
-        assert!(can_meet(port_restricted, port_restricted));
-        assert!(!can_meet(port_restricted, symmetric));
-        assert!(!can_meet(symmetric, symmetric));
     }
 }

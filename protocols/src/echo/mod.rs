@@ -3,6 +3,7 @@
 //! A datagram that begins with the probe's magic is answered with stamps and counts in place, in a reply of the
 //! same length; every other datagram comes back as it was. The layout is frozen in `docs/wire/probe.md`.
 
+pub mod asker;
 mod cookie;
 mod key;
 mod payload;

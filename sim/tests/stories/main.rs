@@ -2,6 +2,7 @@
 
 mod frames;
 mod http;
+mod pingback;
 mod stage;
 mod tcp;
 mod udp;

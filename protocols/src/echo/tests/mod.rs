@@ -1,5 +1,6 @@
 //! What the tests of this folder share: a clock that stands still until told, and datagrams out of nothing.
 
+mod asker;
 mod document;
 mod key;
 mod pingback;
