@@ -68,6 +68,7 @@ impl RawOptions {
             prober: self.prober,
             merge: false,
             segment: false,
+            largest_segment: 0,
         };
         UdpSocket::prepare(socket, &as_udp)
     }

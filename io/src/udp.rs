@@ -33,6 +33,9 @@ pub struct UdpOptions {
     /// Send runs of equal datagrams to one peer in one call that the kernel or the device cuts
     /// (UDP_SEGMENT). They leave as the same datagrams; a load generator says no, to pay for each.
     pub segment: bool,
+    /// The largest datagram that is sent so. Default: 1,452 bytes, which fit any link of 1,500 unfragmented; who knows
+    /// that the path carries more may say more.
+    pub largest_segment: u16,
 }
 
 impl Default for UdpOptions {
@@ -49,6 +52,7 @@ impl Default for UdpOptions {
             prober: false,
             merge: false,
             segment: true,
+            largest_segment: 1_452,
         }
     }
 }
@@ -62,7 +66,7 @@ pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
     device: Option<String>,
-    segment: bool,
+    largest_segment: usize,
     v6_only: bool,
     names_departures: bool,
     /// The identifier of a raw socket for ICMP echo.
@@ -131,8 +135,9 @@ impl UdpSocket {
         covers(self.local, self.v6_only, local)
     }
 
-    pub(crate) fn segments(&self) -> bool {
-        self.segment
+    /// The largest datagram that may be sent as a segment of a bigger one; 0 for none.
+    pub(crate) fn largest_segment(&self) -> usize {
+        self.largest_segment
     }
 
     /// Binds to the device again: after it was removed and made anew its name means another interface.
@@ -215,7 +220,11 @@ impl UdpSocket {
             socket,
             local,
             device: options.device.clone(),
-            segment: options.segment,
+            largest_segment: if options.segment {
+                options.largest_segment.into()
+            } else {
+                0
+            },
             v6_only: !v4,
             names_departures: kernel_names_departures(),
             raw_echo: None,

@@ -272,8 +272,14 @@ fn many_datagrams_in_one_handle_arrive_each_by_itself_in_order() {
     let host = Host::start(loopback("[::]:0"), false);
     let client = loopback("127.0.0.1:0");
     let target = SocketAddr::new(client.ip(), host.udp.port());
-    // Two sizes in turn with a run of one size in between: single sends and segmented ones.
-    let sizes: Vec<usize> = [vec![10, 20, 10], vec![64; 100], vec![0, 1, 1_472, 3_000]].concat();
+    // Two sizes in turn, runs of one size, a shorter one at a run's end: single sends and segmented ones.
+    let sizes: Vec<usize> = [
+        vec![10, 20, 10],
+        vec![64; 100],
+        vec![0, 1, 1_472, 3_000],
+        vec![100, 100, 7, 100, 8, 9],
+    ]
+    .concat();
     let expected = sizes.clone();
     let seen = ask(client, sizes.len(), move |cx| {
         for (number, size) in sizes.iter().enumerate() {

@@ -65,6 +65,8 @@ pub struct LinkChange {
     pub up: Option<bool>,
     /// The longest packet that it carries, in bytes.
     pub mtu: Option<u32>,
+    /// Its Ethernet address.
+    pub mac: Option<[u8; 6]>,
     /// How many packets may wait to be sent.
     pub queue_length: Option<u32>,
     /// Whether it gives itself an IPv6 link-local address when it is switched on.
@@ -155,11 +157,12 @@ impl Netlink {
             let inet6 = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]);
             LinkAttribute::AfSpecUnspec(vec![inet6])
         });
+        let mac = change.mac.map(|mac| LinkAttribute::Address(mac.to_vec()));
         let mtu = change.mtu.map(LinkAttribute::Mtu);
         let queue_length = change.queue_length.map(LinkAttribute::TxQueueLen);
         message
             .attributes
-            .extend([mtu, queue_length, mode].into_iter().flatten());
+            .extend([mac, mtu, queue_length, mode].into_iter().flatten());
         self.change(RouteNetlinkMessage::SetLink(message), 0, || {
             format!("change link {link} ({change})")
         })
@@ -451,6 +454,8 @@ impl fmt::Display for LinkChange {
         let on = |on| if on { "on" } else { "off" };
         let parts = [
             self.up.map(|up| on(up).to_owned()),
+            self.mac
+                .map(|mac| format!("address {}", mac.map(|octet| format!("{octet:02x}")).join(":"))),
             self.mtu.map(|mtu| format!("MTU {mtu}")),
             self.queue_length.map(|length| format!("queue length {length}")),
             self.link_local

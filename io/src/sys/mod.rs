@@ -25,4 +25,4 @@ pub(crate) use frames::{
 };
 pub(crate) use options::{set_int, set_ip_options, set_timestamping, timestamping};
 pub(crate) use timex::read_timex;
-pub(crate) use tun::{accept_offloads, open_tun};
+pub(crate) use tun::{Layer, accept_offloads, open_tun};

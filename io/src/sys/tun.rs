@@ -1,4 +1,4 @@
-//! TUN devices (Documentation/networking/tuntap.rst of the kernel).
+//! TUN and TAP devices (Documentation/networking/tuntap.rst of the kernel).
 
 use std::ffi::CStr;
 use std::fs::OpenOptions;
@@ -7,7 +7,16 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// What a TUN may leave to whoever reads it, the most first: kernels before 6.2 do not know UDP segmentation.
+/// What a device carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// IP datagrams: a TUN.
+    Ip,
+    /// Ethernet frames: a TAP.
+    Ethernet,
+}
+
+/// What a device may leave to whoever reads it, the most first: kernels before 6.2 do not know UDP segmentation.
 const OFFLOADS: [u32; 3] = [
     libc::TUN_F_CSUM
         | libc::TUN_F_TSO4
@@ -19,9 +28,9 @@ const OFFLOADS: [u32; 3] = [
     libc::TUN_F_CSUM,
 ];
 
-/// Makes a TUN device, or attaches to one of this name; `%d` in the name becomes a number that is free. Returns the
+/// Makes a device, or attaches to one of this name and layer; `%d` in the name becomes a number that is free. Returns the
 /// descriptor that the device lives by, and the name that it has.
-pub(crate) fn open_tun(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, String)> {
+pub(crate) fn open_tun(name: &str, layer: Layer, multi_queue: bool) -> io::Result<(OwnedFd, String)> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -40,7 +49,11 @@ pub(crate) fn open_tun(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, St
         *room = libc::c_char::from_ne_bytes([byte]);
     }
     let queues = if multi_queue { libc::IFF_MULTI_QUEUE } else { 0 };
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues;
+    let layer = match layer {
+        Layer::Ip => libc::IFF_TUN,
+        Layer::Ethernet => libc::IFF_TAP,
+    };
+    let flags = layer | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues;
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes the ifreq that the pointer names, which outlives the call.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };

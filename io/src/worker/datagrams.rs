@@ -18,8 +18,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Batches read from one socket before the others get their turn.
 const BUDGET: usize = 4;
-/// The largest datagram that is sent as a segment of a bigger one: it fits any link of 1,500 bytes unfragmented.
-const LARGEST_SEGMENT: usize = 1_452;
 /// The kernel's own limits for one segmented send (UDP_MAX_SEGMENTS, and 16 bits of length).
 const MOST_SEGMENTS: usize = 64;
 const MOST_SEGMENTED_BYTES: usize = 65_000;
@@ -38,7 +36,7 @@ pub(super) struct UdpPort {
 
 impl UdpPort {
     pub(super) fn new(socket: UdpSocket, owner: MachineId) -> UdpPort {
-        let largest_segment = if socket.segments() { LARGEST_SEGMENT } else { 0 };
+        let largest_segment = socket.largest_segment();
         let link = socket
             .device()
             .and_then(|name| if_nametoindex(name).ok())
@@ -279,11 +277,16 @@ impl Courier {
                 let most = MOST_SEGMENTS
                     .min(MOST_SEGMENTED_BYTES / bytes.len())
                     .min(letters.end - next);
-                while count < most
-                    && letter(next + count).0 == how
-                    && letter(next + count).1.len() == bytes.len()
-                {
+                // All of one size, but that the last may be shorter.
+                while count < most {
+                    let (next_how, next_bytes) = letter(next + count);
+                    if next_how != how || next_bytes.len() > bytes.len() || next_bytes.is_empty() {
+                        break;
+                    }
                     count += 1;
+                    if next_bytes.len() < bytes.len() {
+                        break;
+                    }
                 }
             }
             let (item, key) = port.item(&how, (count > 1).then_some(bytes.len() as u16));

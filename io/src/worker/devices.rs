@@ -1,13 +1,13 @@
-//! Devices in the driver: TUNs, whose datagrams come and go one by one, and packet sockets, whose frames come and go
-//! in batches.
+//! Devices in the driver: TUNs and TAPs, whose packets come and go one by one, and packet sockets, whose frames come
+//! and go in batches.
 
 use super::{MachineId, Machines, Worker};
 use crate::offload::{self, HEADER};
 use crate::packet::PacketSocket;
-use crate::sys::{FrameReceiveBatch, FrameSendBatch};
-use crate::tun::TunDevice;
+use crate::sys::{FrameReceiveBatch, FrameSendBatch, Layer};
+use crate::tuntap::Queue;
 use halloo_base::{
-    Clock, Datagram, Frame, Input, IpHeader, LinkId, Marks, Outbox, Output, Path, Stamp, Transmit,
+    Clock, Datagram, Frame, Input, IpHeader, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit,
     Unreachable, UnreachableError,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,10 +17,13 @@ use std::os::fd::AsFd;
 
 /// Groups read from one device before the others get their turn.
 const BUDGET: usize = 4;
-/// Datagrams read from a TUN before their answers are written.
+/// Packets read from a TUN or TAP before what follows from them is written.
 const GROUP: usize = 16;
-/// The longest IP datagram behind its offload header. The kernel merges no more than that.
-const LONGEST: usize = HEADER + 65_535;
+/// Bytes read from one before what follows from them is written: what the kernel merged is a batch by itself.
+const GROUP_BYTES: usize = 32_768;
+/// The longest packet behind its offload header. The kernel merges no more than 64 KiB of IP; an Ethernet header, tags
+/// among it, may come before.
+const LONGEST: usize = HEADER + 65_535 + 64;
 
 /// All devices of a worker.
 pub(super) struct Devices {
@@ -34,9 +37,9 @@ pub(super) struct Devices {
 }
 
 struct Tun {
-    device: TunDevice,
+    device: Queue,
     owner: MachineId,
-    /// How many datagrams the next group may have.
+    /// How many packets the next group may have.
     want: usize,
 }
 
@@ -69,7 +72,7 @@ impl Devices {
         self.packets.len()
     }
 
-    pub(super) fn add_tun(&mut self, device: TunDevice, owner: MachineId) {
+    pub(super) fn add_tun(&mut self, device: Queue, owner: MachineId) {
         self.tuns.push(Tun {
             device,
             owner,
@@ -88,11 +91,16 @@ impl Devices {
     }
 
     fn tun_for(&self, machine: MachineId, how: &Transmit) -> Option<&Tun> {
-        let carries = |tun: &&Tun| tun.owner == machine && tun.device.link() == how.path.link;
         match how.path.remote.port() {
-            0 => self.tuns.iter().find(carries),
+            0 => self.device_for(machine, how.path.link, Layer::Ip),
             _ => None,
         }
+    }
+
+    fn device_for(&self, machine: MachineId, link: LinkId, layer: Layer) -> Option<&Tun> {
+        self.tuns
+            .iter()
+            .find(|tun| tun.owner == machine && tun.device.link() == link && tun.device.layer() == layer)
     }
 
     /// Sends all that leaves by devices. Failures are kept for `report_device_failures`.
@@ -100,9 +108,7 @@ impl Devices {
         for output in outbox.iter() {
             match output {
                 Output::Datagram(how, bytes) => self.send_datagram(machine, &how, bytes),
-                Output::Frame(link, ..) if self.packets_for(machine, link).is_none() => {
-                    self.failures.push((link_path(link), libc::ENODEV));
-                }
+                Output::Frame(link, offload, bytes) => self.send_frame(machine, link, offload, bytes),
                 _ => {}
             }
         }
@@ -119,6 +125,18 @@ impl Devices {
         };
         if let Err(error) = tun.device.write(how.offload, bytes) {
             self.failures.push((how.path, errno(&error)));
+        }
+    }
+
+    /// Writes a frame to its TAP. Those of packet sockets leave in batches afterwards.
+    fn send_frame(&mut self, machine: MachineId, link: LinkId, offload: Offload, bytes: &[u8]) {
+        let result = match self.device_for(machine, link, Layer::Ethernet) {
+            Some(tap) => tap.device.write(offload, bytes).map_err(|error| errno(&error)),
+            None if self.packets_for(machine, link).is_some() => Ok(()),
+            None => Err(libc::ENODEV),
+        };
+        if let Err(errno) = result {
+            self.failures.push((link_path(link), errno));
         }
     }
 
@@ -157,7 +175,7 @@ impl Devices {
 }
 
 impl Worker {
-    /// Hands the datagrams that wait at a TUN to its machine, at most a few groups.
+    /// Hands the packets that wait at a TUN or TAP to its machine, at most a few groups.
     ///
     /// # Errors
     /// If the device is no more.
@@ -170,21 +188,25 @@ impl Worker {
         Ok(())
     }
 
-    /// Hands one group to its machine, and has it answered. Returns whether more may wait. A single datagram is
+    /// Hands one group to its machine, and has it answered. Returns whether more may wait. A single packet is
     /// answered before anything looks for a second one.
     fn receive_group(&mut self, place: usize) -> io::Result<bool> {
         let owner = self.devices.tuns[place].owner;
         let want = self.devices.tuns[place].want;
-        let mut count = 0;
-        while count < want {
+        let (mut count, mut read) = (0, 0);
+        while count < want && read < GROUP_BYTES {
             let tun = &self.devices.tuns[place].device;
             match tun.read(&mut self.devices.buffer) {
                 Ok(len) => {
                     let now = crate::SystemClock.stamp();
                     let bytes = &self.devices.buffer[..len];
-                    self.machines.hear_datagram(owner, tun.link(), bytes, now);
+                    match tun.layer() {
+                        Layer::Ip => self.machines.hear_datagram(owner, tun.link(), bytes, now),
+                        Layer::Ethernet => self.machines.hear_frame(owner, tun.link(), bytes, now),
+                    }
                     self.machines.stamps.remember(now);
                     count += 1;
+                    read += len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {
@@ -195,13 +217,10 @@ impl Worker {
                 Err(_) => break,
             }
         }
-        self.devices.tuns[place].want = if count == want {
-            (want * 2).min(GROUP)
-        } else {
-            count.max(1)
-        };
+        let full = count == want || read >= GROUP_BYTES;
+        self.devices.tuns[place].want = if full { (want * 2).min(GROUP) } else { count.max(1) };
         self.drain(owner);
-        Ok(count == want && want > 1)
+        Ok(full && want > 1)
     }
 
     /// Hands the frames that wait at a packet socket to its machine, at most a few batches.
@@ -272,6 +291,19 @@ impl Machines {
             offload: offload::parse(header),
         };
         self.handle(owner, now, Input::Datagram(datagram));
+    }
+
+    /// Hands a frame, behind its offload header, to its machine.
+    fn hear_frame(&mut self, owner: MachineId, link: LinkId, bytes: &[u8], now: Stamp) {
+        if let Some((header, bytes)) = bytes.split_first_chunk::<HEADER>() {
+            let frame = Frame {
+                link,
+                at: now,
+                bytes,
+                offload: offload::parse(header),
+            };
+            self.handle(owner, now, Input::Frame(frame));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::links::LinkMonitor;
 use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
 use crate::tcp::{StreamOptions, TcpListener};
-use crate::tun::TunDevice;
+use crate::tuntap::{Queue, TapDevice, TunDevice};
 use crate::udp::UdpSocket;
 use datagrams::{Courier, UdpPort};
 use devices::Devices;
@@ -188,6 +188,19 @@ impl Worker {
     /// # Errors
     /// If the kernel refuses to watch the device.
     pub fn tun(&mut self, device: TunDevice, owner: MachineId) -> io::Result<()> {
+        self.device(device.into_queue(), owner)
+    }
+
+    /// Gives a machine a TAP device: its frames are [`Input::Frame`]s on the device's link, and what the machine sends
+    /// on that link is written to it.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch the device.
+    pub fn tap(&mut self, device: TapDevice, owner: MachineId) -> io::Result<()> {
+        self.device(device.into_queue(), owner)
+    }
+
+    fn device(&mut self, device: Queue, owner: MachineId) -> io::Result<()> {
         let source = Source::Tun(self.devices.tuns() as u32);
         epoll::add(&self.epoll, &device, source.pack(), EventFlags::IN)?;
         self.devices.add_tun(device, owner);

@@ -7,6 +7,7 @@ mod packet;
 mod raw;
 mod route;
 mod talk;
+mod tap;
 mod tun;
 
 use halloo_base::{Cx, Deadline, Frame, Input, Machine, Offload, Transmit};

@@ -22,6 +22,7 @@ fn what_is_added_is_listed_and_what_is_removed_is_not() {
         assert!(!link.up && link.mac.is_some());
         let change = LinkChange {
             up: Some(true),
+            mac: Some([2, 0, 0, 0, 0, 9]),
             mtu: Some(1_400),
             queue_length: Some(77),
             link_local: Some(false),
@@ -29,6 +30,7 @@ fn what_is_added_is_listed_and_what_is_removed_is_not() {
         netlink.change_link(link.id, &change).expect("root may");
         let changed = netlink.link("one").expect("an answer").expect("it is there");
         assert_eq!((changed.up, changed.mtu, changed.queue_length), (true, 1_400, 77));
+        assert_eq!(changed.mac, Some([2, 0, 0, 0, 0, 9]));
         for text in ["192.0.2.1/24", "2001:db8::1/64"] {
             let address = LinkAddress {
                 link: link.id,
