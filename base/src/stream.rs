@@ -21,6 +21,12 @@ impl ConnId {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum StreamInput<'a> {
+    /// What will carry a secured connection is up, and securing it begins; [`StreamInput::Opened`] is told when that is
+    /// done. Told of connections that this host opens, where the two can be told apart.
+    Connected {
+        /// When it was up.
+        at: Stamp,
+    },
     /// The connection is established, or was accepted. `at` is when the handshake ended.
     Opened {
         /// Both ends.

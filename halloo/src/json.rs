@@ -44,6 +44,7 @@ pub(crate) struct Start {
     pub(crate) timeout_ns: u64,
     pub(crate) lookup_ns: Option<u64>,
     pub(crate) connect_ns: Option<i64>,
+    pub(crate) tls_ns: Option<i64>,
 }
 
 /// One probe and what became of it.
@@ -74,6 +75,12 @@ pub(crate) struct Exchange {
     pub(crate) ttl: Option<u8>,
     pub(crate) tos: Option<u8>,
     pub(crate) bytes: u32,
+    pub(crate) connect_ns: Option<i64>,
+    pub(crate) tls_ns: Option<i64>,
+    pub(crate) t4_first_ns: Option<u64>,
+    pub(crate) t4_first_source: Option<&'static str>,
+    pub(crate) first_byte_ns: Option<i64>,
+    pub(crate) total_ns: Option<i64>,
     pub(crate) seen_addr: Option<String>,
     pub(crate) seen_ttl: Option<u8>,
     pub(crate) seen_tos: Option<u8>,
@@ -143,6 +150,9 @@ pub(crate) struct Summary {
     pub(crate) ipdv: Option<Spans>,
     pub(crate) one_way: Option<OneWay>,
     pub(crate) connect: Option<Spans>,
+    pub(crate) tls: Option<Spans>,
+    pub(crate) first_byte: Option<Spans>,
+    pub(crate) total: Option<Spans>,
     pub(crate) budget: Budget,
     pub(crate) stamps: Stamps,
     pub(crate) observed: Observed,

@@ -7,8 +7,8 @@ use crate::steps::Steps;
 use crate::unreachable::Kinds;
 use crate::wire::{Wire, differ};
 use crate::{
-    Counts, Direction, Ended, Event, Exchange, LossCause, Observed, SessionOptions, Sink, Summary, Unused,
-    Verdict,
+    Counts, Direction, Ended, Event, Exchange, LossCause, Observed, Opening, SessionOptions, Sink, Summary,
+    Unused, Verdict,
 };
 use halloo_base::{
     Deadline, Env, KnownQuality, Mono, Nanos, Path, ProbeId, Reason, Stamp, StampSource, Unreachable,
@@ -130,6 +130,13 @@ impl Account {
         let exchange = self.push(slot, t1, path, bytes);
         self.in_flight += 1;
         self.statistics.sent(&exchange);
+    }
+
+    /// This probe is the first on a new connection.
+    pub(crate) fn opened(&mut self, id: ProbeId, opening: Opening) {
+        if let Some(probe) = self.ring.get_mut(id) {
+            probe.exchange.opening = Some(opening);
+        }
     }
 
     /// The next probe was due and could not leave.
@@ -299,6 +306,9 @@ impl Account {
             ipdv: statistics.ipdv.statistic(),
             one_way: statistics.one_way(),
             connect: statistics.connect.statistic(),
+            secure: statistics.secure.statistic(),
+            first_byte: statistics.first_byte.statistic(),
+            total: statistics.total.statistic(),
             budget: statistics.budget(),
             sources: statistics.sources,
             observed: self.observed,
@@ -411,6 +421,10 @@ impl Account {
             residence: None,
             t4: None,
             t4_kernel: None,
+            t4_first: None,
+            opening: None,
+            first_byte: None,
+            total: None,
             wire: None,
             host: None,
             intended: None,

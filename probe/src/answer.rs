@@ -21,6 +21,8 @@ pub(crate) struct Answer {
     pub(crate) marks: Option<Marks>,
     /// When it arrived.
     pub(crate) at: Stamp,
+    /// When the first of it arrived, where it came by a stream.
+    pub(crate) begun: Option<Stamp>,
     /// When this process looked at it.
     pub(crate) handled: Stamp,
     /// Its payload.
@@ -198,6 +200,7 @@ impl Exchange {
     fn take(&mut self, answer: &Answer) {
         self.t4 = Some(answer.handled);
         self.t4_kernel = Some(answer.at).filter(|at| at.source != StampSource::User);
+        self.t4_first = answer.begun;
         self.clock_stepped |= differ(&answer.at, &answer.handled);
         self.path = answer.path;
         self.marks = answer.marks;

@@ -56,6 +56,7 @@ impl DatagramSession {
                     path: rx.path,
                     marks: Some(rx.marks),
                     at: rx.at,
+                    begun: None,
                     handled,
                     bytes: rx.payload.len(),
                 };

@@ -25,8 +25,10 @@ pub enum Event {
         path: Path,
         /// When it was established.
         at: Stamp,
-        /// From the request to connect until it was established.
+        /// From the request to connect until it was established; without the handshake of TLS.
         connect: Nanos,
+        /// How long that handshake took, where it can be told apart.
+        secure: Option<Nanos>,
     },
     /// A connection is up that takes the place of one which had done its work: the server said that it ends, or ended
     /// it between two answers. Nothing is wrong. What is asked on it comes next.
@@ -37,8 +39,10 @@ pub enum Event {
         path: Path,
         /// When it was established.
         at: Stamp,
-        /// From the request to connect until it was established.
+        /// From the request to connect until it was established; without the handshake of TLS.
         connect: Nanos,
+        /// How long that handshake took, where it can be told apart.
+        secure: Option<Nanos>,
     },
     /// A stream session's connection is gone, or did not come up. It connects again by itself.
     Broken {
@@ -112,6 +116,8 @@ pub enum Break {
     ConnectTimeout {
         /// The time it had: `lost_after`, but a second at least.
         after: Duration,
+        /// It did come up, but was not secured.
+        connected: bool,
     },
     /// The peer will send no more.
     Finished,

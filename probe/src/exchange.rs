@@ -34,12 +34,23 @@ pub struct Exchange {
     pub t4: Option<Stamp>,
     /// T4 as the kernel or the interface saw it.
     pub t4_kernel: Option<Stamp>,
+    /// When the first of the answer arrived, by the kernel or else by this process; of several segments that were read
+    /// together, when the last of them did. `None` for datagrams, which come whole.
+    pub t4_first: Option<Stamp>,
+    /// What it took to open the connection, for the first probe on it.
+    pub opening: Option<Opening>,
     /// Wire round trip: T4 minus T1 by kernel stamps, minus the residence. Never below zero. Where a plain echo
     /// tells no residence, the responder's own time is in it (see [`Exchange::residence`]). `None` without both
     /// kernel stamps, or where a step of the clock spoilt them.
     pub wire: Option<Nanos>,
     /// Host round trip: T4 minus T1 as this process saw them, with all delay of both hosts.
     pub host: Option<Nanos>,
+    /// From T1 until the first of the answer arrived: between kernel stamps where both are such, else from this
+    /// process's T1. `None` for datagrams.
+    pub first_byte: Option<Nanos>,
+    /// All that the probe took: the host round trip, and before it the opening of the connection, if it had to wait for
+    /// that.
+    pub total: Option<Nanos>,
     /// Intended round trip: T4 minus the slot. A prober that stalls cannot hide delay from it.
     pub intended: Option<Nanos>,
     /// How late the probe left: T1 minus the slot.
@@ -59,6 +70,17 @@ pub struct Exchange {
     pub refusal: Option<Refusal>,
     /// Payload bytes of the answer; until there is one, of the request.
     pub bytes: u32,
+}
+
+/// What it took to open a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// From the request to connect until it was established; without the handshake of TLS.
+    pub connect: Nanos,
+    /// How long that handshake took, where it can be told apart.
+    pub secure: Option<Nanos>,
+    /// When all of it was done.
+    pub done: Mono,
 }
 
 /// How long a request stayed in the responder: T3 minus T2.
@@ -128,6 +150,13 @@ impl Exchange {
     /// that what came after the guess counts as time on the wire.
     pub fn is_wire_guessed(&self) -> bool {
         self.residence.is_some_and(|residence| !residence.exact)
+    }
+}
+
+impl Opening {
+    /// All of it.
+    pub fn span(&self) -> Nanos {
+        self.connect + self.secure.unwrap_or(Nanos::ZERO)
     }
 }
 

@@ -37,7 +37,7 @@ mod wire;
 
 pub use datagram::DatagramSession;
 pub use event::{Break, Event, Sink};
-pub use exchange::{Direction, Exchange, LossCause, Residence, Verdict};
+pub use exchange::{Direction, Exchange, LossCause, Opening, Residence, Verdict};
 pub use oneway::{OneWay, OneWayDelay};
 pub use options::{OptionsError, SessionOptions};
 pub use statistic::Statistic;

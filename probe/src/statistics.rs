@@ -16,6 +16,9 @@ pub(crate) struct Statistics {
     pub(crate) intended: Distribution,
     pub(crate) ipdv: Distribution,
     pub(crate) connect: Distribution,
+    pub(crate) secure: Distribution,
+    pub(crate) first_byte: Distribution,
+    pub(crate) total: Distribution,
     /// By exact residences.
     one_way: OneWayMeter,
     /// By the responder's guess, which ends before its answer leaves: backward delays too long by the rest.
@@ -43,6 +46,9 @@ impl Statistics {
             intended,
             ipdv: coarse(),
             connect: coarse(),
+            secure: coarse(),
+            first_byte: coarse(),
+            total: coarse(),
             one_way: OneWayMeter::new(),
             one_way_guessed: OneWayMeter::new(),
             sources: Sources::default(),
@@ -72,6 +78,9 @@ impl Statistics {
         if let Some(host) = exchange.host {
             self.host.record(host);
         }
+        if let Some(total) = exchange.total {
+            self.total.record(total);
+        }
         if let Some(intended) = exchange.intended.filter(|_| self.planned) {
             self.intended.record(intended);
         }
@@ -93,6 +102,9 @@ impl Statistics {
                 &mut self.wire
             };
             distribution.record(wire);
+        }
+        if let Some(first_byte) = exchange.first_byte {
+            self.first_byte.record(first_byte);
         }
         if let Some(kernel) = exchange.t1_kernel {
             self.send_delay.record(kernel.mono - exchange.t1.mono);

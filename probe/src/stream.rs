@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::answer::Answer;
 use crate::backoff::Backoff;
 use crate::schedule::Schedule;
-use crate::{Break, Ended, Event, OptionsError, SessionOptions, Sink};
+use crate::{Break, Ended, Event, Opening, OptionsError, SessionOptions, Sink};
 use halloo_base::{
     CloseReason, ConnId, Cx, Deadline, Finish, Heard, Input, Machine, Mono, Path, ProbeId, Progress, Stamp,
     StreamInput, StreamProber, TxTag,
@@ -61,6 +61,8 @@ struct Attempt {
     id: ConnId,
     /// When it was asked for.
     asked: Stamp,
+    /// When it was there and not secured yet.
+    connected: Option<Stamp>,
     /// It takes the place of one that had done its work: slots wait for it.
     renews: bool,
 }
@@ -77,6 +79,10 @@ struct Connection {
     asks_next: ProbeId,
     /// Bytes of the answer that is under way.
     begun: usize,
+    /// When the first of them arrived.
+    begun_at: Option<Stamp>,
+    /// What it took to open it, until a probe was asked on it.
+    opening: Option<Opening>,
 }
 
 /// A connection that takes longer has lost its SYN, which is sent again after one second (RFC 6298 section 2). It
@@ -125,12 +131,19 @@ impl StreamSession {
         self.state = State::Connecting(Attempt {
             id,
             asked,
+            connected: None,
             renews: matches!(self.state, State::Done),
         });
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, id: ConnId, input: StreamInput<'_>) {
         match (self.state, input) {
+            (State::Connecting(own), StreamInput::Connected { at }) if own.id == id => {
+                self.state = State::Connecting(Attempt {
+                    connected: Some(at),
+                    ..own
+                });
+            }
             (State::Connecting(own), StreamInput::Opened { path, at }) if own.id == id => {
                 self.opened(cx, own, path, at);
             }
@@ -153,8 +166,12 @@ impl StreamSession {
     }
 
     fn opened(&mut self, cx: &mut Cx<'_>, attempt: Attempt, path: Path, at: Stamp) {
-        let connect = at.mono - attempt.asked.mono;
+        let opening = attempt.opened(at);
+        let Opening { connect, secure, .. } = opening;
         self.account.statistics.connect.record(connect);
+        if let Some(secure) = secure {
+            self.account.statistics.secure.record(secure);
+        }
         self.account.counts.reconnects += u64::from(self.been_up);
         self.been_up = true;
         let next = self.account.oldest_in_flight().unwrap_or(self.account.next_id());
@@ -165,6 +182,8 @@ impl StreamSession {
             answers_next: next,
             asks_next: next,
             begun: 0,
+            begun_at: None,
+            opening: Some(opening),
         });
         self.schedule.begin(cx.now());
         let session = self.options.id;
@@ -174,6 +193,7 @@ impl StreamSession {
                 path,
                 at,
                 connect,
+                secure,
             }
         } else {
             Event::Opened {
@@ -181,6 +201,7 @@ impl StreamSession {
                 path,
                 at,
                 connect,
+                secure,
             }
         });
     }
@@ -237,11 +258,12 @@ impl StreamSession {
             match self.prober.receive(bytes) {
                 Progress::Partial(used) => {
                     own.begun += used;
+                    own.begun_at = own.begun_at.or(Some(at));
                     self.state = State::Up(own);
                     return;
                 }
                 Progress::Unused(used, why) => {
-                    own.begun = 0;
+                    (own.begun, own.begun_at) = (0, None);
                     self.state = State::Up(own);
                     self.account.unused(why);
                     bytes = bytes.get(used.max(1)..).unwrap_or_default();
@@ -276,6 +298,7 @@ impl StreamSession {
         };
         own.answers_next = own.answers_next.max(ProbeId(id.0 + 1));
         let whole = std::mem::take(&mut own.begun) + used;
+        let begun = own.begun_at.take().or(Some(at));
         self.state = State::Up(own);
         self.backoff.reset();
         let answer = Answer {
@@ -284,6 +307,7 @@ impl StreamSession {
             path: own.path,
             marks: None,
             at,
+            begun,
             handled: cx.env.clock.stamp(),
             bytes: whole,
         };
@@ -321,8 +345,8 @@ impl StreamSession {
             State::Done if self.is_wanted(cx.now()) => self.connect(cx),
             State::Connecting(own) if self.gives_up_at(&own.asked) <= cx.now() => {
                 cx.out.abort(own.id);
-                let after = self.gives_up_after();
-                self.broken(cx, Break::ConnectTimeout { after });
+                let (after, connected) = (self.gives_up_after(), own.connected.is_some());
+                self.broken(cx, Break::ConnectTimeout { after, connected });
             }
             _ => {}
         }
@@ -379,6 +403,7 @@ impl StreamSession {
             let t1 = self.ask(cx, own, id);
             let sink = &mut *self.sink;
             self.account.sent(slot, t1, own.path, self.request.len(), sink);
+            self.tell_opening(id);
         }
     }
 
@@ -397,6 +422,7 @@ impl StreamSession {
             }
             if own.asks_next < self.account.next_id() {
                 self.ask(cx, own, own.asks_next);
+                self.tell_opening(own.asks_next);
             }
         }
     }
@@ -410,6 +436,15 @@ impl StreamSession {
         own.asks_next = ProbeId(id.0 + 1);
         self.state = State::Up(own);
         t1
+    }
+
+    /// The first probe on a connection knows what that took to open.
+    fn tell_opening(&mut self, id: ProbeId) {
+        if let State::Up(own) = &mut self.state
+            && let Some(opening) = own.opening.take()
+        {
+            self.account.opened(id, opening);
+        }
     }
 
     /// A slot has come and there is no connection.
@@ -469,6 +504,18 @@ impl StreamSession {
 
     fn ends_at(&self) -> Option<Mono> {
         Some(self.started?.mono + self.options.deadline?)
+    }
+}
+
+impl Attempt {
+    /// It is open since then.
+    fn opened(&self, at: Stamp) -> Opening {
+        let connected = self.connected.unwrap_or(at);
+        Opening {
+            connect: connected.mono - self.asked.mono,
+            secure: self.connected.map(|connected| at.mono - connected.mono),
+            done: at.mono,
+        }
     }
 }
 

@@ -36,8 +36,14 @@ pub struct Summary {
     /// Delay per direction, where the responder tells T2 and T3: by exact residences alone, or where those are fewer
     /// than 16 by guessed ones alone. `None` below 16 exchanges of one kind.
     pub one_way: Option<OneWay>,
-    /// Time from the request to connect until a connection was up.
+    /// Time from the request to connect until a connection was up, without the handshake of TLS.
     pub connect: Option<Statistic>,
+    /// Time that this handshake took, where it can be told apart.
+    pub secure: Option<Statistic>,
+    /// From T1 until the first of the answer arrived, over streams.
+    pub first_byte: Option<Statistic>,
+    /// Host round trips, with the opening of the connection where a probe had to wait for that, over streams.
+    pub total: Option<Statistic>,
     /// Where the measurement's own error comes from.
     pub budget: Budget,
     /// Who took the stamps.

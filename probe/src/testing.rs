@@ -351,6 +351,12 @@ impl<M: Machine> Bench<M> {
         ));
     }
 
+    /// What will carry the connection is there; it is not secured yet.
+    pub(crate) fn connected(&mut self, conn: u64) {
+        let at = self.stamp_at(self.now, StampSource::User);
+        self.give(Input::Stream(ConnId(conn), StreamInput::Connected { at }));
+    }
+
     pub(crate) fn data(&mut self, conn: u64, bytes: &[u8]) {
         let at = self.stamp_at(self.now - 2_000, StampSource::Kernel);
         self.give(Input::Stream(ConnId(conn), StreamInput::Data { bytes, at }));

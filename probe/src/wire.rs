@@ -2,7 +2,7 @@
 
 use crate::Exchange;
 use crate::steps::{SLEW, TOLERANCE};
-use halloo_base::{Nanos, Stamp};
+use halloo_base::{Nanos, Stamp, StampSource};
 
 /// A wire round trip as it came out.
 pub(crate) enum Wire {
@@ -17,6 +17,7 @@ pub(crate) enum Wire {
 impl Exchange {
     /// Measures the wire round trip with what is known.
     pub(crate) fn measure_wire(&mut self) -> Wire {
+        self.first_byte = self.first_byte_as_measured();
         let measured = self.wire_as_measured();
         self.wire = match measured {
             Wire::Known(span) => Some(span.max(Nanos::ZERO)),
@@ -45,11 +46,28 @@ impl Exchange {
         Wire::Known((t4.mono - t1.mono) - residence)
     }
 
+    /// As for the wire round trip, a step of the clock may have put a kernel stamp where it cannot have been.
+    fn first_byte_as_measured(&self) -> Option<Nanos> {
+        let first = self.t4_first?;
+        let by_kernel = self
+            .t1_kernel
+            .filter(|t1| first.source != StampSource::User && t1.mono <= first.mono);
+        let span = first.mono - by_kernel.unwrap_or(self.t1).mono;
+        let is_within = span >= -TOLERANCE && self.host.is_none_or(|host| span <= host + TOLERANCE);
+        (is_within || !self.clock_stepped).then(|| span.max(Nanos::ZERO))
+    }
+
     /// Measures with what is known at the first answer.
     pub(crate) fn measure(&mut self) {
         let t4 = self.t4.map(|t4| t4.mono);
         self.host = t4.map(|t4| t4 - self.t1.mono);
         self.intended = t4.map(|t4| t4 - self.slot);
+        let waited = self.opening.filter(|opening| opening.done <= self.t1.mono);
+        let waited = waited.map_or(Nanos::ZERO, |opening| opening.span());
+        self.total = self
+            .host
+            .filter(|_| self.t4_first.is_some())
+            .map(|host| host + waited);
         self.measure_wire();
     }
 }

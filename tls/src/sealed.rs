@@ -22,8 +22,8 @@ pub enum Side {
 
 /// A machine that speaks streams, behind TLS.
 ///
-/// A client is told that a connection is open when it is sealed: the time to connect has the handshake in it. A server is
-/// told at once, so that it can count and end connections that never get so far.
+/// A client is told that a connection is there ([`StreamInput::Connected`]), and that it is open when it is sealed. A server
+/// is told that at once, so that it can count and end connections that never get so far.
 pub struct Sealed<M> {
     machine: M,
     side: Side,
@@ -77,9 +77,11 @@ impl<M: Machine> Sealed<M> {
                     finished: false,
                 };
                 self.channels.insert(id, channel);
-                if is_server {
-                    self.tell(cx, Input::Stream(id, StreamInput::Opened { path, at }));
-                }
+                let told = match is_server {
+                    true => StreamInput::Opened { path, at },
+                    false => StreamInput::Connected { at },
+                };
+                self.tell(cx, Input::Stream(id, told));
                 self.flush(cx, id, None);
             }
             Err(error) => {

@@ -78,7 +78,10 @@ mod tests {
             ),
             (
                 FaceBreak::ConnectTimeout,
-                Break::ConnectTimeout { after },
+                Break::ConnectTimeout {
+                    after,
+                    connected: false,
+                },
                 format!("{at} (it does not answer)"),
             ),
             (FaceBreak::Finished, Break::Finished, END_OF_FILE.into()),

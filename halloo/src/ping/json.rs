@@ -54,7 +54,7 @@ impl Report for JsonReport {
 
     fn start(&mut self, sessions: &[&About]) -> io::Result<()> {
         for about in sessions.iter().filter(|about| !about.is_stream()) {
-            self.print(&start(about, None, None))?;
+            self.print(&start(about, None, None, None))?;
         }
         Ok(())
     }
@@ -64,8 +64,14 @@ impl Report for JsonReport {
             return self.print(&self::exchange(about, exchange));
         }
         match event {
-            Event::Opened { path, connect, .. } => {
-                self.print(&start(about, Some(path.local.to_string()), Some(*connect)))
+            Event::Opened {
+                path,
+                connect,
+                secure,
+                ..
+            } => {
+                let local = Some(path.local.to_string());
+                self.print(&start(about, local, Some(*connect), *secure))
             }
             Event::Exchange(_) | Event::Settled(_) | Event::Summary(_) => Ok(()),
             other => match event_error(about, other) {
@@ -95,7 +101,7 @@ fn of(about: Option<&About>, kind: &'static str) -> Of {
     }
 }
 
-fn start(about: &About, local: Option<String>, connect: Option<Nanos>) -> json::Start {
+fn start(about: &About, local: Option<String>, connect: Option<Nanos>, secure: Option<Nanos>) -> json::Start {
     json::Start {
         of: of(Some(about), "start"),
         time_ns: now(),
@@ -108,6 +114,7 @@ fn start(about: &About, local: Option<String>, connect: Option<Nanos>) -> json::
         timeout_ns: nanos(about.lost_after),
         lookup_ns: about.lookup.map(nanos),
         connect_ns: connect.map(|connect| connect.0),
+        tls_ns: secure.map(|secure| secure.0),
     }
 }
 
@@ -141,6 +148,12 @@ fn exchange(about: &About, exchange: &probe::Exchange) -> json::Exchange {
         ttl: exchange.marks.and_then(|marks| marks.ttl),
         tos: exchange.marks.map(|marks| marks.tos),
         bytes: about.payload_bytes(exchange),
+        connect_ns: exchange.opening.map(|opening| opening.connect.0),
+        tls_ns: exchange.opening.and_then(|opening| opening.secure).map(span),
+        t4_first_ns: exchange.t4_first.map(|first| first.wall.0),
+        t4_first_source: exchange.t4_first.map(|first| first.source.name()),
+        first_byte_ns: exchange.first_byte.map(span),
+        total_ns: exchange.total.map(span),
         seen_addr: exchange.seen.map(|seen| seen.addr.to_string()),
         seen_ttl: exchange.seen.and_then(|seen| seen.ttl),
         seen_tos: exchange.seen.map(|seen| seen.tos),
@@ -220,6 +233,9 @@ fn summary(about: &About, summary: &probe::Summary) -> json::Summary {
         ipdv: summary.ipdv.map(spans),
         one_way: summary.one_way.as_ref().map(one_way),
         connect: summary.connect.map(spans),
+        tls: summary.secure.map(spans),
+        first_byte: summary.first_byte.map(spans),
+        total: summary.total.map(spans),
         budget: budget(&summary.budget),
         stamps: stamps(&summary.sources),
         observed: observed(about, &summary.observed),

@@ -6,8 +6,8 @@ use halloo_base::{
     IpOptions, LinkId, Marks, Mono, Nanos, Path, ProbeId, Seen, Stamp, StampSource, UnreachableError, Wall,
 };
 use halloo_probe::{
-    Budget, Counts, Ended, Exchange, Observed, OneWay, OneWayDelay, Residence, Sources, Statistic, Summary,
-    Unused, Verdict,
+    Budget, Counts, Ended, Exchange, Observed, OneWay, OneWayDelay, Opening, Residence, Sources, Statistic,
+    Summary, Unused, Verdict,
 };
 use std::time::Duration;
 
@@ -77,6 +77,14 @@ pub(super) fn exchange() -> Exchange {
         }),
         t4: Some(stamp(412_345, StampSource::User)),
         t4_kernel: Some(stamp(4_170, StampSource::Kernel)),
+        t4_first: Some(stamp(2_170, StampSource::Kernel)),
+        opening: Some(Opening {
+            connect: Nanos(350_000),
+            secure: Some(Nanos(4_120_000)),
+            done: Mono(800),
+        }),
+        first_byte: Some(Nanos(2_120)),
+        total: Some(Nanos(4_882_345)),
         wire: Some(Nanos(3_120)),
         host: Some(Nanos(412_345)),
         intended: Some(Nanos(412_445)),
@@ -117,6 +125,10 @@ pub(super) fn unanswered(verdict: Verdict) -> Exchange {
         residence: None,
         t4: None,
         t4_kernel: None,
+        t4_first: None,
+        opening: None,
+        first_byte: None,
+        total: None,
         wire: None,
         host: None,
         intended: None,
@@ -181,6 +193,9 @@ pub(super) fn summary() -> Summary {
             remote_steps: 0,
         }),
         connect: spans(50_000),
+        secure: spans(60_000),
+        first_byte: spans(70_000),
+        total: spans(80_000),
         budget: Budget {
             slot_error: spans(10),
             send_delay: spans(20),

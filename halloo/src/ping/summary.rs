@@ -44,7 +44,7 @@ pub(crate) fn block(about: &About, summary: &Summary) -> Vec<String> {
         ));
         if has_table(summary) {
             lines.push(String::new());
-            lines.extend(table(summary));
+            lines.extend(table(about, summary));
         }
     }
     let facts = facts(about, summary);
@@ -93,10 +93,13 @@ fn has_table(summary: &Summary) -> bool {
 }
 
 /// Round trips side by side: wire, host, intended, and their variation.
-pub(crate) fn table(summary: &Summary) -> Vec<String> {
+pub(crate) fn table(about: &About, summary: &Summary) -> Vec<String> {
+    let of_http = |row: Option<Statistic>| row.filter(|_| about.target.path.is_some());
     let rows = [
         ("wire", summary.wire),
         ("host", summary.host),
+        ("first", of_http(summary.first_byte)),
+        ("total", of_http(summary.total)),
         ("intended", summary.intended),
         ("ipdv", summary.ipdv),
         (
@@ -207,6 +210,11 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
     if let (Some(wire), false) = (&summary.wire, has_table(summary)) {
         fact("wire", wire.max.to_string());
     }
+    if let (Some(_), false) = (&about.target.path, has_table(summary)) {
+        for (name, row) in [("first", summary.first_byte), ("total", summary.total)] {
+            fact(name, row.map(|row| row.max.to_string()).unwrap_or_default());
+        }
+    }
     fact("ended", ended(summary));
     fact("loss", loss(&summary.counts));
     if let Some(one_way) = &summary.one_way {
@@ -308,6 +316,16 @@ fn clocks(one_way: &OneWay, elapsed: Duration) -> String {
     text
 }
 
+/// `0.040/0.051/0.070 ms`
+fn three(took: &Statistic) -> String {
+    format!(
+        "{}/{}/{} ms",
+        millis(took.min),
+        millis(took.mean),
+        millis(took.max)
+    )
+}
+
 fn connect(about: &About, summary: &Summary) -> String {
     if !about.is_stream() {
         return about
@@ -320,15 +338,13 @@ fn connect(about: &About, summary: &Summary) -> String {
     if let Some(took) = about.lookup {
         parts.push(format!("lookup {} ms", millis(took.into())));
     }
-    if let Some(connect) = &summary.connect {
-        parts.push(match connect.count {
-            1 => format!("connect {} ms", millis(connect.min)),
-            n => format!(
-                "{n} connects, min/avg/max {}/{}/{} ms",
-                millis(connect.min),
-                millis(connect.mean),
-                millis(connect.max)
-            ),
+    let opening = [("connect", &summary.connect), ("TLS", &summary.secure)];
+    for (name, took) in opening {
+        let Some(took) = took else { continue };
+        parts.push(match (took.count, name) {
+            (1, name) => format!("{name} {} ms", millis(took.min)),
+            (n, "connect") => format!("{n} connects, min/avg/max {}", three(took)),
+            (_, name) => format!("{name} {}", three(took)),
         });
     }
     for (n, name) in [

@@ -3,7 +3,7 @@
 use super::{About, Report, header, summary};
 use crate::format::{counted, millis, unix_time};
 use crate::screen::{BAD, DIM, ODD, STRONG, Screen, Styled};
-use halloo_base::{CloseReason, Refusal, UnreachableError, Wall};
+use halloo_base::{CloseReason, Nanos, Refusal, UnreachableError, Wall};
 use halloo_io::SystemClock;
 use halloo_probe::{Break, Event, Exchange, LossCause, Summary, Verdict};
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ impl TextReport {
         }
         let text = match exchange.verdict {
             Verdict::Answered | Verdict::Late | Verdict::Duplicate => match exchange.refusal {
-                Some(no) => refusal(exchange, no),
+                Some(no) => refusal(about, exchange, no),
                 None => answer(about, exchange),
             },
             Verdict::Lost { cause, .. } => match loss(about, exchange, cause) {
@@ -171,7 +171,15 @@ impl Report for TextReport {
 /// What happened beside single probes, in words, and whether it is bad news.
 pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
     Some(match event {
-        Event::Opened { connect, path, .. } => {
+        Event::Opened {
+            connect,
+            secure,
+            path,
+            ..
+        } => {
+            let secure = secure
+                .map(|took| format!(", TLS {} ms", millis(took)))
+                .unwrap_or_default();
             let lookup = about
                 .lookup
                 .map(|took| format!(", lookup {} ms", millis(took.into())))
@@ -180,7 +188,10 @@ pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
                 Some(face) => face.to_string(),
                 None => format!("{} from {}", path.remote, path.local),
             };
-            let text = format!("connected to {ends}: connect {} ms{lookup}", millis(*connect));
+            let text = format!(
+                "connected to {ends}: connect {} ms{secure}{lookup}",
+                millis(*connect)
+            );
             (false, text)
         }
         Event::Broken {
@@ -232,7 +243,17 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
         Break::Closed(CloseReason::Insecure(why)) => (*why).into(),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
-        Break::ConnectTimeout { after } => {
+        Break::ConnectTimeout {
+            after,
+            connected: true,
+        } => {
+            format!(
+                "connected to {}, but TLS was not agreed on within {}",
+                about.address(),
+                waited(after)
+            )
+        }
+        Break::ConnectTimeout { after, .. } => {
             format!("no connection to {} within {}", about.address(), waited(after))
         }
         Break::Finished => "the peer closed the connection".into(),
@@ -268,6 +289,9 @@ fn answer(about: &About, exchange: &Exchange) -> String {
         let relation = if exchange.is_wire_guessed() { '<' } else { '=' };
         let _ = write!(line, " wire{relation}{wire}");
     }
+    if about.target.path.is_some() {
+        line.push_str(&parts(exchange));
+    }
     line.push_str(&header::in_line(about, exchange));
     let mark = match exchange.verdict {
         Verdict::Late => " (late)",
@@ -283,14 +307,35 @@ fn answer(about: &About, exchange: &Exchange) -> String {
     line
 }
 
+/// ` connect=0.350 ms tls=4.120 ms first=1.250 ms total=18.720 ms`: what of it took how long, over HTTP.
+fn parts(exchange: &Exchange) -> String {
+    let mut text = String::new();
+    let mut part = |name: &str, span: Option<Nanos>| {
+        if let Some(span) = span {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " {name}={} ms", millis(span));
+        }
+    };
+    part("connect", exchange.opening.map(|opening| opening.connect));
+    part("tls", exchange.opening.and_then(|opening| opening.secure));
+    part("first", exchange.first_byte);
+    // Otherwise it is the time that stands before.
+    part("total", exchange.total.filter(|_| exchange.opening.is_some()));
+    text
+}
+
 /// `seq=1 answer says no: 486 Busy Here, time=0.412 ms`
-fn refusal(exchange: &Exchange, no: Refusal) -> String {
+fn refusal(about: &About, exchange: &Exchange, no: Refusal) -> String {
     let told = Styled(BAD, format_args!("answer says no: {} {}", no.code, no.name));
     let time = exchange
         .host
         .map(|host| format!(", time={} ms", millis(host)))
         .unwrap_or_default();
-    format!("{} {told}{time}", seq(exchange))
+    let parts = match about.target.path {
+        Some(_) => parts(exchange),
+        None => String::new(),
+    };
+    format!("{} {told}{time}{parts}", seq(exchange))
 }
 
 /// A loss that has not been told by other lines already.

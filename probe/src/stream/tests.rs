@@ -4,6 +4,7 @@ use halloo_base::{CloseReason, ConnId, Input, Machine, Nanos, StreamInput, Unrea
 use std::time::Duration;
 
 mod renewal;
+mod times;
 
 fn start(options: SessionOptions) -> Bench<StreamSession> {
     let mut bench = streams(options);
@@ -211,7 +212,16 @@ fn a_connection_that_does_not_come_up_is_given_up() {
     bench.run_to(1_000);
     assert_eq!(bench.outputs[..2], ["connect 0", "abort 0"]);
     let after = Duration::from_secs(1);
-    assert_eq!(breaks(&bench), [(Break::ConnectTimeout { after }, 0)]);
+    assert_eq!(
+        breaks(&bench),
+        [(
+            Break::ConnectTimeout {
+                after,
+                connected: false
+            },
+            0
+        )]
+    );
     // It comes up after all: nobody cares.
     bench.open(0);
     assert!(bench.sent.is_empty());
@@ -379,7 +389,16 @@ fn a_connection_has_as_long_to_come_up_as_an_answer_to_come() {
     });
     bench.run_to(2_501);
     let after = Duration::from_millis(2_500);
-    assert_eq!(breaks(&bench), [(Break::ConnectTimeout { after }, 0)]);
+    assert_eq!(
+        breaks(&bench),
+        [(
+            Break::ConnectTimeout {
+                after,
+                connected: false
+            },
+            0
+        )]
+    );
 }
 
 #[test]

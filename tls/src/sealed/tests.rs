@@ -55,6 +55,7 @@ impl Machine for End {
                 }
                 "finished".to_owned()
             }
+            Input::Stream(_, StreamInput::Connected { at }) => format!("connected at {}", at.mono.0),
             Input::Stream(_, StreamInput::Opened { at, .. }) => format!("opened at {}", at.mono.0),
             Input::Stream(_, StreamInput::Closed(why)) => format!("{why:?}"),
             other => panic!("{other:?}"),
@@ -225,10 +226,11 @@ fn what_is_said_under_the_seal_arrives_and_the_end_of_it_too() {
         let mut hosts = met(&Trust::Pinned(Pin::of(&certificate)), side, piece);
         let opened = hosts[0].told();
         assert!(
-            opened.len() == 1 && opened[0].starts_with("opened at "),
+            opened.len() == 2 && opened[1].starts_with("opened at "),
             "{opened:?}"
         );
-        assert_ne!(opened[0], "opened at 0", "the handshake takes its time");
+        assert_eq!(opened[0], "connected at 0");
+        assert_ne!(opened[1], "opened at 0", "the handshake takes its time");
         assert_eq!(hosts[1].told(), ["opened at 0"]);
 
         let said = hosts[0].handle(Input::Report);
@@ -273,7 +275,7 @@ fn who_is_not_trusted_hears_nothing_and_the_reason_is_told() {
         let (side, _) = server();
         let hosts = met(trust, side, 1 << 20);
         let told = hosts[0].told();
-        assert!(told.len() == 1 && told[0].starts_with(why), "{told:?}");
+        assert!(told.len() == 2 && told[1].starts_with(why), "{told:?}");
         assert_eq!(hosts[0].sealed.channels.is_empty(), why != "opened");
     }
 }
@@ -318,5 +320,5 @@ fn an_end_before_the_seal_is_no_end_of_what_was_said() {
     });
     assert!(host.hear(StreamInput::Finished).aborts);
     let why = "Insecure(\"the other side ended it before TLS was agreed on\")";
-    assert_eq!(host.told(), [why]);
+    assert_eq!(host.told(), ["connected at 0", why]);
 }

@@ -36,6 +36,12 @@ pub(crate) const COLUMNS: &[&str] = &[
     "ttl",
     "tos",
     "bytes",
+    "connect_ns",
+    "tls_ns",
+    "t4_first_ns",
+    "t4_first_source",
+    "first_byte_ns",
+    "total_ns",
 ];
 
 /// The file.
@@ -138,6 +144,15 @@ pub(super) fn fields(about: &About, exchange: &Exchange) -> Vec<String> {
             .map(|marks| marks.tos.to_string())
             .unwrap_or_default(),
         about.payload_bytes(exchange).to_string(),
+        span(exchange.opening.map(|opening| opening.connect)),
+        span(exchange.opening.and_then(|opening| opening.secure)),
+        exchange
+            .t4_first
+            .map(|first| first.wall.0.to_string())
+            .unwrap_or_default(),
+        word(exchange.t4_first.map(|first| first.source.name())),
+        span(exchange.first_byte),
+        span(exchange.total),
     ]
 }
 

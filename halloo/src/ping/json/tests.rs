@@ -138,7 +138,7 @@ fn every_field_is_in_the_document_and_nothing_else() {
         answered: 1,
         silent: [("malformed", 1)].into(),
     };
-    let connected = start(&about, Some("192.0.2.1:4".into()), Some(Nanos(1)));
+    let connected = start(&about, Some("192.0.2.1:4".into()), Some(Nanos(1)), Some(Nanos(1)));
     let of_ping = ["every object", "every object of ping"];
     let objects = [
         ("start", object(&connected), &of_ping[..]),

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod http;
+
 /// Somewhere to print to, and to read from.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
@@ -187,10 +189,36 @@ fn a_connection_tells_how_it_came_and_went() {
         path: sample::path(),
         at: sample::stamp(0, StampSource::User),
         connect: Nanos(350_000),
+        secure: None,
     };
     assert_eq!(
         line(opened),
         "connected to 192.0.2.7:7 from 192.0.2.1:40000: connect 0.350 ms, lookup 1.500 ms\n"
+    );
+    let secured = Event::Opened {
+        session: 1,
+        path: sample::path(),
+        at: sample::stamp(0, StampSource::User),
+        connect: Nanos(350_000),
+        secure: Some(Nanos(4_120_000)),
+    };
+    assert_eq!(
+        line(secured),
+        "connected to 192.0.2.7:7 from 192.0.2.1:40000: connect 0.350 ms, TLS 4.120 ms, lookup 1.500 ms\n"
+    );
+    let silent = Event::Broken {
+        session: 1,
+        at: halloo_base::Mono(0),
+        why: Break::ConnectTimeout {
+            after: Duration::from_secs(1),
+            connected: true,
+        },
+        lost: 0,
+        retry_in: Duration::from_millis(100),
+    };
+    assert_eq!(
+        line(silent),
+        "connected to 192.0.2.7:7, but TLS was not agreed on within 1 s; connecting again in 100 ms\n"
     );
     let broken = Event::Broken {
         session: 1,

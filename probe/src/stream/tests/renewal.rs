@@ -242,7 +242,16 @@ fn a_renewal_that_does_not_come_up_is_given_up() {
     assert_eq!(breaks(&bench), []);
     bench.run_to(1_101);
     let after = Duration::from_secs(1);
-    assert_eq!(breaks(&bench), [(Break::ConnectTimeout { after }, 0)]);
+    assert_eq!(
+        breaks(&bench),
+        [(
+            Break::ConnectTimeout {
+                after,
+                connected: false
+            },
+            0
+        )]
+    );
     let counts = bench.summary().counts;
     assert_eq!((counts.unsent, counts.slots_busy + counts.unsent), (1, 11));
 }
