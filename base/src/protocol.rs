@@ -46,6 +46,9 @@ pub enum Verdict {
     Reply(usize),
     /// The same, and tell the responder when they left.
     ReplyStamped(usize, TxTag),
+    /// Send the first so many bytes from this address of ours, which is not the one that was asked: the client wants to
+    /// see whether they arrive (RFC 5780 section 7.2). They go to who asked, as ever.
+    ReplyFrom(usize, SocketAddr),
     /// Say nothing, for this reason.
     Silent(Reason),
 }

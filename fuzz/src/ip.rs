@@ -40,7 +40,9 @@ pub(crate) fn respond(data: &[u8]) {
     match verdict {
         Verdict::Reply(len) => check(&request, &reply[..len]),
         Verdict::Silent(_) => {}
-        Verdict::ReplyStamped(..) => panic!("nobody asked when it left"),
+        Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..) => {
+            panic!("nobody asked when it left, or for another way")
+        }
     }
 }
 

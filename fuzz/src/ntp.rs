@@ -31,7 +31,9 @@ pub(crate) fn server(data: &[u8]) {
         match verdict {
             Verdict::Reply(len) => check_answer(payload, &reply[..len], &state, rx.at.wall),
             Verdict::Silent(why) => check_silence(payload, why),
-            Verdict::ReplyStamped(..) => panic!("no stamp is wanted"),
+            Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..) => {
+                panic!("no stamp and no other way is wanted")
+            }
         }
     }
 }

@@ -108,6 +108,7 @@ impl Host {
         let (len, tag) = match verdict {
             Verdict::Reply(len) => (len, None),
             Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+            Verdict::ReplyFrom(..) => panic!("an answer from elsewhere"),
             Verdict::Silent(why) => return self.check_silence(rx, trust, why),
         };
         assert_eq!(len, rx.payload.len(), "a reply is as long as its request");

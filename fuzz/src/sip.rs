@@ -76,7 +76,9 @@ fn answer(sender: u8, bytes: &[u8], room: usize) -> Option<Vec<u8>> {
             Some(reply)
         }
         Verdict::Silent(_) => None,
-        Verdict::ReplyStamped(..) => panic!("nobody needs the stamp"),
+        Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..) => {
+            panic!("nobody needs the stamp, or another way")
+        }
     }
 }
 

@@ -113,6 +113,7 @@ impl Host {
         let (len, tag) = match verdict {
             Verdict::Reply(len) => (len, None),
             Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+            Verdict::ReplyFrom(..) => panic!("an answer from elsewhere"),
             Verdict::Silent(why) => {
                 assert_ne!(trust, Some(Trust::Validated), "who is trusted is answered");
                 let expected = [Reason::Malformed, Reason::BadAuth, Reason::Loop];

@@ -5,7 +5,7 @@ use crate::surroundings::{datagram, with_env};
 use halloo_base::{Mono, ProbeId, Prober, Reason, Responder, Trust, Verdict};
 use halloo_protocols::ProberOptions;
 use halloo_protocols::stun::wire::{Class, Message, Writer, attribute};
-use halloo_protocols::stun::{STUN, StunProber, StunServer, StunServerOptions, is_stun};
+use halloo_protocols::stun::{Places, STUN, StunProber, StunServer, StunServerOptions, is_stun};
 
 const OTHER_V4: u8 = 1;
 const OTHER_V6: u8 = 2;
@@ -20,29 +20,49 @@ pub(crate) fn server(data: &[u8]) {
     let mut feed = Feed::new(data);
     let options = feed.octet();
     let other = match options {
-        _ if options & OTHER_V4 != 0 => Some("198.51.100.2:3479"),
-        _ if options & OTHER_V6 != 0 => Some("[2001:db8::2]:3479"),
+        _ if options & OTHER_V4 != 0 => Some(["198.51.100.1:7777", "198.51.100.2:3479"]),
+        _ if options & OTHER_V6 != 0 => Some(["[2001:db8::1]:7777", "[2001:db8::2]:3479"]),
         _ => None,
     };
+    let places = other.map(|both| {
+        let [first, other] = both.map(|place| place.parse().expect("an address"));
+        Places::new(first, other).expect("two of both")
+    });
     let server_options = StunServerOptions {
-        other: other.map(|other| other.parse().expect("an address")),
-    };
-    let limit = if options & WIDE_LIMIT != 0 {
-        server_options.reply_limit()
-    } else {
-        STUN.reply_limit
+        places: places.into_iter().collect(),
     };
     let mut server = StunServer::new(server_options);
     while !feed.is_empty() {
         let (how, sender) = (feed.octet(), feed.octet());
         let len = usize::from(feed.number() % 512);
         let payload = completed(how, feed.bytes(len));
-        let rx = datagram(sender, Mono(1_000), &payload);
+        let mut rx = datagram(sender, Mono(1_000), &payload);
+        if let Some(places) = places {
+            // Two bits, four places.
+            rx.path.local = places.all()[usize::from(how >> 6)];
+        }
+        let limit = match server.reply_limit(&rx) {
+            Some(limit) if options & WIDE_LIMIT != 0 => limit,
+            _ => STUN.reply_limit,
+        };
         let mut reply = payload.clone();
         reply.resize(limit.longest(payload.len(), Trust::Stranger), 0);
         let verdict = with_env(Mono(2_000), |env| server.respond(env, &rx, &mut reply));
         match verdict {
             Verdict::Reply(len) => check_answer(&payload, &reply[..len], rx.path.remote),
+            Verdict::ReplyFrom(len, from) => {
+                let answer = &reply[..len];
+                check_answer(&payload, answer, rx.path.remote);
+                let places = places.expect("there is another place");
+                assert!(from != rx.path.local && places.all().contains(&from));
+                let origin = Message::parse(answer).expect("a message");
+                let origin = origin.address(attribute::RESPONSE_ORIGIN);
+                assert!(origin.is_none_or(|origin| origin == from), "it says so");
+                assert!(
+                    is_stun(&payload),
+                    "a client of RFC 3489 is answered from where it asked"
+                );
+            }
             Verdict::Silent(why) => check_silence(&payload, why),
             Verdict::ReplyStamped(..) => panic!("no stamp is wanted"),
         }

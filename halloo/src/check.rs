@@ -1,7 +1,7 @@
 //! `halloo check`.
 
 use crate::cli::CheckArgs;
-use crate::config::Config;
+use crate::config::{Config, Given};
 use crate::key;
 use crate::screen::{GOOD, Screen, Styled};
 use crate::serve;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 /// What `halloo serve` would refuse on this host, as far as it shows without root and without listening.
 fn check_host(config: &Config) -> Result<()> {
-    config.check_listeners()?;
+    config.check_listeners(&Given::default())?;
     serve::check_devices(config)?;
     if let Some(user) = &config.serve.user {
         // A directory of users that cannot be asked now may well be there later.

@@ -18,6 +18,7 @@ impl Machine for Reflector {
                 let (len, tag) = match self.0.respond(&mut cx.env, &rx, reply) {
                     Verdict::Reply(len) => (len, None),
                     Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+                    Verdict::ReplyFrom(..) => panic!("an answer from elsewhere"),
                     Verdict::Silent(_) => return,
                 };
                 cx.out.commit(

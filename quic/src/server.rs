@@ -277,6 +277,11 @@ impl QuicServer {
             let (len, tag) = match echo.responder.respond(&mut cx.env, &inner, &mut self.reply) {
                 Verdict::Reply(len) => (len, None),
                 Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+                // A connection has one address.
+                Verdict::ReplyFrom(..) => {
+                    counters.silent(Reason::NotServed);
+                    continue;
+                }
                 Verdict::Silent(why) => {
                     counters.silent(why);
                     continue;

@@ -4,10 +4,10 @@ use crate::guards::{AddressGuard, PortGuard};
 use crate::limiter::Limiter;
 use crate::{OptionsError, ServerOptions, address};
 use halloo_base::{
-    Counters, Datagram, Deadline, Env, IpHeader, Mono, Offload, Path, Reason, ReplyLimit, Responder, Stamp,
-    Transport, Trust, TxTag, Verdict,
+    Counters, Datagram, Deadline, Env, IpHeader, LinkId, Mono, Offload, Path, Reason, ReplyLimit, Responder,
+    Stamp, Transport, Trust, TxTag, Verdict,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Decides which datagrams are answered, has them answered, and counts how each of them ended.
@@ -24,6 +24,8 @@ pub(crate) struct Policy {
 /// An answer that the responder has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
+    /// The request's, unless it is to come from elsewhere.
+    pub(crate) path: Path,
     pub(crate) len: usize,
     pub(crate) tag: Option<TxTag>,
     /// What is left to do to it, as it was to its request.
@@ -56,7 +58,7 @@ impl Policy {
 
     /// Applies the guards, the cheapest first.
     pub(crate) fn admit(&mut self, env: &Env<'_>, rx: &Datagram<'_>) -> Result<(), Reason> {
-        let remote = self.admit_path(rx)?;
+        let remote = self.admit_path(&rx.path)?;
         let limit = self.reply_limit(rx);
         let responder = &self.responder;
         let packets = rx.offload.packets(rx.payload.len());
@@ -89,9 +91,10 @@ impl Policy {
         room: &mut [u8],
     ) -> Result<Reply, Reason> {
         let limit = room.len();
-        let (len, tag) = match self.responder.respond(env, rx, room) {
-            Verdict::Reply(len) => (len, None),
-            Verdict::ReplyStamped(len, tag) => (len, Some(tag)),
+        let (len, tag, path) = match self.responder.respond(env, rx, room) {
+            Verdict::Reply(len) => (len, None, rx.path),
+            Verdict::ReplyStamped(len, tag) => (len, Some(tag), rx.path),
+            Verdict::ReplyFrom(len, local) => (len, None, self.elsewhere(rx, local)?),
             Verdict::Silent(why) => return Err(why),
         };
         if len > limit {
@@ -106,7 +109,32 @@ impl Policy {
         } else {
             Offload::default()
         };
-        Ok(Reply { len, tag, offload })
+        Ok(Reply {
+            path,
+            len,
+            tag,
+            offload,
+        })
+    }
+
+    /// The way of an answer that leaves from another address of ours. It must be one on which its receiver would have been
+    /// let in too, and no request may have it that did not pass the limit for longer replies, the strictest.
+    fn elsewhere(&self, rx: &Datagram<'_>, local: SocketAddr) -> Result<Path, Reason> {
+        if self.transport != Transport::Udp || self.reply_limit(rx) == ReplyLimit::SameAsRequest {
+            return Err(Reason::NotServed);
+        }
+        let path = Path {
+            // Routing knows where another address of ours is.
+            link: if local.ip() == rx.path.local.ip() {
+                rx.path.link
+            } else {
+                LinkId::default()
+            },
+            local,
+            remote: rx.path.remote,
+        };
+        self.admit_path(&path)?;
+        Ok(path)
     }
 
     /// Counts a packet of `received` bytes and how it ended: with so many bytes of answer, or in silence.
@@ -154,10 +182,10 @@ impl Policy {
             .admit(now, remote, packets, limit, || Trust::Stranger)
     }
 
-    fn admit_path(&self, rx: &Datagram<'_>) -> Result<IpAddr, Reason> {
-        let remote = self.addresses.admit(&rx.path)?;
+    fn admit_path(&self, path: &Path) -> Result<IpAddr, Reason> {
+        let remote = self.addresses.admit(path)?;
         if let Some(ports) = &self.ports {
-            ports.admit(&rx.path)?;
+            ports.admit(path)?;
         }
         Ok(remote)
     }

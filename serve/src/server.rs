@@ -36,7 +36,8 @@ impl ServerOptions {
 /// Promised datagrams that are sent before others get their turn.
 const PROMISED_AT_ONCE: usize = 64;
 
-/// Answers datagrams: each ends in one answer on the path that it came by, or in one counted silence.
+/// Answers datagrams: each ends in one answer, or in one counted silence. The answer goes on the path that its request came
+/// by; from another address of ours only where the protocol is for that ([`Verdict::ReplyFrom`](halloo_base::Verdict)).
 ///
 /// What was left to the device of a request (a checksum, segmentation) is left to the device of its answer too, where
 /// both are of one length. Its deadlines are those of what its responder has promised; it is finished when it was told to
@@ -70,7 +71,7 @@ impl Server {
         let how = Transmit {
             tag: reply.tag,
             offload: reply.offload,
-            ..Transmit::to(rx.path)
+            ..Transmit::to(reply.path)
         };
         cx.out.commit(how, reply.len);
         Ok(reply.len)

@@ -1,7 +1,10 @@
 //! `halloo serve`, `halloo check` and `halloo demo`.
 
 use super::ndn::{NdnService, parse_ndn_service};
-use super::value::{EchoAddress, XdpDevice, parse_echo_address, parse_listen, parse_xdp_device};
+use super::value::{
+    EchoAddress, OtherAddress, XdpDevice, parse_echo_address, parse_listen, parse_other_address,
+    parse_xdp_device,
+};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,6 +59,13 @@ pub struct ServeArgs {
     /// Tell STUN clients their address here (RFC 8489, usual port 3478); may be repeated
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub stun: Vec<SocketAddr>,
+
+    /// Another address of this host, for STUN clients that ask what their NAT lets in (RFC 5780)
+    ///
+    /// Beside the one of --stun, with that port and with another, which is the next one unless it is named. Answers come from
+    /// whichever of the four places a client wants. May be given once for IPv4 and once for IPv6.
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_other_address)]
+    pub stun_other: Vec<OtherAddress>,
 
     /// Tell the time to NTP clients here (RFC 5905, usual port 123); may be repeated
     ///

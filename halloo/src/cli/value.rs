@@ -1,9 +1,12 @@
 //! Values of options, and what is said when they are wrong.
 
 mod device;
+mod other;
 
 pub use device::{EchoAddress, XdpDevice, XdpMode};
 pub(crate) use device::{device_name, parse_echo_address, parse_xdp_device};
+pub use other::OtherAddress;
+pub(crate) use other::parse_other_address;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

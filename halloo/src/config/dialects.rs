@@ -1,6 +1,7 @@
 //! `[stamp]` and its like: protocols beside the echo that are answered at ports of their own.
 
 use super::schema::{Cap, Config, Listen, Span};
+use super::stun::OTHER;
 use crate::cli::ServeArgs;
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
@@ -305,7 +306,25 @@ impl Driver {
 impl Dialect {
     /// Where it is to be answered.
     pub(crate) fn addresses(&self, config: &Config) -> Vec<SocketAddr> {
-        (self.listen)(config).iter().map(|listen| listen.0).collect()
+        let listed = (self.listen)(config).iter().map(|listen| listen.0);
+        listed.chain(self.beside(config)).collect()
+    }
+
+    /// Places that follow from another key.
+    fn beside(&self, config: &Config) -> Vec<SocketAddr> {
+        match self.key {
+            "stun" => config.stun.beside(),
+            _ => vec![],
+        }
+    }
+
+    /// The key that one of its addresses comes from.
+    pub(crate) fn key_of(&self, config: &Config, address: SocketAddr) -> String {
+        if self.beside(config).contains(&address) {
+            OTHER.to_owned()
+        } else {
+            self.list()
+        }
     }
 
     /// Where the command line wants it to be answered.

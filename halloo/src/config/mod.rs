@@ -2,12 +2,15 @@
 
 mod dialects;
 mod error;
+mod given;
 mod ip_echo;
 mod ndn;
 mod schema;
+mod stun;
 
 pub(crate) use dialects::{DIALECTS, Dialect, Driver};
 pub(crate) use error::ConfigError;
+pub(crate) use given::{Given, flag};
 pub(crate) use schema::Config;
 
 use crate::cli::{EchoAddress, NdnService, ServeArgs};
@@ -70,6 +73,7 @@ impl Config {
             .check()
             .and_then(|()| config.xdp.check())
             .and_then(|()| config.ndn.check())
+            .and_then(|()| config.stun.check(&Given::default()))
             .and_then(|()| config.ntp.check())
             .and_then(|()| config.pingback.check())
             .and_then(|()| config.tls.check())
@@ -140,6 +144,9 @@ impl Config {
             self.tls.certificate.clone_from(&args.tls_cert);
             self.tls.key.clone_from(&args.tls_key);
         }
+        if !args.stun_other.is_empty() {
+            self.stun.other = args.stun_other.iter().copied().map(stun::Other).collect();
+        }
         for dialect in DIALECTS {
             let flags = dialect.flags(args);
             if !flags.is_empty() {
@@ -199,26 +206,37 @@ impl Config {
     /// Whether there is somewhere to listen, and no listener takes what another one asks for.
     ///
     /// # Errors
-    /// In words that name the listeners.
-    pub(crate) fn check_listeners(&self) -> Result<(), ListenersError> {
+    /// In words that name the listeners as they were given.
+    pub(crate) fn check_listeners(&self, given: &Given) -> Result<(), ListenersError> {
+        // The command line's were not looked at when the file was.
+        let sections = [
+            self.ip_echo.check(),
+            self.xdp.check(),
+            self.ndn.check(),
+            self.stun.check(given),
+        ];
+        for check in sections {
+            check.map_err(|(key, why)| ListenersError::Section {
+                key: given.name(key),
+                why,
+            })?;
+        }
         let named = |key: &str, list: Vec<SocketAddr>| -> Vec<(String, SocketAddr)> {
-            list.into_iter()
-                .map(|address| (key.to_owned(), address))
-                .collect()
+            let name = given.name(key);
+            list.into_iter().map(|address| (name.clone(), address)).collect()
         };
-        let (mut udp, mut tcp) = (named("udp", self.udp()), named("tcp", self.tcp()));
+        let mut udp = named("serve.udp", self.udp());
+        let mut tcp = named("serve.tcp", self.tcp());
         for dialect in DIALECTS {
-            let list = named(&dialect.list(), dialect.addresses(self));
+            let list = dialect.addresses(self).into_iter();
+            let list = list.map(|address| (given.name(&dialect.key_of(self, address)), address));
+            let list: Vec<_> = list.collect();
             udp.extend(list.iter().filter(|_| dialect.udp.is_some()).cloned());
             tcp.extend(list.into_iter().filter(|_| dialect.tcp.is_some()));
         }
         let is_beside = !self.ip_echo.addresses.is_empty() || !self.ndn.prefixes.is_empty();
         if udp.is_empty() && tcp.is_empty() && !is_beside {
             return Err(ListenersError::None);
-        }
-        // The command line's were not looked at when the file was.
-        for check in [self.ip_echo.check(), self.xdp.check(), self.ndn.check()] {
-            check.map_err(|(key, why)| ListenersError::Section { key, why })?;
         }
         for all in [udp, tcp] {
             for (index, (list, wide)) in all.iter().enumerate() {
@@ -296,15 +314,15 @@ pub(crate) enum ListenersError {
     /// A section beside contradicts itself.
     #[error("{key}: {why}")]
     Section {
-        /// The key that is wrong.
-        key: &'static str,
+        /// The key that is wrong, or its option.
+        key: String,
         /// In words.
         why: String,
     },
     /// The kernel gives a port of one address to one socket, and a wildcard has it on all of them.
     #[error("{list}: {wide} is every address, {narrow} among them; leave one of the two out")]
     Covered {
-        /// `udp` or `tcp`, or the key of a section.
+        /// The key of the list, or its option.
         list: String,
         /// The wildcard.
         wide: SocketAddr,

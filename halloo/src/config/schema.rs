@@ -3,6 +3,7 @@
 use super::dialects::{Http, Ntp, Pingback, Place, Stamp, Tls};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
+use super::stun::Stun;
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
 use halloo_serve::{AccessList, AdmissionOptions, Guards, Limits, Rate, Secret, StreamServerOptions};
@@ -29,7 +30,7 @@ pub(crate) struct Config {
     pub(crate) ndn: Ndn,
     pub(crate) pingback: Pingback,
     pub(crate) stamp: Stamp,
-    pub(crate) stun: Place,
+    pub(crate) stun: Stun,
     pub(crate) ntp: Ntp,
     pub(crate) sip: Place,
     pub(crate) http: Http,

@@ -52,6 +52,11 @@ fn each_mistake_is_told_with_its_place_and_what_would_be_right() {
             "[limits]\nper_source = { per_second = 5 }\n",
             "bad.toml:2:14: limits.per_source: missing field `burst`".into(),
         ),
+        (
+            "[stun]\nother = [\"3479\"]\n",
+            "bad.toml:2:10: stun.other: `3479`: use ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT (192.0.2.8, 192.0.2.8:3479)"
+                .into(),
+        ),
         ("[tcp]\nconnections = 0\n", "bad.toml:2:15: tcp.connections is 0, but must be 1 to 1000000".into()),
         (
             "[tcp]\nidle_timeout = \"soon\"\n",
@@ -157,11 +162,93 @@ fn a_port_is_taken_once_but_free_ports_are_as_many_as_are_asked_for() {
         };
         let mut config = Config::default();
         config.overlay(&args);
-        config.check_listeners().map_err(|error| error.to_string())
+        let given = Given::by(&args);
+        config.check_listeners(&given).map_err(|error| error.to_string())
     };
     assert_eq!(check(0), Ok(()));
-    let taken = "stun.listen: 127.0.0.1:3478 is taken by stamp.listen; leave one of the two out";
+    let taken = "--stun: 127.0.0.1:3478 is taken by --stamp; leave one of the two out";
     assert_eq!(check(3478), Err(taken.to_owned()));
+}
+
+#[test]
+fn another_address_of_stun_needs_one_address_of_its_family_that_is_no_wildcard() {
+    let table = [
+        (
+            "listen = [\"192.0.2.1:3478\"]\nother = [\"192.0.2.1\"]",
+            "192.0.2.1:3478 and 192.0.2.1:3479: both have the address 192.0.2.1, and need two",
+        ),
+        (
+            "listen = [\"192.0.2.1:3478\"]\nother = [\"192.0.2.2:3478\"]",
+            "192.0.2.1:3478 and 192.0.2.2:3478: both have port 3478, and need two",
+        ),
+        (
+            "listen = [\"192.0.2.1:3478\"]\nother = [\"224.0.0.1\"]",
+            "192.0.2.1:3478 and 224.0.0.1:3479: 224.0.0.1 is not an address of one host",
+        ),
+        (
+            "listen = [\"3478\"]\nother = [\"192.0.2.2\"]",
+            "192.0.2.2 needs stun.listen with one IPv4 address, no more",
+        ),
+        (
+            "listen = [\"0.0.0.0:3478\"]\nother = [\"192.0.2.2\"]",
+            "192.0.2.2 needs stun.listen with an address of its own, such as 192.0.2.7:3478, not 0.0.0.0:3478",
+        ),
+        (
+            "listen = [\"192.0.2.1:3478\", \"192.0.2.1:80\"]\nother = [\"192.0.2.2\"]",
+            "192.0.2.2 needs stun.listen with one IPv4 address, no more",
+        ),
+        (
+            "listen = [\"192.0.2.1:65535\"]\nother = [\"192.0.2.2\"]",
+            "192.0.2.2 needs a port: there is none after 192.0.2.1:65535",
+        ),
+        (
+            "listen = [\"192.0.2.1:3478\"]\nother = [\"192.0.2.2\", \"192.0.2.3:9\"]",
+            "192.0.2.3:9 and 192.0.2.2 are of one family; one is enough",
+        ),
+    ];
+    for (text, why) in table {
+        assert_eq!(
+            error(&format!("[stun]\n{text}\n")),
+            format!("bad.toml:3:9: stun.other: {why}")
+        );
+    }
+}
+
+#[test]
+fn another_address_of_stun_makes_four_places_that_nobody_else_may_have() {
+    let args = ServeArgs {
+        stun: vec![
+            ([127, 0, 0, 1], 3478).into(),
+            (std::net::Ipv6Addr::LOCALHOST, 9).into(),
+        ],
+        stun_other: vec![crate::cli::other_address("127.0.0.2").expect("an address")],
+        sip: vec![([127, 0, 0, 2], 3478).into()],
+        ..ServeArgs::default()
+    };
+    let mut config = Config::default();
+    config.overlay(&args);
+    let stun = DIALECTS.iter().find(|dialect| dialect.key == "stun");
+    let addresses = stun.expect("it is in the table").addresses(&config);
+    let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let expected = [
+        "127.0.0.1:3478",
+        "[::1]:9",
+        "127.0.0.1:3479",
+        "127.0.0.2:3478",
+        "127.0.0.2:3479",
+    ];
+    assert_eq!(told, expected);
+    let refused = config.check_listeners(&Given::by(&args)).expect_err("SIP has it");
+    assert_eq!(
+        refused.to_string(),
+        "--sip: 127.0.0.2:3478 is taken by --stun-other; leave one of the two out"
+    );
+    config.stun.listen.clear();
+    let refused = config.check_listeners(&Given::by(&args));
+    assert_eq!(
+        refused.expect_err("there is nothing beside it").to_string(),
+        "--stun-other: 127.0.0.2 needs --stun with one IPv4 address, no more"
+    );
 }
 
 #[test]

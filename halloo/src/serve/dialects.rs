@@ -2,8 +2,8 @@
 
 use super::counts::{Counted, Source, counters};
 use super::worker;
-use crate::config::{Config, Dialect, Driver};
-use anyhow::{Context, Result, bail};
+use crate::config::{Config, Dialect, Driver, Given};
+use anyhow::{Context, Result, anyhow, bail};
 use halloo_base::{Responder, Snapshot};
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
@@ -210,7 +210,11 @@ impl Making<'_> {
                 };
                 Box::new(StampReflector::new(options, crate::random()?))
             }
-            scheme if scheme == stun::STUN.scheme => Box::new(StunServer::new(StunServerOptions::default())),
+            scheme if scheme == stun::STUN.scheme => {
+                let places = self.config.stun.places(&Given::default());
+                let places = places.map_err(|why| anyhow!("stun.other: {why}"))?;
+                Box::new(StunServer::new(StunServerOptions { places }))
+            }
             scheme if scheme == ntp::NTP.scheme => Box::new(NtpServer::new(NtpServerOptions {
                 clock: ClockSource::Kept {
                     stratum: self.config.ntp.stratum,

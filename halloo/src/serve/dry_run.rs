@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// # Errors
 /// If the configuration contradicts itself.
 pub(super) fn run(config: &Config, origin: &Origin) -> Result<ExitCode> {
-    config.check_listeners()?;
+    config.check_listeners(&origin.given)?;
     let mut survey = ip_echo::survey(config)?;
     let mut steps = listeners(config);
     steps.append(&mut survey.steps);

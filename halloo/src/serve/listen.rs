@@ -7,7 +7,7 @@ use super::listening::{At, FRAMES, Listening, TUN};
 use super::ndn::Ndn;
 use super::tell::Teller;
 use crate::cli::{EchoAddress, XdpDevice};
-use crate::config::{Config, DIALECTS, Dialect};
+use crate::config::{Config, DIALECTS, Given, flag};
 use crate::hint::explain;
 use crate::ndn::Listen;
 use anyhow::{Context, Result, bail};
@@ -20,6 +20,7 @@ use halloo_web::TlsOptions;
 use listenfd::ListenFd;
 use nix::libc::EAFNOSUPPORT;
 use nix::unistd::gethostname;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,12 +47,7 @@ pub(crate) struct Listeners {
 /// Where the list of listeners comes from, for errors.
 pub(super) struct Origin {
     pub(super) file: Option<PathBuf>,
-    pub(super) udp_by_flag: bool,
-    pub(super) tcp_by_flag: bool,
-    pub(super) echo_by_flag: bool,
-    pub(super) xdp_by_flag: bool,
-    /// Dialects that the command line names.
-    pub(super) spoken_by_flag: Vec<&'static str>,
+    pub(super) given: Given,
 }
 
 impl Listeners {
@@ -61,7 +57,7 @@ impl Listeners {
     /// # Errors
     /// The first listener that could not be had, with what may help.
     pub(super) fn open(config: &Config, origin: &Origin, teller: &mut Teller) -> Result<Listeners> {
-        config.check_listeners()?;
+        config.check_listeners(&origin.given)?;
         let mut listeners = Listeners::inherited()?;
         if listeners.told.is_empty() {
             listeners.bind(config, origin, teller)?;
@@ -85,13 +81,13 @@ impl Listeners {
         for &address in &udp {
             let v6_only = has_v4_twin(address, &udp);
             let (socket, address) = or_v4(address, teller, |local| bind_udp(local, v6_only))
-                .with_context(|| origin.cannot("udp", address))?;
+                .with_context(|| origin.cannot("serve.udp", address))?;
             self.add_udp(socket, address.is_ipv6() && !v6_only, false);
         }
         for &address in &tcp {
             let v6_only = has_v4_twin(address, &tcp);
             let (listener, address) = or_v4(address, teller, |local| bind_tcp(local, v6_only))
-                .with_context(|| origin.cannot("tcp", address))?;
+                .with_context(|| origin.cannot("serve.tcp", address))?;
             self.add_tcp(listener, address.is_ipv6() && !v6_only, false);
         }
         Ok(())
@@ -112,7 +108,7 @@ impl Listeners {
             }
             for &address in &addresses {
                 let v6_only = has_v4_twin(address, &addresses);
-                let cannot = || origin.cannot_speak(dialect, address);
+                let cannot = || origin.cannot(&dialect.key_of(config, address), address);
                 let dual_stack = |address: SocketAddr| address.is_ipv6() && !v6_only;
                 if let Some(protocol) = dialect.udp {
                     let (socket, address) =
@@ -297,43 +293,22 @@ impl Listeners {
 
 impl Origin {
     /// `--udp 192.0.2.7:7` or `serve.udp 192.0.2.7:7 (serve.toml)`
-    fn cannot(&self, key: &str, address: SocketAddr) -> String {
-        let by_flag = if key == "udp" {
-            self.udp_by_flag
-        } else {
-            self.tcp_by_flag
-        };
-        match (&self.file, by_flag) {
-            (Some(file), false) => format!("serve.{key} {address} ({})", file.display()),
-            _ => format!("--{key} {address}"),
-        }
-    }
-
-    /// `--stun [::]:3478` or `stun.listen [::]:3478 (serve.toml)`
-    fn cannot_speak(&self, dialect: &Dialect, address: SocketAddr) -> String {
+    fn cannot(&self, key: &str, what: impl Display) -> String {
         match &self.file {
-            Some(file) if !self.spoken_by_flag.contains(&dialect.key) => {
-                format!("{} {address} ({})", dialect.list(), file.display())
-            }
-            _ => format!("--{} {address}", dialect.key),
+            Some(file) if !self.given.has(key) => format!("{key} {what} ({})", file.display()),
+            _ => format!("{} {what}", flag(key)),
         }
     }
 
     /// `--ip-echo 192.0.2.7@eth0` or `ip_echo.addresses 192.0.2.7@eth0 (serve.toml)`
     pub(super) fn cannot_echo(&self, address: Option<&EchoAddress>) -> String {
         let address = address.map(ToString::to_string).unwrap_or_default();
-        match (&self.file, self.echo_by_flag) {
-            (Some(file), false) => format!("ip_echo.addresses {address} ({})", file.display()),
-            _ => format!("--ip-echo {address}"),
-        }
+        self.cannot("ip_echo.addresses", address)
     }
 
     /// `--xdp eth0` or `xdp.devices eth0 (serve.toml)`
     pub(super) fn cannot_drive(&self, device: &XdpDevice) -> String {
-        match (&self.file, self.xdp_by_flag) {
-            (Some(file), false) => format!("xdp.devices {device} ({})", file.display()),
-            _ => format!("--xdp {device}"),
-        }
+        self.cannot("xdp.devices", device)
     }
 }
 
@@ -428,6 +403,8 @@ pub(super) fn warn_of_short_backlog(teller: &mut Teller) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
 
     fn addr(text: &str) -> SocketAddr {
         text.parse().expect("an address")
@@ -442,31 +419,40 @@ mod tests {
 
     #[test]
     fn an_error_names_its_origin() {
-        let origin = Origin {
-            file: Some("serve.toml".into()),
-            udp_by_flag: true,
-            tcp_by_flag: false,
-            echo_by_flag: false,
-            xdp_by_flag: false,
-            spoken_by_flag: vec![],
+        let by_flags = |flags: &[&str]| {
+            let line = ["halloo", "serve"].iter().chain(flags);
+            let Command::Serve(args) = Cli::parse_from(line).command else {
+                panic!("another command");
+            };
+            Origin {
+                file: Some("serve.toml".into()),
+                given: Given::by(&args),
+            }
         };
-        assert_eq!(origin.cannot("udp", addr("192.0.2.7:7")), "--udp 192.0.2.7:7");
-        assert_eq!(
-            origin.cannot("tcp", addr("[::]:7")),
-            "serve.tcp [::]:7 (serve.toml)"
-        );
         let echo = EchoAddress {
             ip: "192.0.2.7".parse().expect("an address"),
             device: Some("eth0".into()),
         };
+        let origin = by_flags(&["--udp", "192.0.2.7:7", "--stun-other", "192.0.2.8"]);
+        let here = addr("192.0.2.7:7");
+        for (key, told) in [
+            ("serve.udp", "--udp 192.0.2.7:7"),
+            ("serve.tcp", "serve.tcp 192.0.2.7:7 (serve.toml)"),
+            ("stun.listen", "stun.listen 192.0.2.7:7 (serve.toml)"),
+            ("stun.other", "--stun-other 192.0.2.7:7"),
+        ] {
+            assert_eq!(origin.cannot(key, here), told);
+        }
         assert_eq!(
             origin.cannot_echo(Some(&echo)),
             "ip_echo.addresses 192.0.2.7@eth0 (serve.toml)"
         );
-        let by_flag = Origin {
-            echo_by_flag: true,
-            ..origin
-        };
+        let by_flag = by_flags(&["--ip-echo", "192.0.2.7@eth0"]);
         assert_eq!(by_flag.cannot_echo(Some(&echo)), "--ip-echo 192.0.2.7@eth0");
+        let fileless = Origin {
+            file: None,
+            given: Given::default(),
+        };
+        assert_eq!(fileless.cannot("stun.listen", here), "--stun 192.0.2.7:7");
     }
 }

@@ -12,7 +12,7 @@ mod supervisor;
 mod tell;
 
 use crate::cli::ServeArgs;
-use crate::config::{Config, DIALECTS};
+use crate::config::{Config, Given};
 use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
@@ -103,15 +103,7 @@ fn configuration(args: &ServeArgs) -> Result<(Config, Origin)> {
     };
     let origin = Origin {
         file: args.config.clone(),
-        udp_by_flag: !args.udp.is_empty(),
-        tcp_by_flag: !args.tcp.is_empty(),
-        echo_by_flag: !args.ip_echo.is_empty(),
-        xdp_by_flag: !args.xdp.is_empty(),
-        spoken_by_flag: DIALECTS
-            .iter()
-            .filter(|dialect| args.all || !dialect.flags(args).is_empty())
-            .map(|dialect| dialect.key)
-            .collect(),
+        given: Given::by(args),
     };
     config.overlay(args);
     if config.serve.require_key && config.serve.key_file.is_none() {

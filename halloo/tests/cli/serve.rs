@@ -190,11 +190,11 @@ fn check_refuses_what_serve_would_refuse() {
         ),
         (
             "udp = [\"7777\", \"127.0.0.1:7777\"]",
-            "udp: [::]:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
+            "serve.udp: [::]:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
         ),
         (
             "tcp = [\"0.0.0.0:7777\", \"127.0.0.1:7777\"]",
-            "tcp: 0.0.0.0:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
+            "serve.tcp: 0.0.0.0:7777 is every address, 127.0.0.1:7777 among them; leave one of the two out",
         ),
         (
             "user = \"no-such-user\"",
@@ -244,7 +244,7 @@ fn a_wildcard_and_an_address_of_one_port_are_refused_together() {
         let output = halloo(&["serve", "--udp", wide, "--udp", "127.0.0.1:7777"]);
         assert_eq!(output.status.code(), Some(2));
         let expected = format!(
-            "halloo: udp: {told} is every address, 127.0.0.1:7777 among them; leave one of the two out\n"
+            "halloo: --udp: {told} is every address, 127.0.0.1:7777 among them; leave one of the two out\n"
         );
         assert_eq!(stderr(&output), expected);
     }
@@ -293,10 +293,7 @@ fn an_echo_address_that_no_host_could_have_is_refused_in_words() {
         assert!(output.status.code() == Some(2) && said.contains(why), "{said}");
     }
     let output = halloo(&["serve", "--ip-echo", "192.0.2.7", "--ip-echo", "192.0.2.7@eth0"]);
-    assert_eq!(
-        stderr(&output),
-        "halloo: ip_echo.addresses: 192.0.2.7 is listed twice\n"
-    );
+    assert_eq!(stderr(&output), "halloo: --ip-echo: 192.0.2.7 is listed twice\n");
 }
 
 #[test]

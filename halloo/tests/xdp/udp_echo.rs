@@ -55,7 +55,9 @@ impl UserSpace {
         };
         let mut reply = asked.payload.clone();
         match self.0.respond(&mut env, &rx, &mut reply) {
-            Verdict::Reply(len) | Verdict::ReplyStamped(len, _) => Some(reply[..len].to_vec()),
+            Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => {
+                Some(reply[..len].to_vec())
+            }
             Verdict::Silent(_) => None,
         }
     }

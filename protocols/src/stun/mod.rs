@@ -1,10 +1,11 @@
 //! STUN's Binding (RFC 8489): a server tells a client the address that its packets come from, as seen beyond every NAT.
 //!
-//! [`StunServer`] also answers clients of RFC 3489, and knows as much of RFC 5780 as one path for requests and answers
-//! allows. [`is_stun`] tells its messages from others on a shared port. See `docs/stun.md`.
+//! [`StunServer`] also answers clients of RFC 3489, and where it has two addresses and two ports ([`Places`]) it answers from
+//! any of them, so that clients see what their NAT lets in (RFC 5780). [`is_stun`] tells its messages from others on a shared port. See `docs/stun.md`.
 
 mod beside_echo;
 mod fingerprint;
+mod places;
 mod prober;
 mod responder;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 pub mod wire;
 
 pub use beside_echo::StunBeside;
+pub use places::{NotPlaces, Places};
 pub use prober::StunProber;
 pub use responder::{StunServer, StunServerOptions};
 pub use wire::is_stun;

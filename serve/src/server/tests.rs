@@ -1,3 +1,5 @@
+mod elsewhere;
+
 use super::*;
 use crate::harness::{SECRET, Sent, World, datagram, path, stamp, tally};
 use crate::{AccessList, Broadcast, Limits, Rate};

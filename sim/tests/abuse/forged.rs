@@ -225,7 +225,7 @@ fn check_answer(dialect: &Dialect, limit: ReplyLimit, path: Path, request: &[u8]
 }
 
 /// Whether a datagram by this way must not be answered, whatever it is.
-fn is_refused(dialect: &Dialect, own_ports: &[u16], path: Path) -> bool {
+pub(crate) fn is_refused(dialect: &Dialect, own_ports: &[u16], path: Path) -> bool {
     let (local, remote) = (path.local.ip().to_canonical(), path.remote.ip().to_canonical());
     let is_group = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => {

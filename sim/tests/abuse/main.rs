@@ -11,5 +11,6 @@ mod forged;
 mod forgery;
 mod loops;
 mod marks;
+mod places;
 mod promises;
 mod table;

@@ -4,5 +4,6 @@ mod frames;
 mod http;
 mod pingback;
 mod stage;
+mod stun;
 mod tcp;
 mod udp;

@@ -142,7 +142,9 @@ impl Host {
             let mut reply = rx.payload.to_vec();
             let verdict = self.echo.respond(env, rx, &mut reply);
             match verdict {
-                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) => reply.truncate(len),
+                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => {
+                    reply.truncate(len)
+                }
                 Verdict::Silent(_) => reply.clear(),
             }
             Answer {

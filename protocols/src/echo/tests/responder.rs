@@ -402,7 +402,7 @@ proptest! {
             let answer = host.hear(&datagram(HOME, 5, &payload));
             match answer.verdict {
                 Verdict::Silent(_) => prop_assert_eq!(answer.bytes.len(), 0),
-                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) => prop_assert_eq!(len, payload.len()),
+                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => prop_assert_eq!(len, payload.len()),
             }
             let again = host.hear(&datagram(HOME, 6, &answer.bytes));
             let was_probe = Probe::parse(&payload).is_ok() && answer.bytes != payload;

@@ -42,7 +42,7 @@ fn answer(server: &mut PingServer, wire: &[u8]) -> Result<Vec<u8>, Reason> {
     }) {
         Verdict::Reply(len) => Ok(reply[..len].to_vec()),
         Verdict::Silent(why) => Err(why),
-        Verdict::ReplyStamped(..) => panic!("nobody needs the stamp"),
+        Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..) => panic!("nobody needs the stamp"),
     }
 }
 

@@ -72,7 +72,9 @@ impl Host {
                 Ok(reply)
             }
             Verdict::Silent(why) => Err(why),
-            other @ Verdict::ReplyStamped(..) => panic!("{other:?}: no stamp is wanted"),
+            other @ (Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..)) => {
+                panic!("{other:?}: no stamp is wanted")
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn answer_to(request: &[u8], remote: &str, trust: Trust) -> Result<Ve
     match with_env(13_000, |env| server.respond(env, &rx, &mut reply)) {
         Verdict::Reply(len) => Ok(reply[..len].to_vec()),
         Verdict::Silent(why) => Err(why),
-        Verdict::ReplyStamped(..) => panic!("nobody needs the stamp"),
+        Verdict::ReplyStamped(..) | Verdict::ReplyFrom(..) => panic!("nobody needs the stamp"),
     }
 }
 

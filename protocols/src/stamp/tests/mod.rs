@@ -112,7 +112,9 @@ impl Host {
             let mut bytes = rx.payload.to_vec();
             let verdict = self.reflector.respond(env, rx, &mut bytes);
             match verdict {
-                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) => bytes.truncate(len),
+                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => {
+                    bytes.truncate(len)
+                }
                 Verdict::Silent(_) => bytes.clear(),
             }
             Answer {

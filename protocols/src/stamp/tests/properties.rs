@@ -74,7 +74,7 @@ proptest! {
                     prop_assert!(answer.trust == Trust::Stranger, "who is trusted is answered");
                     continue;
                 }
-                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) => prop_assert_eq!(len, payload.len()),
+                Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => prop_assert_eq!(len, payload.len()),
             }
             let mode = match answer.trust {
                 Trust::Validated => Mode::Authenticated,

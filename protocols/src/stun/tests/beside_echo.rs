@@ -19,7 +19,7 @@ fn hear(payload: &[u8]) -> (Vec<u8>, Option<ReplyLimit>) {
     let mut reply = payload.to_vec();
     reply.resize(longest.longest(payload.len(), Trust::Stranger), 0);
     let verdict = with_env(2_000, |env| both.respond(env, &rx, &mut reply));
-    let (Verdict::Reply(len) | Verdict::ReplyStamped(len, _)) = verdict else {
+    let (Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _)) = verdict else {
         panic!("{verdict:?}");
     };
     reply.truncate(len);

@@ -1,19 +1,23 @@
 //! What the tests of this folder share: requests, answers, and a server between them.
 
 mod beside_echo;
+mod places;
 mod prober;
 mod responder;
 mod vectors;
 mod wire;
 
 use super::wire::{Class, Message, Transaction, Writer};
-use super::{STUN, StunServer, StunServerOptions};
+use super::{Places, STUN, StunServer, StunServerOptions};
 use crate::echo::tests::{datagram, with_env};
 use halloo_base::{Datagram, Reason, ReplyLimit, Responder, Trust, Verdict};
 use std::net::SocketAddr;
 
 const HOME: &str = "192.0.2.33:40000";
 const HOME_V6: &str = "[2001:db8::33]:40000";
+/// Where the datagrams of these tests come to.
+const ASKED: &str = "198.51.100.1:7777";
+const ASKED_V6: &str = "[2001:db8::1]:7777";
 const OTHER: &str = "198.51.100.2:3479";
 const OTHER_V6: &str = "[2001:db8::2]:3479";
 
@@ -46,6 +50,19 @@ fn request(transaction: Transaction, attributes: Written<'_>) -> Vec<u8> {
     message(Class::Request, transaction, attributes, false)
 }
 
+/// Options of a server whose other address with its other port is this.
+fn options(other: Option<&str>) -> StunServerOptions {
+    let places = other.map(|other| {
+        let other = addr(other);
+        let is_v4 = other.ip().to_canonical().is_ipv4();
+        let first = addr(if is_v4 { ASKED } else { ASKED_V6 });
+        Places::new(first, other).expect("two of both")
+    });
+    StunServerOptions {
+        places: places.into_iter().collect(),
+    }
+}
+
 /// What a server with these options does with a datagram, in as much room as `limit` leaves it.
 fn hear_within(
     other: Option<&str>,
@@ -53,13 +70,10 @@ fn hear_within(
     remote: &str,
     payload: &[u8],
 ) -> Result<Vec<u8>, Reason> {
-    let options = StunServerOptions {
-        other: other.map(addr),
-    };
     let rx = datagram(remote, 1_000, payload);
     let mut reply = payload.to_vec();
     reply.resize(limit.longest(payload.len(), Trust::Stranger), 0);
-    respond(&mut StunServer::new(options), &rx, &mut reply)?;
+    respond(&mut StunServer::new(options(other)), &rx, &mut reply)?;
     Ok(reply)
 }
 
@@ -70,7 +84,7 @@ fn respond(server: &mut StunServer, rx: &Datagram<'_>, reply: &mut Vec<u8>) -> R
             Ok(())
         }
         Verdict::Silent(why) => Err(why),
-        other @ Verdict::ReplyStamped(..) => panic!("{other:?}: no stamp is wanted"),
+        other => panic!("{other:?}: no stamp and no other way is wanted"),
     }
 }
 
