@@ -87,7 +87,7 @@ impl TunDevice {
     pub fn open(options: &TunOptions) -> io::Result<TunDevice> {
         let queue = Queue::attach(&options.name, Layer::Ip, options.multi_queue, true)?;
         // The host would speak by itself on a link where it has an address: to find routers, and groups.
-        queue.set_up(LinkChange {
+        queue.set_up(&LinkChange {
             mtu: options.mtu,
             queue_length: options.queue_length,
             ..LinkChange::default()
@@ -139,7 +139,7 @@ impl TapDevice {
     /// address is a group's, the MTU is out of its range.
     pub fn open(options: &TapOptions) -> io::Result<TapDevice> {
         let queue = Queue::attach(&options.name, Layer::Ethernet, false, options.offload)?;
-        queue.set_up(LinkChange {
+        queue.set_up(&LinkChange {
             mac: options.mac,
             mtu: options.mtu,
             queue_length: options.queue_length,
@@ -211,7 +211,7 @@ impl Queue {
         })
     }
 
-    fn set_up(&self, change: LinkChange) -> io::Result<()> {
+    fn set_up(&self, change: &LinkChange) -> io::Result<()> {
         let mut netlink = Netlink::open().map_err(into_io)?;
         if self.layer == Layer::Ip {
             // Where there is no IPv6 it cannot be told not to.
@@ -221,10 +221,10 @@ impl Queue {
             };
             let _ = netlink.change_link(self.link, &quiet);
         }
-        if change == LinkChange::default() {
+        if *change == LinkChange::default() {
             return Ok(());
         }
-        netlink.change_link(self.link, &change).map_err(into_io)
+        netlink.change_link(self.link, change).map_err(into_io)
     }
 }
 
