@@ -1,4 +1,5 @@
-//! Programs that others wrote and Debian does not have: from PyPI, npm and crates.io into the target folder, where tests look.
+//! Programs that others wrote and Debian does not have, from PyPI, npm and crates.io, and those of Debian that would take something
+//! over if they were installed: into the target folder, where tests look.
 
 use crate::command::{Finished, found, quietly_within};
 use crate::report::Ending;
@@ -32,6 +33,12 @@ const PEERS: &[Peer] = &[
         pins: "halloo/tests/ndn/ndnts/package.json",
         installer: "npm",
         command: npm,
+    },
+    Peer {
+        name: "ntp",
+        pins: "halloo/tests/dialects/ntp.txt",
+        installer: "apt-get",
+        command: unpack,
     },
     Peer {
         name: "stamp-suite",
@@ -137,5 +144,21 @@ fn cargo(folder: &Path) -> Command {
         .current_dir(folder)
         // It is built in a folder that cargo removes at the end.
         .env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// Debian's packages, unpacked and not installed: one that keeps the clock would take the place of the one that does, and start.
+/// Python finds its library beside its module.
+fn unpack(folder: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-ec",
+            "download() { apt-get --quiet download $(cat ntp.txt); }
+            download || { apt-get --quiet update; download; }
+            for package in *.deb; do dpkg-deb --extract \"$package\" .; rm \"$package\"; done
+            cp -L usr/lib/*/ntp/libntpc.so usr/lib/python3/dist-packages/ntp/",
+        ])
+        .current_dir(folder);
     command
 }

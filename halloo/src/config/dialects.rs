@@ -4,13 +4,15 @@ use super::schema::{Cap, Config, Listen, Span};
 use super::stun::OTHER;
 use crate::cli::ServeArgs;
 use halloo_protocols::echo::pingback::PingbackOptions;
+use halloo_protocols::ntp::{self, ClockSource};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflectorOptions};
-use halloo_protocols::{Protocol, http, ntp, quic, sip, stun};
+use halloo_protocols::{Protocol, http, quic, sip, stun};
 use halloo_serve::Secret;
 use halloo_web::HttpOptions;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One of those sections. There is one table of them: [`DIALECTS`].
 pub(crate) struct Dialect {
@@ -194,6 +196,9 @@ pub(crate) struct Ntp {
     pub(crate) listen: Vec<Listen>,
     pub(crate) stratum: u8,
     pub(crate) reference: Ipv4Addr,
+    /// Claims `stratum` too while nobody keeps the clock, with this error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unkept_error: Option<Span>,
 }
 
 impl Default for Ntp {
@@ -203,16 +208,32 @@ impl Default for Ntp {
             // chrony's default for a clock without a source (`local`): nobody should prefer it.
             stratum: 10,
             reference: Ipv4Addr::new(127, 127, 1, 1),
+            unkept_error: None,
         }
     }
 }
 
 impl Ntp {
+    /// What is claimed of the clock.
+    pub(crate) fn clock(&self) -> ClockSource {
+        ClockSource::Kept {
+            stratum: self.stratum,
+            reference_id: self.reference.octets(),
+            unkept: self.unkept_error.map(|error| error.0.into()),
+        }
+    }
+
     /// The first thing that makes no sense, with its key.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
-        match self.stratum {
-            2..=15 => Ok(()),
-            other => Err(("ntp.stratum", format!("is {other}, but must be 2 to 15"))),
+        if !(2..=16).contains(&self.stratum) {
+            return Err(("ntp.stratum", format!("is {}, but must be 2 to 16", self.stratum)));
+        }
+        match self.unkept_error {
+            // From 16 s on a clock counts as one that is not synchronised (RFC 5905 section 7.2, MAXDISP).
+            Some(Span(error)) if error >= Duration::from_secs(16) => {
+                Err(("ntp.unkept_error", "must be below 16s".to_owned()))
+            }
+            _ => Ok(()),
         }
     }
 }

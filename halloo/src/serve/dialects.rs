@@ -8,7 +8,7 @@ use halloo_base::{Responder, Snapshot};
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
 use halloo_protocols::echo::{Key, TcpEcho, UdpEcho, UdpEchoOptions};
-use halloo_protocols::ntp::{self, ClockSource, NtpServer, NtpServerOptions};
+use halloo_protocols::ntp::{self, NtpServer, NtpServerOptions};
 use halloo_protocols::quic;
 use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
@@ -216,10 +216,7 @@ impl Making<'_> {
                 Box::new(StunServer::new(StunServerOptions { places }))
             }
             scheme if scheme == ntp::NTP.scheme => Box::new(NtpServer::new(NtpServerOptions {
-                clock: ClockSource::Kept {
-                    stratum: self.config.ntp.stratum,
-                    reference_id: self.config.ntp.reference.octets(),
-                },
+                clock: self.config.ntp.clock(),
             })),
             scheme if scheme == sip::SIP.scheme => Box::new(SipServer::new(crate::random()?)),
             _ => bail!("nobody answers {} datagrams", protocol.name),

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -240,4 +241,17 @@ impl Pinged {
         let unused = self.summary()["unused"].as_object().expect("counts");
         assert!(unused.values().all(|n| n == 0), "{self:#?}");
     }
+}
+
+/// The folder of a program that others wrote, or `None` after saying loudly that it is not here.
+pub(crate) fn peer_or_skip(name: &str) -> Option<PathBuf> {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = temporary.with_file_name("peers").join(name);
+    if folder.join("installed").exists() {
+        return Some(folder);
+    }
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    eprintln!("SKIPPED {test}: {name} is not here, `cargo xtask test` installs it");
+    None
 }

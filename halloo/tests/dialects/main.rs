@@ -1,8 +1,9 @@
-//! STUN, SIP and STAMP with programs that others wrote, in both roles, on loopback.
+//! STUN, SIP, STAMP and NTP with programs that others wrote, in both roles: on loopback, or in namespaces where port 123 is ours.
 //!
 //! `cargo xtask test` installs them; without them the tests that need them say so and end.
 
 mod common;
+mod ntp;
 mod sip;
 mod stamp;
 mod stun;

@@ -5,7 +5,7 @@
 //! stamp-suite's reflector, which answers them by RFC 8762 section 4.6, and read by tshark, which knows no more
 //! than RFC 5357.
 
-use crate::common::{Pinged, Running, Server, own_address, ping, run};
+use crate::common::{Pinged, Running, Server, own_address, peer_or_skip, ping, run};
 use crate::tap::Tap;
 use halloo_lab::program_or_skip;
 use jiff::fmt::strtime;
@@ -29,15 +29,7 @@ fn key_file() -> NamedTempFile {
 
 /// stamp-suite, or `None` after saying loudly that it is not here.
 fn stamp_suite() -> Option<PathBuf> {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = temporary.with_file_name("peers").join("stamp-suite");
-    if folder.join("installed").exists() {
-        return Some(folder.join("bin/stamp-suite"));
-    }
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    eprintln!("SKIPPED {test}: stamp-suite is not here, `cargo xtask test` installs it");
-    None
+    peer_or_skip("stamp-suite").map(|folder| folder.join("bin/stamp-suite"))
 }
 
 /// What its sender has measured in ten probes to us.

@@ -44,6 +44,10 @@ pub enum ClockSource {
         stratum: u8,
         /// What the clock follows.
         reference_id: [u8; 4],
+        /// Whether to claim that too while nobody keeps the clock, and how far it may be off then: somebody vouches for it, as
+        /// with chrony's `local`. Such a clock is its own reference, and its error does not grow. `None`: it is not
+        /// synchronised.
+        unkept: Option<Nanos>,
     },
 }
 
@@ -172,8 +176,14 @@ impl Informed {
             ClockSource::Kept {
                 stratum,
                 reference_id,
+                unkept,
             } => {
-                let quality = self.quality.at(env.now, env.clock);
+                let vouched = unkept.map(|error| ClockQuality {
+                    error,
+                    leap: Leap::None,
+                    precision: Nanos(1_000),
+                });
+                let quality = self.quality.at(env.now, env.clock).or(vouched);
                 self.last = quality.map_or_else(ClockState::default, |quality| {
                     ClockState::of(quality, *stratum, *reference_id, env.now, arrived)
                 });

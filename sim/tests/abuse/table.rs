@@ -70,6 +70,7 @@ pub(crate) static TABLE: &[Dialect] = &[
             let clock = ClockSource::Kept {
                 stratum: 3,
                 reference_id: [127, 127, 1, 0],
+                unkept: None,
             };
             let server = NtpServer::new(NtpServerOptions { clock });
             (Box::new(server), ntp::NTP.reply_limit)

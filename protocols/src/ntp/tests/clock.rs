@@ -122,6 +122,7 @@ fn the_hosts_own_clock_is_asked_once_a_second() {
     let mut informed = Informed::new(ClockSource::Kept {
         stratum: 3,
         reference_id: *b"KERN",
+        unkept: None,
     });
     let first = state(&mut informed, &host);
     let expected = ClockState {
@@ -145,6 +146,29 @@ fn the_hosts_own_clock_is_asked_once_a_second() {
         "nobody keeps it"
     );
     assert_eq!(host.asked.get(), 2);
+}
+
+#[test]
+fn a_clock_that_somebody_vouches_for_is_claimed_while_nobody_keeps_it() {
+    let host = Host::at(NOON);
+    let mut informed = Informed::new(ClockSource::Kept {
+        stratum: 8,
+        reference_id: [127, 127, 1, 1],
+        unkept: Some(Nanos(250_000_000)),
+    });
+    let vouched = state(&mut informed, &host);
+    assert!(vouched.is_synchronised());
+    assert_eq!(
+        (vouched.stratum, vouched.root_dispersion),
+        (8, Nanos(250_000_000))
+    );
+    // It is its own reference: a month later it is as good.
+    host.pass(30 * 86_400 * SECOND);
+    assert_eq!(state(&mut informed, &host).root_dispersion, Nanos(250_000_000));
+    // Who keeps it knows better.
+    host.quality.set(Some(kept()));
+    host.pass(SECOND);
+    assert_eq!(state(&mut informed, &host).root_dispersion, Nanos(3_000_000));
 }
 
 #[test]

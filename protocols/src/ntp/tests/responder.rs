@@ -74,6 +74,7 @@ fn a_host_that_is_kept_tells_its_kernels_error() {
         clock: ClockSource::Kept {
             stratum: 3,
             reference_id: *b"KERN",
+            unkept: None,
         },
     });
     let told = host.hear(&mut server, &request().emit()).expect("an answer");
