@@ -212,8 +212,8 @@ pub struct Seen {
     pub addr: SocketAddr,
     /// TTL or hop limit on arrival.
     pub ttl: Option<u8>,
-    /// TOS or traffic class octet on arrival.
-    pub tos: u8,
+    /// TOS or traffic class octet on arrival, where it tells that.
+    pub tos: Option<u8>,
 }
 
 impl Heard {

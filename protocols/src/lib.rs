@@ -54,6 +54,8 @@ pub struct RequestSize {
     pub signed: Option<usize>,
     /// The longest, where the protocol and not what carries it says so.
     pub most: usize,
+    /// From the shortest on, every so manieth length is one: 1 where all are.
+    pub step: usize,
 }
 
 impl RequestSize {
@@ -63,6 +65,7 @@ impl RequestSize {
         usual: 64,
         signed: None,
         most: usize::MAX,
+        step: 1,
     };
 
     /// As many bytes as the format has, no more and no less.
@@ -72,7 +75,22 @@ impl RequestSize {
             usual: bytes,
             signed: None,
             most: bytes,
+            step: 1,
         }
+    }
+
+    /// The nearest lengths below and above this one, where the format has none of this length between its shortest and its
+    /// longest.
+    ///
+    /// ```
+    /// # use halloo_protocols::stun::STUN;
+    /// assert_eq!(STUN.size.beside(21), Some((20, 24)));
+    /// assert_eq!(STUN.size.beside(24), None);
+    /// ```
+    pub fn beside(&self, bytes: usize) -> Option<(usize, usize)> {
+        let odd = bytes.checked_sub(self.least)?.checked_rem(self.step)?;
+        let below = bytes - odd;
+        (odd > 0).then(|| (below, below.saturating_add(self.step).min(self.most)))
     }
 }
 
@@ -171,8 +189,12 @@ mod tests {
                 usual,
                 signed,
                 most,
+                step,
             } = *size;
-            assert!(least <= usual && usual <= most, "{name}");
+            assert!(least <= usual && usual <= most && step > 0, "{name}");
+            for size in [Some(usual), signed, (most != usize::MAX).then_some(most)] {
+                assert!(size.is_none_or(|bytes| (bytes - least) % step == 0), "{name}");
+            }
             assert!(
                 signed.is_none_or(|signed| (least..=most).contains(&signed)),
                 "{name}"

@@ -283,6 +283,11 @@ impl Plan {
             size <= most,
             "--size {size}: {name} has at most {most} bytes ({target})"
         );
+        if let Some((below, above)) = target.protocol.size.beside(size) {
+            bail!(
+                "--size {size}: {name} has no probe of this size; the next are {below} and {above} ({target})"
+            );
+        }
         let (longest, over) = match target.protocol.transport {
             Transport::Tcp => (SessionOptions::LONGEST_STREAM, "over TCP"),
             Transport::Ip if self.is_v4(target) => {

@@ -46,7 +46,7 @@ fn seen() -> Seen {
     Seen {
         addr: path().local,
         ttl: Some(60),
-        tos: 0xb8,
+        tos: Some(0xb8),
     }
 }
 

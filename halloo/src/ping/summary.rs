@@ -376,9 +376,12 @@ fn seen(about: &About, summary: &Summary) -> String {
         }
     }
     parts.extend(seen.ttl.map(|ttl| format!("ttl {ttl}")));
-    if seen.tos >> 2 != 0 {
-        parts.push(format!("dscp {}", seen.tos >> 2));
-    }
+    parts.extend(
+        seen.tos
+            .map(|tos| tos >> 2)
+            .filter(|&dscp| dscp != 0)
+            .map(|dscp| format!("dscp {dscp}")),
+    );
     let changes = [
         (observed.address_changes, "address change"),
         (observed.forward_mark_changes, "forward path change"),

@@ -217,6 +217,6 @@ fn seen(reply: &Probe) -> Option<Seen> {
     told.then(|| Seen {
         addr: SocketAddr::new(ip, reply.port),
         ttl: reply.ttl.map(std::num::NonZeroU8::get),
-        tos: reply.tos,
+        tos: Some(reply.tos),
     })
 }

@@ -31,6 +31,7 @@ const SIZE: RequestSize = RequestSize {
     usual: 0,
     signed: None,
     most: 1_000_000,
+    step: 1,
 };
 
 /// HTTP over TCP.

@@ -39,6 +39,7 @@ const SIZE: RequestSize = RequestSize {
     usual: 512,
     signed: None,
     most: LONGEST,
+    step: 1,
 };
 
 /// By datagrams.

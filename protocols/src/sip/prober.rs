@@ -205,7 +205,7 @@ fn reflection(head: &Head<'_>, via: &Via<'_>) -> Option<Reflection> {
     let seen = seen.map(|(ip, port)| Seen {
         addr: SocketAddr::new(ip.to_canonical(), port),
         ttl: None,
-        tos: 0,
+        tos: None,
     });
     let told = residence.is_some() || seen.is_some();
     told.then(|| Reflection {

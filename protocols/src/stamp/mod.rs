@@ -46,6 +46,7 @@ pub static STAMP: Protocol = Protocol {
         usual: wire::OPEN,
         signed: Some(wire::AUTHENTICATED),
         most: usize::MAX,
+        step: 1,
     },
     prober: Some(|options| AnyProber::Datagram(Box::new(StampProber::new(options)))),
 };
@@ -64,6 +65,7 @@ pub static TWAMP: Protocol = Protocol {
         usual: wire::TWAMP_REPLY,
         signed: None,
         most: usize::MAX,
+        step: 1,
     },
     prober: Some(|options| AnyProber::Datagram(Box::new(TwampProber::new(options)))),
 };

@@ -300,7 +300,7 @@ fn seen(reply: &Reply, told: &Told) -> Option<Seen> {
             .source
             .unwrap_or(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0)),
         ttl,
-        tos: told.tos.unwrap_or(0),
+        tos: told.tos,
     })
 }
 

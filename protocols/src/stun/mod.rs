@@ -35,6 +35,8 @@ pub static STUN: Protocol = Protocol {
         usual: wire::HEADER + wire::FINGERPRINT,
         signed: None,
         most: wire::LONGEST,
+        // RFC 8489 section 5: attributes are padded to multiples of 4.
+        step: 4,
     },
     prober: Some(|options| AnyProber::Datagram(Box::new(StunProber::new(options)))),
 };

@@ -85,7 +85,7 @@ impl Prober for StunProber {
         let seen = Seen {
             addr: mapped,
             ttl: None,
-            tos: 0,
+            tos: None,
         };
         Ok(Heard {
             reflection: Some(Reflection {

@@ -59,6 +59,11 @@ fn sizes_end_where_packets_do() {
             "-s 0 tcp://h:1",
             Some("--size 0: TCP echo needs at least 1 byte for a probe (tcp://h:1)"),
         ),
+        ("-s 24 stun://h", None),
+        (
+            "-s 21 stun://h",
+            Some("--size 21: STUN has no probe of this size; the next are 20 and 24 (stun://h:3478)"),
+        ),
     ];
     for (words, wrong) in table {
         assert_eq!(

@@ -133,7 +133,7 @@ fn what_the_responder_and_the_headers_show_of_the_path_is_followed() {
     let seen = |port, ttl| Seen {
         addr: ([198, 51, 100, 1], port).into(),
         ttl: Some(ttl),
-        tos: 0,
+        tos: Some(0),
     };
     for (seq, seen) in [
         (0, seen(1, 60)),

@@ -104,7 +104,7 @@ fn a_full_answer_says_all_that_the_responder_knows() {
         seen: Some(Seen {
             addr: addr("192.0.2.33:40000"),
             ttl: Some(63),
-            tos: 0xb8,
+            tos: Some(0xb8),
         }),
     };
     assert_eq!(

@@ -106,7 +106,7 @@ fn our_own_server_tells_its_time_and_whom_it_saw_even_strangers() {
             seen: Some(Seen {
                 addr: addr.parse().expect("an address"),
                 ttl: None,
-                tos: 0,
+                tos: None,
             }),
             ..Reflection::default()
         };

@@ -48,7 +48,7 @@ fn told(low_bits: u64, seen: &str) -> Heard {
             seen: Some(Seen {
                 addr: addr(seen),
                 ttl: None,
-                tos: 0,
+                tos: None,
             }),
             ..Reflection::default()
         }),
