@@ -58,6 +58,9 @@ pub struct Unreachable {
     pub reporter: Option<std::net::IpAddr>,
     /// The reason in the words of the operating system, such as `Connection refused`.
     pub error: UnreachableError,
+    /// Where it was too big for a link on the way: the longest IP packet that the reporter says would fit, in bytes (RFC 1191,
+    /// RFC 8201). Anyone may say so.
+    pub mtu: Option<u32>,
 }
 
 /// The operating system's error number for a failed path.

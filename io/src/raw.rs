@@ -23,6 +23,9 @@ pub struct RawOptions {
     pub ttl: Option<u8>,
     /// Never fragment: set DF and report what is too big.
     pub dont_fragment: bool,
+    /// With [`RawOptions::dont_fragment`]: send whatever the device can carry, and heed nothing that the kernel has been told of the
+    /// path's MTU. What is too big for the device is still refused.
+    pub probe_path_mtu: bool,
     /// Bytes of receive buffer to ask for; the kernel may grant less.
     pub receive_buffer: Option<usize>,
     /// Take departure stamps, and hear ICMP errors: what a prober wants.
@@ -42,6 +45,7 @@ impl RawOptions {
             tos: None,
             ttl: None,
             dont_fragment: false,
+            probe_path_mtu: false,
             receive_buffer: None,
             prober: false,
             ip_options: vec![],
@@ -64,6 +68,7 @@ impl RawOptions {
             tos: self.tos,
             ttl: self.ttl,
             dont_fragment: self.dont_fragment,
+            probe_path_mtu: self.probe_path_mtu,
             receive_buffer: self.receive_buffer,
             prober: self.prober,
             merge: false,

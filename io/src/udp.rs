@@ -24,6 +24,9 @@ pub struct UdpOptions {
     pub ttl: Option<u8>,
     /// Never fragment: set DF and report what is too big.
     pub dont_fragment: bool,
+    /// With [`UdpOptions::dont_fragment`]: send whatever the device can carry, and heed nothing that the kernel has been told of the
+    /// path's MTU. What is too big for the device is still refused.
+    pub probe_path_mtu: bool,
     /// Bytes of receive buffer to ask for; the kernel may grant less.
     pub receive_buffer: Option<usize>,
     /// Take departure stamps, and hear ICMP errors: what a prober wants.
@@ -48,6 +51,7 @@ impl Default for UdpOptions {
             tos: None,
             ttl: None,
             dont_fragment: false,
+            probe_path_mtu: false,
             receive_buffer: None,
             prober: false,
             merge: false,
@@ -188,7 +192,11 @@ impl UdpSocket {
                     &socket,
                     libc::IPPROTO_IP,
                     libc::IP_MTU_DISCOVER,
-                    libc::IP_PMTUDISC_DO,
+                    if options.probe_path_mtu {
+                        libc::IP_PMTUDISC_PROBE
+                    } else {
+                        libc::IP_PMTUDISC_DO
+                    },
                 )?;
             }
         }
@@ -204,7 +212,11 @@ impl UdpSocket {
                     &socket,
                     libc::IPPROTO_IPV6,
                     libc::IPV6_MTU_DISCOVER,
-                    libc::IPV6_PMTUDISC_DO,
+                    if options.probe_path_mtu {
+                        libc::IPV6_PMTUDISC_PROBE
+                    } else {
+                        libc::IPV6_PMTUDISC_DO
+                    },
                 )?;
                 set_int(&socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)?;
             }

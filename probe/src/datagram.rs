@@ -216,7 +216,7 @@ impl Machine for DatagramSession {
 
 /// Whether what was heard came back by the path that was asked for: the same far end always, the same near end and
 /// link where they are pinned.
-fn is_same_path(asked: &Path, heard: &Path) -> bool {
+pub(crate) fn is_same_path(asked: &Path, heard: &Path) -> bool {
     let address = |end: SocketAddr| (end.ip().to_canonical(), end.port());
     let scope = |end: SocketAddr| match end {
         SocketAddr::V6(end) => end.scope_id(),

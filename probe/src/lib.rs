@@ -23,8 +23,10 @@ mod event;
 mod exchange;
 mod oneway;
 mod options;
+mod path_mtu;
 mod ring;
 mod schedule;
+mod spread;
 mod statistic;
 mod statistics;
 mod steps;
@@ -40,6 +42,13 @@ pub use event::{Break, Event, Sink};
 pub use exchange::{Direction, Exchange, LossCause, Opening, Residence, Verdict};
 pub use oneway::{OneWay, OneWayDelay};
 pub use options::{OptionsError, SessionOptions};
+pub use path_mtu::{
+    MakeProber, MtuProbe, MtuReport, MtuSink, PathMtu, PathMtuOptions, PathMtuSession, PathMtuSessionOptions,
+    PathMtuState, SizeOutcome,
+};
+pub use spread::{
+    DelayPath, FlowFacts, FlowReport, SpreadOptions, SpreadReport, SpreadSession, SpreadSink, SpreadVerdict,
+};
 pub use statistic::Statistic;
 pub use stream::StreamSession;
 pub use summary::{Budget, Counts, Ended, Observed, Sources, Summary, Unused};

@@ -270,6 +270,7 @@ impl<M: Machine> QuicDatagrams<M> {
                 tag,
                 reporter: None,
                 error,
+                mtu: None,
             };
             self.tell(cx, Input::Unreachable(report, &bytes));
         }

@@ -338,6 +338,7 @@ impl World {
                     tag: how.tag,
                     reporter: None,
                     error: UnreachableError(error),
+                    mtu: None,
                 };
                 let pending = Pending::Unreachable(unreachable, vec![]);
                 self.schedule(at, Event::Inbox { machine, pending });

@@ -31,8 +31,8 @@ pub(crate) enum Place {
 pub(crate) struct WireState {
     /// The node at each end, and whether the wire is that node's uplink.
     pub(crate) ends: [(usize, bool); 2],
-    /// What leaves from end 0 goes through pipe 0.
-    pub(crate) pipes: [Pipe; 2],
+    /// What leaves from end 0 goes through one of the first pipes: mostly there is but one.
+    pub(crate) pipes: [Vec<Pipe>; 2],
     pub(crate) up: bool,
     /// How often it was cut: what entered before the last time never arrives.
     pub(crate) cuts: u64,
@@ -181,14 +181,19 @@ impl World {
             return self.lose(packet, Fate::Cut);
         }
         let cuts = state.cuts;
-        let pipe = &mut state.pipes[end];
+        let pipes = &mut state.pipes[end];
+        let lane = (packet.flow() % pipes.len() as u64) as usize;
+        let pipe = &mut pipes[lane];
         if let Some(tos) = pipe.quality.rewrite_tos {
             packet.tos = tos;
         }
         match pipe.pass(self.now, packet.wire_len()) {
             Err(Fate::TooBig) => {
+                let mtu = (!pipe.quality.silent).then_some(pipe.quality.mtu as u32);
                 let (node, _) = self.wires[wire].ends[end];
-                self.complain(node, &packet, errno::MSGSIZE);
+                if mtu.is_some() {
+                    self.complain(node, &packet, errno::MSGSIZE, mtu);
+                }
                 self.lose(packet, Fate::TooBig);
             }
             Err(fate) => self.lose(packet, fate),
@@ -236,7 +241,7 @@ impl World {
     }
 
     /// Reports to a packet's sender why it did not get through, in the name of `node`.
-    fn complain(&mut self, node: usize, packet: &Packet, error: i32) {
+    fn complain(&mut self, node: usize, packet: &Packet, error: i32, mtu: Option<u32>) {
         let about = match &packet.body {
             Body::Datagram { sender, .. } => About::Datagram(*sender),
             Body::Segment(segment) if matches!(segment.what, What::Syn) => About::Segment {
@@ -255,7 +260,7 @@ impl World {
                 errno::CONNREFUSED => (Some(packet.destination.ip()), quote),
                 _ => (None, vec![]),
             };
-            return self.unreachable(about, packet.destination, reporter, error, quote);
+            return self.unreachable(about, packet.destination, reporter, (error, mtu), quote);
         }
         let source = match &self.nodes[node].place {
             Place::Host(_) => packet.destination.ip(),
@@ -265,6 +270,7 @@ impl World {
         };
         let body = Body::Error {
             error,
+            mtu,
             carrier: packet.carrier(),
             source: packet.source,
             destination: packet.destination,
@@ -290,7 +296,7 @@ impl World {
         about: About,
         remote: SocketAddr,
         reporter: Option<IpAddr>,
-        error: i32,
+        (error, mtu): (i32, Option<u32>),
         quote: Vec<u8>,
     ) {
         match about {
@@ -304,6 +310,7 @@ impl World {
                     tag: None,
                     reporter,
                     error: UnreachableError(error),
+                    mtu,
                 };
                 self.enqueue(sender.machine, Pending::Unreachable(unreachable, quote));
             }
@@ -325,7 +332,7 @@ impl World {
             return self.deliver(node, link, packet);
         }
         if packet.ttl <= 1 {
-            self.complain(node, &packet, errno::HOSTUNREACH);
+            self.complain(node, &packet, errno::HOSTUNREACH, None);
             return self.lose(packet, Fate::Expired);
         }
         packet.ttl -= 1;
@@ -340,7 +347,7 @@ impl World {
         match self.next_hop(node, came_by, packet.destination.ip()) {
             Some((wire, end)) => self.enter(wire, end, packet),
             None => {
-                self.complain(node, &packet, errno::HOSTUNREACH);
+                self.complain(node, &packet, errno::HOSTUNREACH, None);
                 self.lose(packet, Fate::NoRoute);
             }
         }
@@ -424,6 +431,7 @@ impl World {
             Body::Segment(_) => self.deliver_segment(node, link, packet),
             Body::Error {
                 error,
+                mtu,
                 about,
                 destination,
                 quote,
@@ -431,7 +439,7 @@ impl World {
             } => {
                 self.trace
                     .end(packet.record, now, Fate::Delivered, Some(Node(node)));
-                self.unreachable(about, destination, Some(packet.source.ip()), error, quote);
+                self.unreachable(about, destination, Some(packet.source.ip()), (error, mtu), quote);
             }
         }
     }
@@ -440,7 +448,7 @@ impl World {
         let now = self.now;
         let host = self.host_mut(Node(node));
         let Some(index) = find_socket(&host.sockets, packet.destination, link) else {
-            self.complain(node, &packet, errno::CONNREFUSED);
+            self.complain(node, &packet, errno::CONNREFUSED, None);
             return self
                 .trace
                 .end(packet.record, now, Fate::Refused, Some(Node(node)));

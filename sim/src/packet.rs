@@ -1,7 +1,8 @@
 //! What travels on wires.
 
 use crate::nat::Carrier;
-use std::net::SocketAddr;
+use halloo_base::Rng;
+use std::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
@@ -24,6 +25,8 @@ pub(crate) enum Body {
     /// An ICMP error about a packet from `source` to `destination`.
     Error {
         error: i32,
+        /// Where it was too big: what would not be.
+        mtu: Option<u32>,
         carrier: Carrier,
         source: SocketAddr,
         destination: SocketAddr,
@@ -76,6 +79,22 @@ impl Packet {
             Body::Segment(segment) => 32 + segment.payload().len(),
             Body::Error { quote, .. } => 36 + quote.len(),
         }
+    }
+
+    /// A number that all packets of a flow have: a hash of the protocol, both addresses and both ports (RFC 2992).
+    pub(crate) fn flow(&self) -> u64 {
+        let carrier = [u8::from(self.carrier() == Carrier::Tcp)];
+        let end = |end: SocketAddr| match end.ip() {
+            IpAddr::V4(ip) => (ip.to_ipv6_mapped().octets(), end.port().to_be_bytes()),
+            IpAddr::V6(ip) => (ip.octets(), end.port().to_be_bytes()),
+        };
+        let (source, destination) = (end(self.source), end(self.destination));
+        let octets = [&carrier[..], &source.0, &source.1, &destination.0, &destination.1].concat();
+        // FNV-1a, its bits then stirred: the lowest ones choose.
+        let hash = octets.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Rng::new(hash).next_u64()
     }
 
     pub(crate) fn payload(&self) -> &[u8] {

@@ -29,6 +29,8 @@ pub struct Quality {
     pub queue: usize,
     /// The longest IP packet (or frame) that passes, in bytes.
     pub mtu: usize,
+    /// Whether what is too long vanishes without a word: the ICMP message that says so is dropped somewhere.
+    pub silent: bool,
     /// What the wire writes into the TOS octet of each packet, if it does.
     pub rewrite_tos: Option<u8>,
 }
@@ -77,6 +79,7 @@ impl Quality {
             rate: None,
             queue: 256 * 1024,
             mtu: usize::MAX,
+            silent: false,
             rewrite_tos: None,
         }
     }
@@ -158,6 +161,14 @@ impl Quality {
     /// Drops IP packets (or frames) longer than this.
     pub fn mtu(self, bytes: usize) -> Quality {
         Quality { mtu: bytes, ..self }
+    }
+
+    /// Drops IP packets (or frames) longer than this, and nobody says so.
+    pub fn silent_mtu(self, bytes: usize) -> Quality {
+        Quality {
+            silent: true,
+            ..self.mtu(bytes)
+        }
     }
 
     /// Writes this into the TOS octet of every packet.

@@ -13,6 +13,7 @@ use crate::trace::Trace;
 use halloo_base::{ConnId, Deadline, LinkId, Machine, Mono, Nanos, Outbox, Rng, Stamp, StampSource};
 use std::any::Any;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::iter;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -197,7 +198,7 @@ impl World {
 
     fn wire(&mut self, ends: [(Node, bool); 2], quality: Quality) -> Wire {
         let wire = self.wires.len();
-        let pipes = [quality.clone(), quality].map(|quality| Pipe::new(quality, self.rng.fork()));
+        let pipes = [quality.clone(), quality].map(|quality| vec![Pipe::new(quality, self.rng.fork())]);
         for (end, &(node, outside)) in ends.iter().enumerate() {
             let state = &mut self.nodes[node.0];
             assert!(
@@ -265,15 +266,37 @@ impl World {
     /// Sets how a wire behaves in both directions. What is under way is not affected.
     pub fn set(&mut self, wire: Wire, quality: Quality) {
         let [there, back] = &mut self.wires[wire.0].pipes;
-        there.quality = quality.clone();
-        back.quality = quality;
+        let lanes = there.len() + back.len();
+        for (pipe, quality) in there.iter_mut().chain(back).zip(iter::repeat_n(quality, lanes)) {
+            pipe.quality = quality;
+        }
     }
 
     /// Sets how a wire behaves for what leaves `from`.
     pub fn set_from(&mut self, wire: Wire, from: Node, quality: Quality) {
         let wire = &mut self.wires[wire.0];
         let end = wire.ends.iter().position(|&(node, _)| node == from.0);
-        wire.pipes[end.expect("the wire ends at this node")].quality = quality;
+        let pipes = &mut wire.pipes[end.expect("the wire ends at this node")];
+        let lanes = pipes.len();
+        for (pipe, quality) in pipes.iter_mut().zip(iter::repeat_n(quality, lanes)) {
+            pipe.quality = quality;
+        }
+    }
+
+    /// Makes of a wire several side by side for what leaves `from`: which one a packet takes follows from its protocol,
+    /// addresses and ports, as with routers that balance flows (ECMP, RFC 2992).
+    ///
+    /// # Panics
+    /// If there is none at all.
+    pub fn balance_from(&mut self, wire: Wire, from: Node, lanes: &[Quality]) {
+        assert!(!lanes.is_empty(), "flows need a way to go");
+        let pipes = lanes
+            .iter()
+            .map(|quality| Pipe::new(quality.clone(), self.rng.fork()))
+            .collect();
+        let wire = &mut self.wires[wire.0];
+        let end = wire.ends.iter().position(|&(node, _)| node == from.0);
+        wire.pipes[end.expect("the wire ends at this node")] = pipes;
     }
 
     /// Cuts a wire: what is on it is lost, and machines at both ends learn that their link is down.

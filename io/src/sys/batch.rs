@@ -345,6 +345,8 @@ pub(crate) enum ErrorKind {
     Unreachable {
         errno: i32,
         reporter: Option<IpAddr>,
+        /// What would not be too big.
+        mtu: Option<u32>,
         quote: Quote,
     },
 }
@@ -390,6 +392,7 @@ pub(crate) fn receive_errors(fd: impl AsFd) -> io::Result<Option<ErrorNews>> {
         _ => ErrorKind::Unreachable {
             errno: error.errno as i32,
             reporter: error.reporter,
+            mtu: Some(error.info).filter(|&mtu| error.errno as i32 == libc::EMSGSIZE && mtu != 0),
             quote: Quote { bytes, len },
         },
     };

@@ -135,6 +135,7 @@ pub(super) struct Control {
 pub(super) struct ExtendedError {
     pub(super) errno: u32,
     pub(super) origin: u8,
+    pub(super) info: u32,
     pub(super) data: u32,
     pub(super) reporter: Option<IpAddr>,
 }
@@ -202,6 +203,7 @@ fn stamp(data: &[u8]) -> Option<u64> {
 fn extended_error(data: &[u8]) -> Option<ExtendedError> {
     let errno = u32::from_ne_bytes(octets::<4>(data, 0)?);
     let origin = *data.get(4)?;
+    let info = u32::from_ne_bytes(octets::<4>(data, 8)?);
     let tail = u32::from_ne_bytes(octets::<4>(data, 12)?);
     // struct sockaddr of the offender follows the 16 bytes.
     let family = octets::<2>(data, 16).map(u16::from_ne_bytes).map_or(0, i32::from);
@@ -213,6 +215,7 @@ fn extended_error(data: &[u8]) -> Option<ExtendedError> {
     Some(ExtendedError {
         errno,
         origin,
+        info,
         data: tail,
         reporter,
     })

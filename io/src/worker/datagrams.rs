@@ -497,6 +497,7 @@ impl Worker {
                 ErrorKind::Unreachable {
                     errno,
                     reporter,
+                    mtu,
                     quote,
                 } => {
                     let local = port.socket.local_addr();
@@ -512,6 +513,7 @@ impl Worker {
                         tag: None,
                         reporter,
                         error,
+                        mtu,
                     };
                     self.machines
                         .handle(owner, now, Input::Unreachable(report, quote.bytes()));
@@ -534,6 +536,7 @@ impl Worker {
                 tag: how.tag,
                 reporter: None,
                 error,
+                mtu: None,
             };
             self.machines
                 .handle(machine, now, Input::Unreachable(report, &[]));

@@ -267,6 +267,7 @@ impl Worker {
                 tag: None,
                 reporter: None,
                 error: UnreachableError(errno),
+                mtu: None,
             };
             let now = self.machines.now();
             self.machines

@@ -457,7 +457,7 @@ impl<'a> Writer<'a> {
     pub fn change(&mut self, change: Change) -> Result<(), Unfit> {
         let value = change.value();
         self.attribute(attribute::CHANGE_REQUEST, value.len(), |to| {
-            to.copy_from_slice(&value)
+            to.copy_from_slice(&value);
         })
     }
 

@@ -145,6 +145,7 @@ fn a_refusal_is_tried_again() {
         tag: None,
         reporter: Some([192, 0, 2, 9].into()),
         error: UnreachableError(111),
+        mtu: None,
     };
     scene.world.tell(false, Input::Unreachable(report, &[]));
     scene.world.network = network;

@@ -246,6 +246,7 @@ fn nobody_there_is_told_when_patience_ends_or_at_once_by_the_network() {
         tag: None,
         reporter: Some([192, 0, 2, 9].into()),
         error: UnreachableError(111),
+        mtu: None,
     };
     refused.world.tell(false, Input::Unreachable(report, &[]));
     assert_eq!(

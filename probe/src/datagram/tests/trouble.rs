@@ -11,6 +11,7 @@ fn refusal(tag: u64) -> Input<'static> {
         tag: Some(TxTag(tag)),
         reporter: None,
         error: UnreachableError(113),
+        mtu: None,
     };
     Input::Unreachable(report, &[])
 }
@@ -22,6 +23,7 @@ fn report(quoted: &[u8]) -> Input<'_> {
         tag: None,
         reporter: Some("192.0.2.254".parse().unwrap()),
         error: UnreachableError(113),
+        mtu: None,
     };
     Input::Unreachable(report, quoted)
 }

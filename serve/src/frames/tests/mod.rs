@@ -315,6 +315,7 @@ fn what_the_host_would_not_send_is_counted() {
         tag: None,
         reporter,
         error: UnreachableError(105),
+        mtu: None,
     };
     let told = bench
         .world
