@@ -1,1 +1,3 @@
 //! An edge: the end that has a TAP.
+
+pub mod path;
