@@ -292,7 +292,11 @@ mod tests {
 
     fn answer(way: &mut PeerPath, asked: u64, after: u64) {
         let question = way.poll(at(asked)).expect("due");
-        way.answered(question.number, Nanos(after as i64 * 1_000_000), at(asked + after));
+        way.answered(
+            question.number,
+            Nanos(after as i64 * 1_000_000),
+            at(asked + after),
+        );
     }
 
     #[test]
