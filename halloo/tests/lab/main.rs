@@ -9,4 +9,5 @@ mod links;
 mod ndn;
 mod peers;
 mod soak;
+mod stun;
 mod trouble;

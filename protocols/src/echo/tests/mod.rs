@@ -143,7 +143,7 @@ impl Host {
             let verdict = self.echo.respond(env, rx, &mut reply);
             match verdict {
                 Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => {
-                    reply.truncate(len)
+                    reply.truncate(len);
                 }
                 Verdict::Silent(_) => reply.clear(),
             }

@@ -113,7 +113,7 @@ impl Host {
             let verdict = self.reflector.respond(env, rx, &mut bytes);
             match verdict {
                 Verdict::Reply(len) | Verdict::ReplyStamped(len, _) | Verdict::ReplyFrom(len, _) => {
-                    bytes.truncate(len)
+                    bytes.truncate(len);
                 }
                 Verdict::Silent(_) => bytes.clear(),
             }
