@@ -10,10 +10,15 @@
 //! source address would talk for ever. Two things stand against it. The server around a responder does not answer ports
 //! below 1024, 862 among them, nor those that it serves itself. And [`StampReflector`] does not answer what
 //! [`wire::is_reflected`] knows by its stamps: a reflector puts them where a sender has zeros or padding. That holds
-//! for reflectors of any make on any port that keep a packet for less than 100 ms; it does not for answers cut to fewer
-//! than 24 bytes, which have no room for both stamps. RFC 8762 would have those zeros ignored; a TWAMP sender's random
-//! padding is taken for an answer once in about 2^35 packets.
+//! for reflectors of any make on any port that keep a packet for less than 100 ms. RFC 8762 would have those zeros ignored; a
+//! TWAMP sender's random padding is taken for an answer once in about 2^35 packets.
+//!
+//! Answers of fewer than 24 bytes have no room for both stamps. The only stamp of theirs gives up its last 16 bits (15 us in
+//! NTP's format) to a sum of the rest, and what has that sum is not answered: so two reflectors of ours, or one and an echo,
+//! send one such packet each at most. Those of other makes answer in more bytes, or with no more than they got; with the
+//! latter only the buckets hold. A request of so few bytes is taken for an answer once in 2^16 packets.
 
+mod mark;
 mod prober;
 mod reflect;
 mod request;

@@ -1,12 +1,13 @@
 //! Answers a Session-Sender: the Session-Reflector.
 
+use super::mark;
 use super::reflect::{self, Telling};
 use super::sessions::{Sessions, Slot};
 use super::timestamp::{ErrorEstimate, Timestamp};
 use super::wire::{self, Mode, Reply, Request};
 use crate::echo::Key;
 use halloo_base::{
-    Datagram, Env, KnownQuality, Reason, Responder, Stamp, StampSource, Trust, TxTag, Verdict,
+    Datagram, Env, KnownQuality, Nanos, Reason, Responder, Stamp, StampSource, Trust, TxTag, Verdict,
 };
 
 /// What a TTL is told as that the kernel did not tell (RFC 5357 section 4.2.1).
@@ -90,7 +91,7 @@ impl StampReflector {
                 false => Reason::Malformed,
             });
         }
-        match wire::is_reflected(datagram, mode) {
+        match wire::is_reflected(datagram, mode) || mark::is_marked(datagram) {
             true => Err(Reason::Loop),
             false => Ok((mode, request)),
         }
@@ -122,8 +123,10 @@ impl StampReflector {
 
         let format = self.options.clock.format();
         let quality = self.quality.at(env.now, env.clock);
+        let is_short = len < wire::BOTH_STAMPS;
         let error_estimate = quality.map_or(self.options.clock, |quality| {
-            ErrorEstimate::within(quality.error).in_format(format)
+            let coarse = if is_short { mark::COARSE } else { Nanos::ZERO };
+            ErrorEstimate::within(quality.error.max(coarse)).in_format(format)
         });
         let mut answer = Reply {
             sequence_number: number,
@@ -140,6 +143,9 @@ impl StampReflector {
         // is not. A kernel stamp, moved to the monotonic clock, can lie a little after this one.
         let residence = env.clock.stamp().mono.since(rx.at.mono);
         answer.timestamp = Timestamp::new(rx.at.wall + residence.into(), format);
+        if is_short {
+            answer.timestamp = mark::marked(number, answer.timestamp, error_estimate);
+        }
         let written = answer.emit(mode, reply).is_ok() && self.sign(mode, reply);
         match tag {
             _ if !written => Verdict::Silent(Reason::Truncated),

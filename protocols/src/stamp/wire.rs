@@ -16,6 +16,8 @@ pub const TWAMP_REQUEST: usize = 14;
 pub const TWAMP_REPLY: usize = 41;
 /// The shortest answer that is taken for one. It ends before the TTL, as those of some TWAMP reflectors do.
 pub const SHORTEST_REPLY: usize = 38;
+/// The shortest answer that tells both when its request arrived and when it left itself.
+pub const BOTH_STAMPS: usize = 24;
 /// Length of an HMAC, in bytes: HMAC-SHA-256 cut to its first 128 bits (RFC 8762 section 4.4).
 pub const HMAC: usize = 16;
 
@@ -301,7 +303,7 @@ pub fn is_signed(key: &Key, datagram: &[u8]) -> bool {
 /// arrived, and that was less than 100 ms before it left.
 pub fn is_reflected(datagram: &[u8], mode: Mode) -> bool {
     let Some(reply) = mode
-        .read(datagram, OPEN_LAYOUT.sender_sequence_number)
+        .read(datagram, BOTH_STAMPS)
         .and_then(|base| Reply::parse(&base[..mode.base()], mode))
     else {
         return false;
