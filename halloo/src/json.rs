@@ -282,6 +282,50 @@ pub(crate) struct Unreachable {
     pub(crate) count: u64,
 }
 
+/// An echo host promised to send datagrams.
+#[derive(Serialize)]
+pub(crate) struct PingbackStart {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) remote: String,
+    pub(crate) seen_addr: Option<String>,
+    pub(crate) asked: u16,
+    pub(crate) promised: u16,
+    pub(crate) gap_ns: u64,
+    pub(crate) silence_ns: u64,
+    pub(crate) from: &'static str,
+}
+
+/// One of them came.
+#[derive(Serialize)]
+pub(crate) struct Pingback {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) number: u16,
+    pub(crate) from_addr: String,
+    pub(crate) after_ns: Option<u64>,
+    pub(crate) spacing_ns: Option<i64>,
+    pub(crate) quiet_ns: u64,
+}
+
+/// What became of an ask for datagrams.
+#[derive(Serialize)]
+pub(crate) struct PingbackSummary {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) ended: &'static str,
+    pub(crate) asked: u16,
+    pub(crate) promised: Option<u16>,
+    pub(crate) came: u64,
+    pub(crate) seen_addr: Option<String>,
+    pub(crate) spacing_min_ns: Option<i64>,
+    pub(crate) spacing_mean_ns: Option<i64>,
+    pub(crate) spacing_max_ns: Option<i64>,
+}
+
 /// A listener of `halloo serve`.
 #[derive(Serialize)]
 pub(crate) struct Listener {

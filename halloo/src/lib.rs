@@ -14,9 +14,11 @@ mod key;
 mod manual;
 mod ndn;
 mod ping;
+mod pingback;
 mod screen;
 mod serve;
 mod signals;
+mod socket;
 mod target;
 
 use anyhow::{Context, Result};
@@ -80,6 +82,9 @@ fn dispatch(command: &Command) -> Result<ExitCode> {
 }
 
 fn run_ping(args: &PingArgs) -> Result<ExitCode> {
+    if let Some(ask) = args.pingback {
+        return pingback::run(args, ask);
+    }
     let plan = Plan::ping(args)?;
     if args.json {
         return finish(&plan, &mut JsonReport::new(Screen::stdout(), args.quiet));

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod http;
 pub mod icmp;
 pub mod ip_echo;
+pub mod nat;
 pub mod ndn;
 mod nonce;
 pub mod ntp;

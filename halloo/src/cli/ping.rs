@@ -1,10 +1,12 @@
 //! `halloo ping` and `halloo echo-client`.
 
 use super::http::HttpArgs;
-use super::value::{Dscp, Interval, Link, parse_dscp, parse_hop, parse_interval, parse_link, parse_span};
+use super::value::{Dscp, Interval, Link};
+use super::value::{parse_dscp, parse_hop, parse_interval, parse_link, parse_pingback, parse_span};
 use crate::ndn::Face;
 use crate::target::{self, Target};
 use clap::{Args, ValueEnum};
+use halloo_protocols::echo::asker::Ask;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,6 +117,22 @@ pub struct PingArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub window: u32,
 
+    /// Instead of probing, have the host send N datagrams, D apart, after a silence of S: N/D/S[/same|port|address]
+    ///
+    /// A UDP echo host of halloo does that for who has proved where it is. It tells for how long a NAT or a firewall keeps
+    /// its door open, and for whom: from the port that was asked (same), from another port of the host, or from another of
+    /// its addresses, where it has any. N is 1 to 16, D at least 10ms, S at most 15m. Nothing is sent in the silence.
+    #[arg(
+        long,
+        value_name = "N/D/S",
+        value_parser = parse_pingback,
+        conflicts_with_all = [
+            "size", "interval", "count", "deadline", "face", "df", "record_route", "timestamp_option", "source_route",
+            "window", "log_dir", "csv_wide",
+        ]
+    )]
+    pub pingback: Option<Ask>,
+
     /// Sign UDP probes with the key in this file (16 to 1024 bytes, unreadable to others), and accept signed answers only
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
@@ -189,8 +207,11 @@ EXAMPLES:
   An NDN ping server, by this host's forwarder, and another without any
       $ halloo ping -c 5 ndn:/edu/arizona ndn://echo.example.net/edu/arizona
 
+  Three datagrams back, 100 ms apart, after half a minute without a word: does the NAT still know us?
+      $ halloo ping --pingback 3/100ms/30s udp://echo.example.net
+
 EXIT STATUS:
-  0  every probe was answered
+  0  every probe was answered; with --pingback, something came
   1  a probe was lost or refused, a target could not be reached, or the result could not be written
   2  the command line is wrong";
 

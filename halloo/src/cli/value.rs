@@ -2,11 +2,13 @@
 
 mod device;
 mod other;
+mod pingback;
 
 pub use device::{EchoAddress, XdpDevice, XdpMode};
 pub(crate) use device::{device_name, parse_echo_address, parse_xdp_device};
 pub use other::OtherAddress;
 pub(crate) use other::parse_other_address;
+pub(super) use pingback::parse_pingback;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

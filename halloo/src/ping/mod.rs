@@ -14,7 +14,7 @@ mod text;
 
 pub(crate) use json::JsonReport;
 pub(crate) use plan::{Family, Plan};
-pub(crate) use resolve::resolve_host;
+pub(crate) use resolve::{device_index, resolve, resolve_host};
 pub(crate) use session::About;
 pub(crate) use sink::final_word;
 pub(crate) use text::{TextReport, TextStyle};

@@ -59,6 +59,15 @@ pub(crate) enum Family {
 }
 
 impl Family {
+    /// What -4 and -6 say.
+    pub(crate) fn of(ipv4: bool, ipv6: bool) -> Family {
+        match (ipv4, ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+
     /// Whether the address is of this family.
     pub(crate) fn has(self, address: &SocketAddr) -> bool {
         match self {
@@ -80,12 +89,10 @@ impl Plan {
         let plan = Plan {
             targets: targets(args)?,
             links: args.links.clone(),
-            family: match (args.ipv4, args.ipv6) {
-                (true, _) => Family::V4,
-                (_, true) => Family::V6,
+            family: match Family::of(args.ipv4, args.ipv6) {
                 // A name is then looked up as what can carry them.
-                _ if !ip_options.is_empty() => Family::V4,
-                _ => Family::Any,
+                Family::Any if !ip_options.is_empty() => Family::V4,
+                family => family,
             },
             size: args.size,
             interval: args.interval,

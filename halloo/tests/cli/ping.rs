@@ -484,3 +484,83 @@ fn the_wide_file_has_a_row_for_each_exchange() {
         assert!(row[column("wire_ns")].parse::<u64>().is_ok(), "{row:?}");
     }
 }
+
+#[test]
+fn datagrams_that_were_asked_for_come_and_are_told() {
+    let ports = [
+        "--udp",
+        "127.0.0.1:0",
+        "--udp",
+        "127.0.0.1:0",
+        "--tcp",
+        "127.0.0.1:0",
+    ];
+    let host = Host::with(&ports, 3);
+    let url = host.url("udp", false);
+    for (from, port_is_same) in [("same", true), ("port", false)] {
+        let wish = format!("3/10ms/20ms/{from}");
+        let output = halloo(&["ping", "--json", "--pingback", &wish, &url]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let objects = objects(&output);
+        let of = |kind: &str| -> Vec<Value> {
+            let found = objects.iter().filter(|object| object["type"] == kind);
+            found.cloned().collect()
+        };
+        let promised = &of("pingback_start")[0];
+        assert_eq!(
+            (&promised["promised"], &promised["from"]),
+            (&3.into(), &from.into())
+        );
+        let came = of("pingback");
+        assert_eq!(came.len(), 3);
+        for (number, one) in (1..).zip(&came) {
+            assert_eq!(one["number"], number);
+            let told = one["from_addr"].as_str().expect("an address");
+            assert_eq!(format!("udp://{told}") == url, port_is_same, "{told}");
+            assert!(one["after_ns"].as_u64() >= Some(20_000_000), "{one}");
+        }
+        let summary = &of("pingback_summary")[0];
+        assert_eq!(
+            (&summary["came"], &summary["ended"]),
+            (&3.into(), &"complete".into())
+        );
+    }
+    let text = stdout(&halloo(&["ping", "--pingback", "2/10ms/0", &url]));
+    assert!(text.contains("2 of 2 came"), "{text}");
+}
+
+#[test]
+fn where_nothing_comes_of_it_the_exit_status_says_so() {
+    let (_socket, silent) = silent_port();
+    let ports = ["--udp", "127.0.0.1:0", "--tcp", "127.0.0.1:0"];
+    let host = Host::with(&ports, 2);
+    let table = [
+        (silent, "3/10ms/0", "does not answer"),
+        (
+            host.url("udp", false),
+            "3/10ms/0/port",
+            "it has no such other end",
+        ),
+    ];
+    for (url, wish, why) in table {
+        let output = halloo(&["ping", "-W", "50ms", "--pingback", wish, &url]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stdout(&output).contains(why), "{}", stdout(&output));
+    }
+    let wrong: &[(&[&str], &str)] = &[
+        (
+            &["--pingback", "3/1ms/0", "x"],
+            "D is `1ms`, but must be 10ms to 71m",
+        ),
+        (
+            &["--pingback", "3/1/0", "tcp://x"],
+            "--pingback goes with udp:// targets alone",
+        ),
+        (&["--pingback", "3/1/0", "-c", "5", "x"], "cannot be used with"),
+    ];
+    for (args, why) in wrong {
+        let output = halloo(&[&["ping"], *args].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod frames;
 mod http;
+mod nat;
 mod paths;
 mod pingback;
 mod stage;

@@ -56,6 +56,7 @@ fn ask(options: NatOptions, from: Source, silence: Duration, loss: f64, seed: u6
             from,
         },
         patience: ms(500),
+        lost_after: ms(500),
         tries: 5,
     });
     let session = world.add(home, PingbackSession::new(asker, Box::new(|_, _| {})));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::json::{Answers, Head, Interest, Listener, Notice, ServeCounters, ServerStart};
+use crate::json::{Pingback, PingbackStart, PingbackSummary};
 use crate::ping::files::COLUMNS;
 use crate::ping::sample;
 use serde_json::{Map, Value};
@@ -138,6 +139,39 @@ fn every_field_is_in_the_document_and_nothing_else() {
         answered: 1,
         silent: [("malformed", 1)].into(),
     };
+    let of_about = |kind| of(Some(&about), kind);
+    let pingback_start = PingbackStart {
+        of: of_about("pingback_start"),
+        time_ns: 1,
+        remote: "192.0.2.7:7777".into(),
+        seen_addr: Some("203.0.113.1:4000".into()),
+        asked: 3,
+        promised: 3,
+        gap_ns: 1,
+        silence_ns: 1,
+        from: "same",
+    };
+    let pingback = Pingback {
+        of: of_about("pingback"),
+        time_ns: 1,
+        number: 1,
+        from_addr: "192.0.2.7:7777".into(),
+        after_ns: Some(1),
+        spacing_ns: Some(1),
+        quiet_ns: 1,
+    };
+    let pingback_summary = PingbackSummary {
+        of: of_about("pingback_summary"),
+        time_ns: 1,
+        ended: "complete",
+        asked: 3,
+        promised: Some(3),
+        came: 3,
+        seen_addr: Some("203.0.113.1:4000".into()),
+        spacing_min_ns: Some(1),
+        spacing_mean_ns: Some(1),
+        spacing_max_ns: Some(1),
+    };
     let connected = start(&about, Some("192.0.2.1:4".into()), Some(Nanos(1)), Some(Nanos(1)));
     let of_ping = ["every object", "every object of ping"];
     let objects = [
@@ -145,6 +179,9 @@ fn every_field_is_in_the_document_and_nothing_else() {
         ("exchange", object(&exchange(&about, &known)), &of_ping),
         ("error", object(&whole), &of_ping),
         ("summary", object(&summary(&about, &sample::summary())), &of_ping),
+        ("pingback_start", object(&pingback_start), &of_ping),
+        ("pingback", object(&pingback), &of_ping),
+        ("pingback_summary", object(&pingback_summary), &of_ping),
         ("counters", object(&counters), &of_ping[..1]),
         ("listener", object(&listener), &of_ping[..1]),
         ("notice", object(&notice), &of_ping[..1]),

@@ -52,8 +52,10 @@ pub struct AskerOptions {
     pub path: Path,
     /// What is to be sent.
     pub ask: Ask,
-    /// How long an answer may take until it is asked for again, and how much later than promised a datagram may come.
+    /// How long an answer may take until it is asked for again.
     pub patience: Duration,
+    /// How much later than promised a datagram may come.
+    pub lost_after: Duration,
     /// How often is asked in each of two steps, for a cookie and with it.
     pub tries: u32,
 }
@@ -62,7 +64,7 @@ pub struct AskerOptions {
 ///
 /// It asks for a cookie, then with it, until there is an answer; then it says nothing more, and hears. The memory that it
 /// takes grows with what it asked for, and not with what it is sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Asker {
     options: AskerOptions,
     cookie: u64,
@@ -395,7 +397,7 @@ impl Asker {
             return Mono(0);
         };
         let between = granted.gap * u32::from(granted.count.saturating_sub(1));
-        granted.asked_at + granted.silence + between + self.options.patience
+        granted.asked_at + granted.silence + between + self.options.lost_after
     }
 
     fn emit(&self, env: &Env<'_>, room: &mut [u8]) -> Option<usize> {

@@ -25,6 +25,7 @@ fn options(from: Source) -> AskerOptions {
             from,
         },
         patience: Duration::from_millis(500),
+        lost_after: Duration::from_millis(500),
         tries: 4,
     }
 }
