@@ -60,6 +60,8 @@ pub enum CloseReason {
     Overflow,
     /// It cannot be secured as was asked for, for this reason (TLS).
     Insecure(&'static str),
+    /// A peer that connected to us was not done with securing it in time (TLS).
+    HandshakeTimeout,
 }
 
 /// What a stream responder wants to happen to its connection.

@@ -17,7 +17,7 @@ use halloo_protocols::echo::UDP;
 use halloo_protocols::ip_echo::{self, EXPERIMENTAL};
 use halloo_protocols::ndn::{NDN, NDN_TCP, NameBuf};
 use halloo_protocols::{Protocol, by_scheme};
-use halloo_protocols::{icmp, quic, stamp};
+use halloo_protocols::{icmp, quic, sip, stamp};
 use halloo_tls::Trust;
 use std::fs::{self, File};
 use std::io;
@@ -134,6 +134,7 @@ fn targets(listeners: &Listeners, echo: &[IpAddr], screen: &mut Screen) -> Resul
         .iter()
         .filter_map(|&(scheme, address)| match scheme {
             scheme if scheme == stamp::STAMP.scheme => Some((stamp::TWAMP.scheme, address)),
+            scheme if scheme == sip::SIPS.scheme => Some((sip::SIP_TLS.scheme, address)),
             scheme if scheme == quic::QUIC.scheme => Some((quic::QUIC_DATAGRAM.scheme, address)),
             scheme if scheme == UDP.scheme => Some((icmp::ICMP.scheme, SocketAddr::new(address.ip(), 0))),
             _ => None,

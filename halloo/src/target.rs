@@ -81,6 +81,15 @@ pub enum TargetError {
     /// `user@host`.
     #[error("a user name means nothing here; leave out `{0}@`")]
     UserInfo(String),
+    /// `;maddr=...` behind a SIP URI.
+    #[error("`;{0}` means nothing here; of a SIP URI's parameters halloo knows ;transport=udp, tcp or tls")]
+    BadParameter(String),
+    /// `;transport=` with something else behind it.
+    #[error("halloo does not ask SIP over `{0}`; it does over udp, tcp and tls")]
+    BadTransport(String),
+    /// `sips:...;transport=udp`.
+    #[error("sips: goes by TLS, which `;transport={0}` cannot carry; write sips:HOST[:5061]")]
+    NotSecured(String),
     /// `[` without `]`, or no address in between.
     #[error("`{0}` is not an IPv6 address in brackets, such as [2001:db8::7] or [fe80::1%eth0]")]
     BadBrackets(String),
@@ -151,6 +160,10 @@ impl Target {
         let protocol = by_scheme(&scheme.to_ascii_lowercase())
             .filter(|protocol| protocol.prober.is_some())
             .ok_or_else(|| TargetError::UnknownScheme(scheme.to_owned()))?;
+        let (protocol, rest) = match sip::is_sip(protocol) {
+            true => split_transport(protocol, rest)?,
+            false => (protocol, rest),
+        };
         let (rest, ip_protocol) = match protocol.transport {
             Transport::Ip => split_ip_protocol(rest)?,
             _ => (rest, None),
@@ -249,15 +262,43 @@ impl Host {
     }
 }
 
-/// The scheme and the rest of `sip:example.net` (RFC 3261 section 19.1), which has no slashes. `sip:5060` is a host of that
-/// name.
+/// The scheme and the rest of `sip:example.net` and `sips:example.net` (RFC 3261 section 19.1), which have no slashes.
+/// `sip:5060` is a host of that name.
 fn sip_uri(text: &str) -> Option<(&'static str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_port = rest.bytes().all(|octet| octet.is_ascii_digit());
-    let scheme = [sip::SIP.scheme]
+    let scheme = [sip::SIP.scheme, sip::SIPS.scheme]
         .into_iter()
         .find(|known| known.eq_ignore_ascii_case(scheme))?;
     (!is_port).then_some((scheme, rest))
+}
+
+/// Takes `;transport=tcp` from the end of a SIP URI, and says what is spoken then (RFC 3261 section 19.1.1). `tls` there is
+/// out of favour, and written all the same.
+fn split_transport<'a>(
+    protocol: &'static Protocol,
+    text: &'a str,
+) -> Result<(&'static Protocol, &'a str), TargetError> {
+    let Some((rest, parameters)) = text.split_once(';') else {
+        return Ok((protocol, text));
+    };
+    let value = match parameters.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("transport") && !value.contains(';') => value,
+        _ => return Err(TargetError::BadParameter(parameters.to_owned())),
+    };
+    let transport = value.to_ascii_lowercase();
+    // One that the scheme names already may be said again.
+    let protocol = match (protocol.scheme, &*transport) {
+        (scheme, "udp") if scheme == sip::SIP.scheme => &sip::SIP,
+        (scheme, "tcp") if scheme == sip::SIP.scheme || scheme == sip::SIP_TCP.scheme => &sip::SIP_TCP,
+        (scheme, "tls") if scheme == sip::SIP.scheme || scheme == sip::SIP_TLS.scheme => &sip::SIP_TLS,
+        // What TLS is carried by is what is meant here.
+        (scheme, "tcp" | "tls") if scheme == sip::SIPS.scheme => &sip::SIPS,
+        (scheme, "udp") if scheme == sip::SIPS.scheme => return Err(TargetError::NotSecured(transport)),
+        (_, "udp" | "tcp" | "tls") => return Err(TargetError::BadParameter(parameters.to_owned())),
+        _ => return Err(TargetError::BadTransport(value.to_owned())),
+    };
+    Ok((protocol, rest))
 }
 
 /// Why `stun:example.net` is no target, although `udp:7777` is one: a host of that name. RFC 7064 has such URIs.
@@ -430,7 +471,10 @@ fn form(protocol: &Protocol) -> String {
             format!("{scheme}:/NAME, {scheme}://HOST[:{}]/NAME", crate::ndn::PORT)
         }
         _ if scheme == ndn::NDN_TCP.scheme => format!("{scheme}://HOST[:{}]/NAME", crate::ndn::PORT),
-        (_, Some(port)) if scheme == sip::SIP.scheme => format!("{scheme}:HOST[:{port}]"),
+        (_, Some(port)) if scheme == sip::SIP.scheme => {
+            format!("{scheme}:HOST[:{port}][;transport=tcp|tls]")
+        }
+        (_, Some(port)) if scheme == sip::SIPS.scheme => format!("{scheme}:HOST[:{port}]"),
         (_, Some(port)) if is_web(scheme) => format!("{scheme}://HOST[:{port}][/PATH]"),
         (Transport::Icmp, _) => format!("{scheme}://HOST"),
         (Transport::Ip, _) => format!("{scheme}://HOST[?protocol={EXPERIMENTAL}]"),
@@ -460,7 +504,8 @@ impl fmt::Display for Target {
                 host => write!(f, "{scheme}://{host}:{}{prefix}", self.port),
             };
         }
-        let slashes = if scheme == sip::SIP.scheme { "" } else { "//" };
+        let has_none = [sip::SIP.scheme, sip::SIPS.scheme].contains(&scheme);
+        let slashes = if has_none { "" } else { "//" };
         write!(f, "{scheme}:{slashes}{}", self.host)?;
         if let Some(path) = &self.path {
             let path = if path == "/" { "" } else { path };

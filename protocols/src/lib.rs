@@ -133,6 +133,8 @@ pub const ALL: &[&Protocol] = &[
     &ntp::NTP,
     &sip::SIP,
     &sip::SIP_TCP,
+    &sip::SIP_TLS,
+    &sip::SIPS,
     &http::HTTP,
     &http::HTTPS,
     &quic::QUIC,

@@ -14,8 +14,8 @@ use crate::guards::AddressGuard;
 use crate::options::within;
 use crate::{AccessList, Broadcast, OptionsError, Secret};
 use halloo_base::{
-    ConnId, Counters, Cx, Deadline, Input, Machine, Mono, Next, Path, Reason, Stamp, StreamInput,
-    StreamResponder,
+    CloseReason, ConnId, Counters, Cx, Deadline, Input, Machine, Mono, Next, Path, Reason, Stamp,
+    StreamInput, StreamResponder,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,7 @@ impl StreamServer {
             StreamInput::Opened { path, .. } if id.is_accepted() => self.opened(cx, id, path),
             StreamInput::Data { bytes, at } => self.data(cx, id, bytes, *at),
             StreamInput::Finished => self.finished_by_peer(cx, id),
-            StreamInput::Closed(_) => self.forget(id),
+            StreamInput::Closed(why) => self.closed(id, *why),
             _ => {}
         }
     }
@@ -204,6 +204,19 @@ impl StreamServer {
     fn drop_for(&mut self, cx: &mut Cx<'_>, id: ConnId, why: Reason) {
         self.counters.silent(why);
         cx.out.abort(id);
+        self.forget(id);
+    }
+
+    /// It is gone. Where that is for what its peer said or left unsaid before it was secured, that is counted.
+    fn closed(&mut self, id: ConnId, why: CloseReason) {
+        let silent = match why {
+            CloseReason::Insecure(_) => Some(Reason::Malformed),
+            CloseReason::HandshakeTimeout => Some(Reason::IdleTimeout),
+            _ => None,
+        };
+        if let Some(why) = silent.filter(|_| self.connections.find(id).is_some()) {
+            self.counters.silent(why);
+        }
         self.forget(id);
     }
 

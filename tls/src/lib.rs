@@ -8,5 +8,5 @@ mod sealed;
 mod trust;
 
 pub use rustls::pki_types::ServerName;
-pub use sealed::{Sealed, Side};
+pub use sealed::{HANDSHAKE_WITHIN, Sealed, Side};
 pub use trust::{BadPin, Pin, Trust, TrustError};

@@ -1,15 +1,20 @@
 //! A machine whose streams are sealed.
 
 use halloo_base::{
-    CloseReason, ConnId, Cx, Deadline, Env, Input, Machine, Outbox, Output, Path, Stamp, StreamInput, TxTag,
+    CloseReason, ConnId, Cx, Deadline, Env, Input, Machine, Mono, Outbox, Output, Path, Stamp, StreamInput,
+    TxTag,
 };
 use rustls::pki_types::ServerName;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, Connection, Error, ServerConfig, ServerConnection,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long who connects to us has for the handshake.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which end of its connections a machine is.
 #[derive(Clone, Debug)]
@@ -23,12 +28,15 @@ pub enum Side {
 /// A machine that speaks streams, behind TLS.
 ///
 /// A client is told that a connection is there ([`StreamInput::Connected`]), and that it is open when it is sealed. A server
-/// is told that at once, so that it can count and end connections that never get so far.
+/// is told that at once, so that it can count and end connections that never get so far; those that take longer than
+/// [`HANDSHAKE_WITHIN`] for it are ended here. What never becomes a message for the machine is no sign of life to it.
 pub struct Sealed<M> {
     machine: M,
     side: Side,
     /// Each connection that is there.
     channels: BTreeMap<ConnId, Channel>,
+    /// Those that others opened and that are not secured yet, and until when they have to be.
+    greeting: BTreeSet<(Mono, ConnId)>,
     out: Outbox,
     /// What was opened, and what is to leave; kept for their memory.
     opened: Vec<u8>,
@@ -38,6 +46,8 @@ pub struct Sealed<M> {
 struct Channel {
     tls: Connection,
     path: Path,
+    /// Until when it has to be secured, if somebody else opened it and it is not.
+    secured_by: Option<Mono>,
     /// Whether the machine knows of it.
     told: bool,
     /// Whether the machine has nothing more to say.
@@ -53,6 +63,7 @@ impl<M: Machine> Sealed<M> {
             machine,
             side,
             channels: BTreeMap::new(),
+            greeting: BTreeSet::new(),
             out: Outbox::new(),
             opened: vec![],
             sealed: vec![],
@@ -69,9 +80,12 @@ impl<M: Machine> Sealed<M> {
         let is_server = matches!(self.side, Side::Server(_));
         match tls {
             Ok(tls) => {
+                let secured_by = is_server.then(|| cx.env.now + HANDSHAKE_WITHIN);
+                self.greeting.extend(secured_by.map(|by| (by, id)));
                 let channel = Channel {
                     tls,
                     path,
+                    secured_by,
                     told: is_server,
                     finishing: false,
                     finished: false,
@@ -117,8 +131,13 @@ impl<M: Machine> Sealed<M> {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        if !channel.told && !channel.tls.is_handshaking() {
-            channel.told = true;
+        if channel.tls.is_handshaking() {
+            return;
+        }
+        if let Some(by) = channel.secured_by.take() {
+            self.greeting.remove(&(by, id));
+        }
+        if !std::mem::replace(&mut channel.told, true) {
             let path = channel.path;
             self.tell(cx, Input::Stream(id, StreamInput::Opened { path, at }));
         }
@@ -151,11 +170,12 @@ impl<M: Machine> Sealed<M> {
             return;
         };
         if channel.tls.is_handshaking() {
-            return self.broken(
-                cx,
-                id,
-                CloseReason::Insecure("the other side ended it before TLS was agreed on"),
-            );
+            let why = match self.side {
+                Side::Client(..) => CloseReason::Insecure("the other side ended it before TLS was agreed on"),
+                // Somebody looked whether we are there.
+                Side::Server(_) => CloseReason::Done,
+            };
+            return self.broken(cx, id, why);
         }
         if !std::mem::replace(&mut channel.finished, true) {
             self.tell(cx, Input::Stream(id, StreamInput::Finished));
@@ -163,10 +183,28 @@ impl<M: Machine> Sealed<M> {
     }
 
     fn broken(&mut self, cx: &mut Cx<'_>, id: ConnId, why: CloseReason) {
-        self.channels.remove(&id);
+        self.forget(id);
         // The alert was written before. Nobody waits for who does not understand it.
         cx.out.abort(id);
         self.tell(cx, Input::Stream(id, StreamInput::Closed(why)));
+    }
+
+    /// Whether it was there.
+    fn forget(&mut self, id: ConnId) -> bool {
+        let gone = self.channels.remove(&id);
+        if let Some(by) = gone.as_ref().and_then(|channel| channel.secured_by) {
+            self.greeting.remove(&(by, id));
+        }
+        gone.is_some()
+    }
+
+    /// Ends those that take too long to agree on TLS.
+    fn end_slow(&mut self, cx: &mut Cx<'_>) {
+        while let Some(&(by, id)) = self.greeting.first()
+            && by <= cx.env.now
+        {
+            self.broken(cx, id, CloseReason::HandshakeTimeout);
+        }
     }
 
     /// Tells the machine, and seals what it wants to say.
@@ -187,7 +225,7 @@ impl<M: Machine> Sealed<M> {
                 Output::Write(id, tag, bytes) => self.write(cx, id, tag, bytes),
                 Output::Finish(id) => self.finish(cx, id),
                 Output::Abort(id) => {
-                    self.channels.remove(&id);
+                    self.forget(id);
                     cx.out.abort(id);
                 }
                 // Streams alone are sealed.
@@ -246,17 +284,20 @@ impl<M: Machine> Machine for Sealed<M> {
             Input::Stream(id, StreamInput::Finished) => self.finished_by_peer(cx, id),
             Input::Stream(id, StreamInput::Closed(why)) => {
                 // One that we have ended ourselves is news to nobody.
-                let known = self.channels.remove(&id).is_some();
+                let known = self.forget(id);
                 if known || matches!(why, CloseReason::ConnectFailed(_)) {
                     self.tell(cx, Input::Stream(id, StreamInput::Closed(why)));
                 }
             }
             other => self.tell(cx, other),
         }
+        self.end_slow(cx);
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.machine.deadline()
+        let greeting = self.greeting.first();
+        let greeting = greeting.map(|&(by, _)| Deadline::new(by, "handshake"));
+        Deadline::earlier(self.machine.deadline(), greeting)
     }
 
     fn finished(&self) -> bool {

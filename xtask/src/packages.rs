@@ -103,6 +103,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a client of the HTTP echo host that others wrote",
     },
     Package {
+        name: "openssl",
+        program: "openssl",
+        why: "certificates, and a client of TLS that others wrote",
+    },
+    Package {
         name: "coturn",
         program: "turnutils_stunclient",
         why: "STUN clients and a STUN server that others wrote",

@@ -78,6 +78,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub sip: Vec<SocketAddr>,
 
+    /// Answer SIP OPTIONS over TLS here (usual port 5061); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    pub sips: Vec<SocketAddr>,
+
     /// Answer HTTP here, versions 1.1 and 2 (usual port 80); may be repeated
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub http: Vec<SocketAddr>,

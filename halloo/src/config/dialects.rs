@@ -37,6 +37,8 @@ pub(crate) struct Dialect {
 pub(crate) enum Driver {
     /// A machine on a thread of ours.
     Worker,
+    /// A machine on a thread of ours, behind TLS.
+    Tls,
     /// A machine on a thread of ours, which speaks QUIC.
     Quic,
     /// The web crate's runtime, with TLS or without.
@@ -89,6 +91,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
         listen: |config| &config.sip.listen,
         listen_mut: |config| &mut config.sip.listen,
         flags: |args| &args.sip,
+    },
+    Dialect {
+        key: "sips",
+        udp: None,
+        tcp: Some(&sip::SIPS),
+        one_port: false,
+        driver: Driver::Tls,
+        listen: |config| &config.sips.listen,
+        listen_mut: |config| &mut config.sips.listen,
+        flags: |args| &args.sips,
     },
     Dialect {
         key: "http",
@@ -320,7 +332,7 @@ pub(crate) struct Place {
 impl Driver {
     /// Whether it needs a certificate.
     pub(crate) fn is_secured(self) -> bool {
-        matches!(self, Driver::Quic | Driver::Web { tls: true })
+        matches!(self, Driver::Tls | Driver::Quic | Driver::Web { tls: true })
     }
 }
 

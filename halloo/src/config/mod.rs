@@ -180,9 +180,19 @@ impl Config {
                 .filter(|dialect| !dialect.addresses(self).is_empty())
                 .count() as u64
         };
-        let web = servers(|driver| driver != Driver::Worker);
+        let web = servers(|driver| matches!(driver, Driver::Web { .. }));
+        let secured = servers(|driver| driver == Driver::Tls);
         let streams = servers(|driver| driver == Driver::Worker) + u64::from(!self.tcp().is_empty());
-        streams * u64::from(self.tcp.connections) + web * u64::from(self.http.connections)
+        streams * u64::from(self.tcp.connections)
+            + secured * u64::from(self.most_secured())
+            + web * u64::from(self.http.connections)
+    }
+
+    /// How many connections may be open at once where a machine of ours speaks under TLS: each takes some tens of
+    /// kilobytes until it is secured.
+    pub(crate) fn most_secured(&self) -> u32 {
+        const SECURED: u32 = 4_096;
+        self.tcp.connections.min(SECURED)
     }
 
     /// Serves these echo addresses, routed to a device, and no others.

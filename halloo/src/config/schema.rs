@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) stun: Stun,
     pub(crate) ntp: Ntp,
     pub(crate) sip: Place,
+    pub(crate) sips: Place,
     pub(crate) http: Http,
     pub(crate) https: Place,
     pub(crate) quic: Place,

@@ -36,6 +36,7 @@ fn closed(why: CloseReason, face: &Face) -> String {
         CloseReason::ConnectFailed(error) => refused(error, face),
         CloseReason::Broken(error) => format!("socket read error ({error})"),
         CloseReason::Insecure(why) => why.into(),
+        CloseReason::HandshakeTimeout => "it was not secured in time".into(),
         CloseReason::Done => END_OF_FILE.into(),
         CloseReason::Overflow => "the other side does not read what it is sent".into(),
     }

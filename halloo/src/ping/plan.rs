@@ -175,9 +175,9 @@ impl Plan {
         let RequestSize { usual, signed, .. } = target.protocol.size;
         let usual = signed.filter(|_| self.key.is_some()).unwrap_or(usual);
         // A request of SIP's names its host several times.
-        let is_sip = [sip::SIP.scheme, sip::SIP_TCP.scheme].contains(&target.protocol.scheme);
-        let usual = match is_sip {
-            true => usual.max(sip::bare_len(target.authority().len())),
+        let sips = usize::from(target.protocol.scheme == sip::SIPS.scheme);
+        let usual = match sip::is_sip(target.protocol) {
+            true => usual.max(sip::bare_len(target.authority().len() + sips)),
             false => usual,
         };
         self.size.unwrap_or(usual as u32)

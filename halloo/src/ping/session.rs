@@ -19,6 +19,7 @@ use halloo_protocols::http::HTTPS;
 use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
 use halloo_protocols::quic::QUIC;
+use halloo_protocols::sip;
 use halloo_quic::{Client, ClientOptions, QuicDatagrams, QuicStreams};
 use halloo_tls::{Sealed, ServerName, Side};
 use rtrb::Consumer;
@@ -236,8 +237,14 @@ impl Session {
                 options.size = options.size.max(1);
                 let session = StreamSession::new(options, prober, Box::new(sink))
                     .with_context(|| cannot_ask(&about))?;
-                let machine = if about.target.protocol.scheme == HTTPS.scheme {
-                    let side = sealed(&about.target, plan).with_context(|| cannot_ask(&about))?;
+                let offers = match about.target.protocol {
+                    protocol if protocol.scheme == HTTPS.scheme => Some(&[&b"http/1.1"[..]][..]),
+                    // SIP's own name for it (sip/2) is hardly known: who is offered it may refuse.
+                    protocol if sip::is_secured(protocol) => Some(&[][..]),
+                    _ => None,
+                };
+                let machine = if let Some(offers) = offers {
+                    let side = sealed(&about.target, plan, offers).with_context(|| cannot_ask(&about))?;
                     worker.add(Box::new(Sealed::new(session, side)))
                 } else {
                     worker.add(Box::new(session))
@@ -350,12 +357,9 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
     }
 }
 
-/// TLS towards this target.
-fn sealed(target: &Target, plan: &Plan) -> Result<Side> {
-    Ok(Side::Client(
-        plan.trust.client(&[b"http/1.1"])?,
-        secured_name(target)?,
-    ))
+/// TLS towards this target, which is offered these protocols in it.
+fn sealed(target: &Target, plan: &Plan, offers: &[&[u8]]) -> Result<Side> {
+    Ok(Side::Client(plan.trust.client(offers)?, secured_name(target)?))
 }
 
 /// The name that the certificate of this target is to be for.

@@ -242,6 +242,7 @@ pub(crate) fn break_words(about: &About, why: Break) -> String {
         Break::Closed(CloseReason::ConnectFailed(error)) => refused(about, error),
         Break::Closed(CloseReason::Broken(error)) => format!("the connection broke: {error}"),
         Break::Closed(CloseReason::Insecure(why)) => (*why).into(),
+        Break::Closed(CloseReason::HandshakeTimeout) => "TLS was not agreed on in time".into(),
         Break::Closed(CloseReason::Overflow) => "the connection was dropped: the peer does not read".into(),
         Break::ConnectTimeout {
             after,

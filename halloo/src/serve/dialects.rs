@@ -17,6 +17,7 @@ use halloo_quic::{DatagramEcho, QuicCounters, QuicServer, QuicServerOptions};
 use halloo_serve::{
     Gate, Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions,
 };
+use halloo_tls::{Sealed, Side};
 use halloo_web::{HttpServer, TlsOptions};
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,13 +70,17 @@ impl Making<'_> {
                 continue;
             }
             let Spoken {
-                dialect, udp, tcp, ..
+                dialect,
+                udp,
+                tcp,
+                identity,
             } = spoken;
             if let Some(protocol) = dialect.udp.filter(|_| !udp.is_empty()) {
                 counted.push(self.datagrams(dialect, protocol, udp, &mut worker)?);
             }
             if let Some(protocol) = dialect.tcp.filter(|_| !tcp.is_empty()) {
-                counted.push(self.streams(protocol, tcp, &mut worker)?);
+                let side = identity.as_ref().map(sealing).transpose()?;
+                counted.push(self.streams(protocol, tcp, side, &mut worker)?);
             }
         }
         Ok((worker, counted))
@@ -174,16 +179,24 @@ impl Making<'_> {
         &self,
         protocol: &'static Protocol,
         listeners: Vec<TcpListener>,
+        side: Option<Side>,
         worker: &mut Worker,
     ) -> Result<Counted> {
         let mut counted = counters(protocol);
         let options = StreamServerOptions {
             // Half a request may wait for its other half.
             pending: self.streams.pending.max(sip::LONGEST as u32),
+            connections: match side {
+                Some(_) => self.config.most_secured(),
+                None => self.streams.connections,
+            },
             ..self.streams.clone()
         };
         let server = StreamServer::new(options, self.stream_responder(protocol)?, counted.thread())?;
-        let machine = worker.add(Box::new(server));
+        let machine = match side {
+            Some(side) => worker.add(Box::new(Sealed::new(server, side))),
+            None => worker.add(Box::new(server)),
+        };
         for listener in listeners {
             worker
                 .listen(listener, machine)
@@ -191,6 +204,14 @@ impl Making<'_> {
         }
         Ok(counted)
     }
+}
+
+/// TLS for those who connect to us, with this certificate.
+fn sealing(identity: &TlsOptions) -> Result<Side> {
+    let mut config = identity.server_config(&[])?;
+    // Connections of SIP last; and there are clients that take a ticket for an answer that is broken (sipsak).
+    config.send_tls13_tickets = 0;
+    Ok(Side::Server(Arc::new(config)))
 }
 
 impl Making<'_> {
@@ -224,7 +245,7 @@ impl Making<'_> {
     }
 
     fn stream_responder(&self, protocol: &Protocol) -> Result<MakeResponder> {
-        if protocol.scheme != sip::SIP_TCP.scheme {
+        if ![sip::SIP_TCP.scheme, sip::SIPS.scheme].contains(&protocol.scheme) {
             bail!("nobody answers {} connections", protocol.name);
         }
         let server = SipServer::new(crate::random()?);

@@ -51,6 +51,24 @@ fn every_form_is_understood() {
             "ndn+tcp://[2001:db8::7]:7/a/b".into(),
         ),
         ("ndn:7", "udp://ndn:7".into()),
+        ("sip:pbx.example", "sip:pbx.example:5060".into()),
+        ("sip:pbx.example;transport=udp", "sip:pbx.example:5060".into()),
+        (
+            "sip:pbx.example:5070;Transport=TCP",
+            "sip+tcp://pbx.example:5070".into(),
+        ),
+        (
+            "sip:pbx.example;transport=tls",
+            "sip+tls://pbx.example:5061".into(),
+        ),
+        (
+            "sip:[2001:db8::7]:5070;transport=tls",
+            "sip+tls://[2001:db8::7]:5070".into(),
+        ),
+        ("SIPS:pbx.example", "sips:pbx.example:5061".into()),
+        ("sips:192.0.2.7:5062;transport=tcp", "sips:192.0.2.7:5062".into()),
+        ("sip+tls://pbx.example", "sip+tls://pbx.example:5061".into()),
+        ("sips:5061", "udp://sips:5061".into()),
         (
             "tcp+ip://[2001:db8::7]",
             format!("tcp+ip://[2001:db8::7]:{}", port_of("tcp+ip")),
@@ -83,7 +101,33 @@ fn a_wrong_target_is_told_in_words() {
         ),
         (
             "sip:",
-            "`` is not a port; to ask SIP OPTIONS, write sip:HOST[:5060]".into(),
+            "`` is not a port; to ask SIP OPTIONS, write sip:HOST[:5060][;transport=tcp|tls]".into(),
+        ),
+        (
+            "sip:x;lr",
+            "`;lr` means nothing here; of a SIP URI's parameters halloo knows ;transport=udp, tcp or tls".into(),
+        ),
+        (
+            "sip:x;transport=tcp;lr",
+            "`;transport=tcp;lr` means nothing here; of a SIP URI's parameters halloo knows ;transport=udp, tcp or tls"
+                .into(),
+        ),
+        (
+            "sip+tcp://x;transport=tls",
+            "`;transport=tls` means nothing here; of a SIP URI's parameters halloo knows ;transport=udp, tcp or tls"
+                .into(),
+        ),
+        (
+            "sip:x;transport=sctp",
+            "halloo does not ask SIP over `sctp`; it does over udp, tcp and tls".into(),
+        ),
+        (
+            "sips:x;transport=udp",
+            "sips: goes by TLS, which `;transport=udp` cannot carry; write sips:HOST[:5061]".into(),
+        ),
+        (
+            "sips:alice@x",
+            "a user name means nothing here; leave out `alice@`".into(),
         ),
         (
             "udp://x/y",

@@ -21,7 +21,7 @@ fn it_ends_with_a_result_and_the_files_that_it_names() {
     let asked = text.lines().filter(|line| {
         line.split(' ')
             .next()
-            .is_some_and(|word| word.contains("://") || word.starts_with("sip:"))
+            .is_some_and(|word| word.contains("://") || word.starts_with("sip:") || word.starts_with("sips:"))
     });
     let sessions = asked.count();
     assert!(sessions >= 4, "{text}");

@@ -5,6 +5,7 @@
 mod common;
 mod ntp;
 mod sip;
+mod sips;
 mod stamp;
 mod stun;
 mod tap;

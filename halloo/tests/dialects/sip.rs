@@ -102,7 +102,7 @@ fn a_user_agent_that_asks_from_port_5060_is_answered_at_port_5060() {
 }
 
 /// sipp on an address of its own, answering by this scenario.
-fn sipp_answers(sipp: &Path, transport: &str, port: Port, name: &str) -> (Running, SocketAddrV4) {
+pub(crate) fn sipp_answers(sipp: &Path, transport: &str, port: Port, name: &str) -> (Running, SocketAddrV4) {
     let address = SocketAddrV4::new(own_address(), 5060);
     let (scenario, ip) = (scenario(name).display().to_string(), address.ip().to_string());
     let args = ["-sf", &scenario, "-t", transport, "-i", &ip, "-nostdin"];

@@ -67,3 +67,42 @@ pub static SIP_TCP: Protocol = Protocol {
     size: SIZE,
     prober: Some(|options| AnyProber::Stream(Box::new(SipStreamProber::new(options)))),
 };
+
+/// Under TLS.
+pub static SIP_TLS: Protocol = Protocol {
+    name: "SIP OPTIONS over TLS",
+    scheme: "sip+tls",
+    default_port: Some(5061),
+    transport: Transport::Tcp,
+    spec: SPEC,
+    reply_limit: REPLY_LIMIT,
+    role: Role::Prober,
+    size: SIZE,
+    prober: Some(|options| AnyProber::Stream(Box::new(SipStreamProber::secured(options)))),
+};
+
+/// Under TLS all the way, as its URI demands (RFC 3261 section 26.2.2).
+pub static SIPS: Protocol = Protocol {
+    name: "SIPS OPTIONS",
+    scheme: "sips",
+    default_port: Some(5061),
+    transport: Transport::Tcp,
+    spec: SPEC,
+    reply_limit: REPLY_LIMIT,
+    role: Role::Both,
+    size: RequestSize {
+        least: bare_len(2),
+        ..SIZE
+    },
+    prober: Some(|options| AnyProber::Stream(Box::new(SipStreamProber::sips(options)))),
+};
+
+/// Whether requests go under TLS.
+pub fn is_secured(protocol: &Protocol) -> bool {
+    [SIP_TLS.scheme, SIPS.scheme].contains(&protocol.scheme)
+}
+
+/// Whether this is SIP, by whatever carries it.
+pub fn is_sip(protocol: &Protocol) -> bool {
+    [SIP.scheme, SIP_TCP.scheme].contains(&protocol.scheme) || is_secured(protocol)
+}

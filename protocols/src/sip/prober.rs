@@ -16,13 +16,13 @@ const NOBODY: &str = "halloo.invalid";
 const MAGIC_COOKIE: &str = "z9hG4bK";
 
 /// What all requests have. Behind each piece stands what differs: host, transport, branch, tag, host, Call-ID, stamp,
-/// padding, nothing.
+/// padding, nothing. A host has the scheme before it.
 const PIECES: [&str; 9] = [
-    "OPTIONS sip:",
+    "OPTIONS ",
     " SIP/2.0\r\nVia: SIP/2.0/",
     " halloo.invalid;rport;branch=z9hG4bK",
     "\r\nMax-Forwards: 70\r\nFrom: <sip:halloo@halloo.invalid>;tag=",
-    "\r\nTo: <sip:",
+    "\r\nTo: <",
     ">\r\nCall-ID: ",
     "@halloo.invalid\r\nCSeq: 1 OPTIONS\r\nTimestamp: ",
     "\r\nAccept: application/sdp\r\nUser-Agent: halloo",
@@ -35,9 +35,39 @@ const DIGITS: usize = 16;
 /// Seconds and nanoseconds.
 const STAMP: usize = "1700000000.000000000".len();
 
-/// How many bytes a request has at least, to a host that is written with so many.
+/// How a request goes, and how it names whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Udp,
+    Tcp,
+    /// Under TLS.
+    Tls,
+    /// Under TLS, by whomever it is handed on too (RFC 3261 section 19.1).
+    Sips,
+}
+
+impl Way {
+    /// As a Via has it (RFC 3261 section 25.1); all are three letters.
+    fn transport(self) -> &'static str {
+        match self {
+            Way::Udp => "UDP",
+            Way::Tcp => "TCP",
+            Way::Tls | Way::Sips => "TLS",
+        }
+    }
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Way::Sips => "sips:",
+            _ => "sip:",
+        }
+    }
+}
+
+/// How many bytes a request has at least, to a host that is written with so many. The `s` of `sips` is as long as one
+/// letter more of it.
 pub const fn bare_len(authority: usize) -> usize {
-    let mut len = 2 * authority + "UDP".len() + 5 * DIGITS + STAMP;
+    let mut len = 2 * ("sip:".len() + authority) + "UDP".len() + 5 * DIGITS + STAMP;
     let mut at = 0;
     while at < PIECES.len() {
         len += PIECES[at].len();
@@ -65,27 +95,24 @@ impl SipProber {
     /// A prober for one session. It makes no request if `options.size` is less than [`bare_len`]. An authority that no
     /// URI can have as its host is replaced.
     pub fn new(options: &ProberOptions) -> SipProber {
-        SipProber::over("UDP", options)
+        SipProber::by(Way::Udp, options)
     }
 
-    pub(super) fn on_stream(options: &ProberOptions) -> SipProber {
-        SipProber::over("TCP", options)
-    }
-
-    fn over(transport: &str, options: &ProberOptions) -> SipProber {
+    pub(super) fn by(way: Way, options: &ProberOptions) -> SipProber {
         let host = Some(&options.authority[..]).filter(|authority| is_host(authority));
         let host = host.unwrap_or(NOBODY);
         let token = format!("{:016x}", options.token);
-        let bare = bare_len(host.len());
+        let (scheme, transport) = (way.scheme(), way.transport());
+        let bare = bare_len(host.len() + scheme.len() - "sip:".len());
         let padding = ".".repeat(options.size.saturating_sub(bare));
         let number = "0".repeat(DIGITS);
         let stamp = "0".repeat(STAMP);
         let values: [&[&str]; PIECES.len()] = [
-            &[host],
+            &[scheme, host],
             &[transport],
             &[&token, &number],
             &[&token],
-            &[host],
+            &[scheme, host],
             &[&token, &number],
             &[&stamp],
             &[&padding],

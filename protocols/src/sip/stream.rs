@@ -1,7 +1,7 @@
 //! SIP on a connection: messages one behind the other, told apart by Content-Length (RFC 3261 section 18.3).
 
 use super::message::{Frame, Message, frame};
-use super::prober::SipProber;
+use super::prober::{SipProber, Way};
 use super::responder::{Carrier, SipServer, room};
 use crate::ProberOptions;
 use halloo_base::{Env, Next, ProbeId, Progress, Reason, Stamp, StreamProber, StreamResponder};
@@ -92,10 +92,24 @@ pub struct SipStreamProber {
 }
 
 impl SipStreamProber {
-    /// A prober for one session. A size that is too small for a request is taken as the least that is not.
+    /// A prober for one session over TCP. A size that is too small for a request is taken as the least that is not.
     pub fn new(options: &ProberOptions) -> SipStreamProber {
+        SipStreamProber::by(Way::Tcp, options)
+    }
+
+    /// The same under TLS, which is put around it by others.
+    pub fn secured(options: &ProberOptions) -> SipStreamProber {
+        SipStreamProber::by(Way::Tls, options)
+    }
+
+    /// The same to a `sips:` URI.
+    pub fn sips(options: &ProberOptions) -> SipStreamProber {
+        SipStreamProber::by(Way::Sips, options)
+    }
+
+    fn by(way: Way, options: &ProberOptions) -> SipStreamProber {
         SipStreamProber {
-            prober: SipProber::on_stream(options),
+            prober: SipProber::by(way, options),
             partial: Vec::with_capacity(LONGEST),
             first: 0,
         }

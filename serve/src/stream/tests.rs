@@ -427,6 +427,33 @@ fn told_to_stop_it_finishes_what_is_open_and_is_finished() {
 }
 
 #[test]
+fn who_is_not_secured_is_counted_and_gives_its_place_back() {
+    let (mut server, counters) = server(
+        StreamServerOptions {
+            connections: 1,
+            ..options()
+        },
+        || Echo,
+    );
+    let mut world = World::new();
+    let ends = [
+        (CloseReason::Insecure("no TLS"), "1 in, 1 out, 1 malformed"),
+        (
+            CloseReason::HandshakeTimeout,
+            "2 in, 2 out, 1 malformed, 1 idle_timeout",
+        ),
+        (CloseReason::Done, "3 in, 3 out, 1 malformed, 1 idle_timeout"),
+    ];
+    for (number, (why, counted)) in (1..).zip(ends) {
+        assert_eq!(world.open(&mut server, number, path(LOCAL, PEER)), []);
+        world.stream(&mut server, number, StreamInput::Closed(why));
+        // A second end is of nothing that is there.
+        world.stream(&mut server, number, StreamInput::Closed(why));
+        assert_eq!(tally(&counters), counted);
+    }
+}
+
+#[test]
 fn connections_that_nobody_accepted_are_none_of_its_business() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();

@@ -81,6 +81,7 @@ struct Host {
     sealed: Sealed<End>,
     diary: Arc<Mutex<Vec<String>>>,
     id: ConnId,
+    now: Mono,
     tags: Vec<u64>,
 }
 
@@ -109,6 +110,7 @@ impl Host {
             sealed: Sealed::new(end, side),
             diary,
             id,
+            now: Mono(0),
             tags: vec![],
         }
     }
@@ -117,7 +119,7 @@ impl Host {
         let mut out = Outbox::new();
         let mut cx = Cx {
             env: Env {
-                now: Mono(0),
+                now: self.now,
                 clock: &Standing,
                 rng: &mut Rng::new(1),
             },
@@ -321,4 +323,53 @@ fn an_end_before_the_seal_is_no_end_of_what_was_said() {
     assert!(host.hear(StreamInput::Finished).aborts);
     let why = "Insecure(\"the other side ended it before TLS was agreed on\")";
     assert_eq!(host.told(), ["connected at 0", why]);
+}
+
+#[test]
+fn who_connects_has_ten_seconds_for_the_handshake_and_no_byte_of_it_makes_them_more() {
+    let (side, _) = server();
+    let mut silent = Host::new(side, true);
+    let opened = || StreamInput::Opened {
+        path: path(),
+        at: stamp(0),
+    };
+    silent.hear(opened());
+    let by = Mono(0) + HANDSHAKE_WITHIN;
+    assert_eq!(silent.sealed.deadline().map(|deadline| deadline.at), Some(by));
+    // The beginning of a record, a byte at a time.
+    for (second, byte) in (1..10).zip([22, 3, 1, 1, 0, 1, 0, 0, 252]) {
+        silent.now = Mono(0) + Duration::from_secs(second);
+        let sent = silent.hear(StreamInput::Data {
+            bytes: &[byte],
+            at: stamp(1),
+        });
+        assert!(!sent.aborts);
+    }
+    silent.now = by;
+    assert!(silent.handle(Input::Wake).aborts);
+    assert_eq!(silent.told(), ["opened at 0", "HandshakeTimeout"]);
+    assert!(silent.sealed.channels.is_empty() && silent.sealed.greeting.is_empty());
+    assert_eq!(silent.sealed.deadline(), None);
+}
+
+#[test]
+fn who_is_secured_or_gone_has_no_more_time_to_keep() {
+    let (side, _) = server();
+    let secured = met(&Trust::Anyone, side.clone(), 1_000);
+    assert_eq!(secured[1].sealed.deadline(), None);
+    let mut gone = Host::new(side, true);
+    for end in [StreamInput::Finished, StreamInput::Closed(CloseReason::Done)] {
+        gone.hear(StreamInput::Opened {
+            path: path(),
+            at: stamp(0),
+        });
+        assert!(gone.sealed.deadline().is_some());
+        gone.hear(end);
+        assert_eq!(
+            gone.told(),
+            ["opened at 0", "Done"],
+            "it is counted as any that goes"
+        );
+        assert!(gone.sealed.greeting.is_empty() && gone.sealed.deadline().is_none());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ProberOptions;
-use halloo_base::{Heard, Nanos, ProbeId, Prober, Reflection, Refusal, Seen};
+use halloo_base::{Heard, Nanos, ProbeId, Prober, Reflection, Refusal, Seen, StreamProber};
 
 const TOKEN: u64 = 0x0123_4567_89ab_cdef;
 
@@ -51,6 +51,38 @@ fn a_request_is_complete_and_differs_from_the_next_in_its_numbers_alone() {
     let expected = expected.replace("000000000000beef", "ffffffffffffffff");
     assert_eq!(text(&next), expected);
     assert_eq!(code(&text(&asked)), Ok(200));
+}
+
+#[test]
+fn a_request_names_what_carries_it_and_under_tls_its_uri_as_it_was_written() {
+    type Make = fn(&ProberOptions) -> SipStreamProber;
+    let ways: [(Make, &str, &str, usize); 3] = [
+        (SipStreamProber::new, "sip:", "TCP", 0),
+        (SipStreamProber::secured, "sip:", "TLS", 0),
+        (SipStreamProber::sips, "sips:", "TLS", 1),
+    ];
+    for (make, scheme, transport, more) in ways {
+        for size in [0, 512] {
+            let mut asked = vec![];
+            let mut prober = make(&of("echo.example.net", size));
+            with_env(1, |env| prober.request(env, ProbeId(1), &mut asked));
+            assert_eq!(asked.len(), size.max(bare_len(16 + more)));
+            let text = text(&asked);
+            assert!(
+                text.starts_with(&format!("OPTIONS {scheme}echo.example.net SIP/2.0\n")),
+                "{text}"
+            );
+            assert!(
+                text.contains(&format!("\nVia: SIP/2.0/{transport} halloo.invalid;rport;")),
+                "{text}"
+            );
+            assert!(
+                text.contains(&format!("\nTo: <{scheme}echo.example.net>\n")),
+                "{text}"
+            );
+            assert_eq!(code(&text), Ok(200));
+        }
+    }
 }
 
 #[test]
