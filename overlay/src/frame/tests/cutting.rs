@@ -61,7 +61,7 @@ fn udp_that_is_too_long_for_the_path_goes_as_fragments_of_each_datagram() {
             fields + half,
             fields + half,
             fields + half,
-            7 + 42 + 56
+            fields + 42 + 56
         ]
     );
 }
