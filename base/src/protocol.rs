@@ -147,6 +147,8 @@ pub struct Heard {
     pub options: Option<IpOptions>,
     /// The answer is a refusal: somebody received the request and says no. It is answered, and it is no success.
     pub refusal: Option<Refusal>,
+    /// How many bytes the answer has, where it did not come in one datagram.
+    pub length: Option<usize>,
 }
 
 /// IPv4 options as they came: at most 40 octets (RFC 791 section 3.1).
@@ -225,6 +227,7 @@ impl Heard {
             reflection: None,
             options: None,
             refusal: None,
+            length: None,
         }
     }
 

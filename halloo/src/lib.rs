@@ -7,6 +7,7 @@ mod check;
 pub mod cli;
 mod config;
 mod demo;
+mod ending;
 mod format;
 mod hint;
 mod json;

@@ -58,7 +58,7 @@ impl DatagramSession {
                     at: rx.at,
                     begun: None,
                     handled,
-                    bytes: rx.payload.len(),
+                    bytes: heard.length.unwrap_or(rx.payload.len()),
                 };
                 self.account.look_at_quality(&cx.env);
                 self.account.answered(&answer, &mut *self.sink);

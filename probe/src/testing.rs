@@ -301,6 +301,7 @@ impl<M: Machine> Bench<M> {
                 bits: 64,
                 options: None,
                 refusal: None,
+                length: None,
                 reflection,
             }),
             way_back(),

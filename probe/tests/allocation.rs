@@ -93,6 +93,7 @@ impl Prober for Codec {
             bits: 32,
             options: None,
             refusal: None,
+            length: None,
             reflection: Some(reflection),
         })
     }

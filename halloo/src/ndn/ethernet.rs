@@ -7,9 +7,9 @@ use halloo_base::{
 use halloo_io::route::Netlink;
 use halloo_io::{PacketSocket, Worker};
 use halloo_probe::DatagramSession;
-use halloo_protocols::ndn::{LpPacket, PingServer, fragments, tlv};
+use halloo_protocols::ndn::{LpPacket, PingServer, Reassembler, fragments, tlv};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -148,19 +148,59 @@ fn opened(bytes: &[u8], own: [u8; 6]) -> Result<(Mac, Mac, &[u8]), Reason> {
     Ok((to, from, packet))
 }
 
-/// Answers pings in frames.
-///
-/// Who asked the group is answered there, since it listens there; who asked this station is answered alone. An answer
-/// that is longer than a frame goes in parts.
-pub(super) struct EthernetServer {
-    server: PingServer,
+/// Packets on their way into frames: as they are where they fit, else in parts.
+struct Parts {
     link: LinkId,
     mac: [u8; 6],
     mtu: usize,
+    /// The number of the next part, once there was one: the first is drawn, so that the parts of two stations that answer the
+    /// same group do not pass for each other's.
+    sequence: Option<u64>,
+}
+
+impl Parts {
+    fn new(port: &Port) -> Parts {
+        Parts {
+            link: port.socket.link(),
+            mac: port.socket.mac(),
+            mtu: port.mtu,
+            sequence: None,
+        }
+    }
+
+    /// Sends a packet. Returns whether it could be: it may be too long for the parts that there may be.
+    #[must_use]
+    fn send(&mut self, env: &mut Env<'_>, out: &mut Outbox, to: Mac, packet: &[u8]) -> bool {
+        if packet.len() <= self.mtu {
+            out.frame(self.link, &frame(to, self.mac, packet));
+            return true;
+        }
+        // What goes in parts has its link header with the first one.
+        let (token, network) = match LpPacket::parse(packet) {
+            Ok(lp) => (lp.pit_token, lp.fragment.unwrap_or_default()),
+            Err(_) => (None, packet),
+        };
+        let sequence = self.sequence.get_or_insert_with(|| env.rng.next_u64());
+        let Ok(parts) = fragments(network, token, self.mtu, sequence) else {
+            return false;
+        };
+        for part in parts {
+            out.frame(self.link, &frame(to, self.mac, &part));
+        }
+        true
+    }
+}
+
+/// Answers pings in frames.
+///
+/// Who asked the group is answered there, since it listens there; who asked this station is answered alone. What is longer
+/// than a frame comes and goes in parts: nobody beyond the cable can make us answer them.
+pub(super) struct EthernetServer {
+    server: PingServer,
+    parts: Parts,
     counters: Arc<Counters>,
     room: Vec<u8>,
-    /// The number of the next part.
-    sequence: u64,
+    reassembler: Reassembler,
     stopped: bool,
 }
 
@@ -168,38 +208,34 @@ impl EthernetServer {
     pub(super) fn new(server: PingServer, port: &Port, counters: Arc<Counters>) -> EthernetServer {
         EthernetServer {
             server,
-            link: port.socket.link(),
-            mac: port.socket.mac(),
-            mtu: port.mtu,
+            parts: Parts::new(port),
             counters,
             room: vec![],
-            sequence: 0,
+            reassembler: Reassembler::new(),
             stopped: false,
         }
     }
 
     fn answer(&mut self, cx: &mut Cx<'_>, rx: &Frame<'_>) -> Result<usize, Reason> {
-        let (to, from, packet) = opened(rx.bytes, self.mac)?;
+        let (to, from, packet) = opened(rx.bytes, self.parts.mac)?;
+        let lp = LpPacket::parse(packet).ok().filter(LpPacket::is_part);
+        let asked = match &lp {
+            None => packet,
+            Some(lp) => {
+                let path = path_from(self.parts.link, from);
+                let whole = self.reassembler.take(rx.at.mono, &path, lp);
+                whole.map_err(|_| Reason::Malformed)?.ok_or(Reason::Incomplete)?
+            }
+        };
         self.room.clear();
         // A frame comes from our own network.
-        self.room.resize(self.server.room(packet.len()), 0);
-        let len = self.server.answer(rx.at, packet, &mut self.room)?;
-        let reply = &self.room[..len];
+        self.room.resize(self.server.room(asked.len()), 0);
+        let len = self.server.answer(rx.at, asked, &mut self.room)?;
         let to = if to.is_group() { to } else { from };
-        if len <= self.mtu {
-            cx.out.frame(self.link, &frame(to, self.mac, reply));
-            return Ok(len);
+        match self.parts.send(&mut cx.env, cx.out, to, &self.room[..len]) {
+            true => Ok(len),
+            false => Err(Reason::ReplyTooLong),
         }
-        // What goes in parts has its link header with the first one.
-        let (token, network) = match LpPacket::parse(reply) {
-            Ok(lp) => (lp.pit_token, lp.fragment.unwrap_or_default()),
-            Err(_) => (None, reply),
-        };
-        let parts = fragments(network, token, self.mtu, &mut self.sequence);
-        for part in parts.map_err(|_| Reason::ReplyTooLong)? {
-            cx.out.frame(self.link, &frame(to, self.mac, &part));
-        }
-        Ok(len)
     }
 }
 
@@ -232,8 +268,7 @@ impl Machine for EthernetServer {
 /// A machine that speaks datagrams, its packets in frames to one station or the group.
 struct Framed<M> {
     machine: M,
-    link: LinkId,
-    mac: [u8; 6],
+    parts: Parts,
     to: Mac,
     out: Outbox,
 }
@@ -242,8 +277,7 @@ impl<M: Machine> Framed<M> {
     fn new(machine: M, port: &Port, wire: &Wire) -> Framed<M> {
         Framed {
             machine,
-            link: port.socket.link(),
-            mac: port.socket.mac(),
+            parts: Parts::new(port),
             to: wire.station.unwrap_or(GROUP),
             out: Outbox::new(),
         }
@@ -261,7 +295,8 @@ impl<M: Machine> Framed<M> {
         self.machine.handle(&mut inner, input);
         for output in self.out.iter() {
             if let Output::Datagram(_, packet) = output {
-                cx.out.frame(self.link, &frame(self.to, self.mac, packet));
+                // No device is so narrow that the longest packet would be too many parts; if one were, it is lost.
+                let _sent = self.parts.send(&mut cx.env, cx.out, self.to, packet);
             }
         }
         self.out.clear();
@@ -278,18 +313,28 @@ fn nowhere(link: LinkId) -> Path {
     }
 }
 
+/// What tells one station's parts from another's: its address stands where that of a host would.
+fn path_from(link: LinkId, Mac([a, b, c, d, e, f]): Mac) -> Path {
+    let station = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, e, f];
+    Path {
+        link,
+        local: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        remote: SocketAddr::from((Ipv6Addr::from(station), 0)),
+    }
+}
+
 impl<M: Machine> Machine for Framed<M> {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
         let Input::Frame(rx) = input else {
             return self.tell(cx, input);
         };
         // What others say to the group is none of ours, and no news.
-        let Ok((_, from, packet)) = opened(rx.bytes, self.mac) else {
+        let Ok((_, from, packet)) = opened(rx.bytes, self.parts.mac) else {
             return;
         };
         if self.to.is_group() || from == self.to {
             let datagram = Datagram {
-                path: nowhere(self.link),
+                path: nowhere(self.parts.link),
                 at: rx.at,
                 marks: Marks::default(),
                 payload: packet,

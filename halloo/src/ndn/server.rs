@@ -5,6 +5,7 @@ use super::face::Face;
 use super::host::{Asked, Detail, Equipment, Equipped, Listen, Tapped, tap};
 use super::text::{ServerText, timestamp};
 use super::{Failure, MISUSED, keys, trouble};
+use crate::ending::Ending;
 use crate::json::{Answers, Head, Interest, ServerStart};
 use crate::screen::Screen;
 use crate::serve::{Supervisor, broadcasts};
@@ -20,6 +21,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -279,14 +282,15 @@ fn serve(options: Options, screen: Screen) -> Result<ExitCode, Failure> {
     if watch.face.is_none() {
         watch.ready(&options.prefix);
     }
-    let (thread, remote) = start(worker)?;
-    let watched = watch.run(&thread, &signals, &equipped, &options.prefix);
+    let ended = Arc::default();
+    let (thread, remote) = start(worker, Ending::tells(&ended))?;
+    let watched = watch.run(&ended, &signals, &equipped, &options.prefix);
     remote.stop();
-    let ended = thread
+    let driven = thread
         .join()
         .unwrap_or_else(|_| Err(io::Error::other("the thread that answers panicked")));
     watched?;
-    ended.context("the driver failed")?;
+    driven.context("the driver failed")?;
     watch.conclude(&equipped)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -299,13 +303,11 @@ fn become_nobody() -> Result<()> {
     Ok(())
 }
 
-fn start(mut worker: Worker) -> Result<(JoinHandle<io::Result<()>>, Remote)> {
+fn start(mut worker: Worker, ending: Ending) -> Result<(JoinHandle<io::Result<()>>, Remote)> {
     let remote = worker.remote();
-    let main = thread::current();
     let run = move || {
-        let result = worker.run();
-        main.unpark();
-        result
+        let _ending = ending;
+        worker.run()
     };
     let thread = thread::Builder::new()
         .name("ndn".into())
@@ -329,7 +331,7 @@ impl Watch {
     /// Tells what happens until somebody ends it, or it has given all its answers.
     fn run(
         &mut self,
-        thread: &JoinHandle<io::Result<()>>,
+        ended: &AtomicBool,
         signals: &Signals,
         equipped: &Equipped,
         prefix: &NameBuf,
@@ -343,7 +345,7 @@ impl Watch {
                 }
             }
             // Asked before the queue is emptied: what is in it then is all there will be.
-            let is_over = thread.is_finished() || self.tapped.is_done();
+            let is_over = ended.load(Ordering::Acquire) || self.tapped.is_done();
             self.tell_asked()?;
             while let Ok(event) = self.tapped.events.try_recv() {
                 self.face_event(event, prefix)?;

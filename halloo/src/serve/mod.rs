@@ -13,6 +13,7 @@ mod tell;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, Given};
+use crate::ending::Ending;
 use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
@@ -39,7 +40,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 pub(crate) use supervisor::Supervisor;
 use tell::Teller;
@@ -344,10 +345,7 @@ impl EchoHost {
 
     fn spawn(&mut self, name: &str, mut worker: Worker) -> Result<()> {
         let remote = worker.remote();
-        let ending = Ending {
-            ended: Arc::clone(&self.ended),
-            waiting: thread::current(),
-        };
+        let ending = Ending::tells(&self.ended);
         let run = move || {
             let _ending = ending;
             worker.run()
@@ -363,20 +361,6 @@ impl EchoHost {
     /// Nothing ends a thread but us, or a failure.
     fn has_failed(&self) -> bool {
         self.ended.load(Ordering::Acquire) || self.web.iter().any(HttpServer::has_failed)
-    }
-}
-
-/// Tells, when a thread ends or panics, who waits for that. A thread itself counts as finished only once nobody in it can
-/// tell any more, and who was woken before would go back to sleep.
-struct Ending {
-    ended: Arc<AtomicBool>,
-    waiting: Thread,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        self.waiting.unpark();
     }
 }
 

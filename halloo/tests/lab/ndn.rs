@@ -5,7 +5,7 @@ use halloo_lab::Lab;
 use serde_json::Value;
 
 #[test]
-fn pings_go_in_frames_to_a_group_and_to_a_station_and_long_answers_in_parts() {
+fn pings_go_in_frames_to_a_group_and_to_a_station_and_long_packets_in_parts() {
     let Some(lab) = Lab::or_skip("NDN in Ethernet frames") else {
         return;
     };
@@ -23,17 +23,21 @@ fn pings_go_in_frames_to_a_group_and_to_a_station_and_long_answers_in_parts() {
     let address = told[0]["address"].as_str().expect("an Ethernet address");
     let device = link.a().device();
     for face in [format!("dev://{device}"), format!("ether://[{address}%{device}]")] {
-        let asked = near.spawn(
-            HALLOO,
-            ["ndnping", "-c", "5", "-i", "10", "--face", &face, "/frames"],
-        );
-        let code = asked.wait(PATIENCE).code();
-        let text = asked.stdout();
-        assert!(
-            text.contains("5 packets transmitted, 5 received"),
-            "{face}: {text}"
-        );
-        assert_eq!(code, Some(0), "{face}");
+        for size in ["0", "8000"] {
+            let question = ["ndnping", "-c", "5", "-i", "10", "--json", "--size", size];
+            let asked = near.spawn(HALLOO, [&question[..], &["--face", &face, "/frames"]].concat());
+            let code = asked.wait(PATIENCE).code();
+            let text = asked.stdout();
+            let objects = text.lines().map(|line| serde_json::from_str(line).expect(line));
+            let answers: Vec<Value> = objects
+                .filter(|object: &Value| object["verdict"] == "answered")
+                .collect();
+            assert_eq!((code, answers.len()), (Some(0), 5), "{face}: {text}");
+            for answer in answers {
+                let bytes = answer["bytes"].as_u64().expect("a length");
+                assert!((8_000..8_800).contains(&bytes), "all of its parts: {answer:#}");
+            }
+        }
     }
     let asked = near.spawn(
         HALLOO,

@@ -181,6 +181,7 @@ fn reflected(reply: &Probe) -> Heard {
         bits: 32,
         options: None,
         refusal: None,
+        length: None,
         reflection: Some(Reflection {
             received_at: Some(reply.t2),
             residence: reply.residence.map(|ns| Nanos(i64::from(ns))),

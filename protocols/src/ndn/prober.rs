@@ -219,7 +219,11 @@ impl Prober for PingProber {
         let heard = match reassembler.take(rx.at.mono, &rx.path, part) {
             Ok(Some(whole)) => Packet::parse(whole)
                 .map_err(|_| Reason::Malformed)
-                .and_then(|packet| self.hear(&packet)),
+                .and_then(|packet| self.hear(&packet))
+                .map(|heard| Heard {
+                    length: Some(whole.len()),
+                    ..heard
+                }),
             Ok(None) => Err(Reason::Incomplete),
             Err(_) => Err(Reason::Malformed),
         };

@@ -114,6 +114,7 @@ fn a_full_answer_says_all_that_the_responder_knows() {
             bits: 32,
             options: None,
             refusal: None,
+            length: None,
             reflection: Some(reflection)
         })
     );
