@@ -40,3 +40,17 @@ pub static QUIC_DATAGRAM: Protocol = Protocol {
     },
     prober: Some(|options| AnyProber::Datagram(Box::new(UdpProber::new(options)))),
 };
+
+/// HTTP/3 at the same port: the routes of the HTTP echo host. It is answered and not asked, and has no place in
+/// [`ALL`](crate::ALL).
+pub static HTTP3: Protocol = Protocol {
+    name: "HTTP/3",
+    scheme: "h3",
+    default_port: Some(4433),
+    transport: Transport::Quic,
+    spec: "RFC 9114",
+    reply_limit: ReplyLimit::SameAsRequest,
+    role: Role::Responder,
+    size: RequestSize::ANY,
+    prober: None,
+};

@@ -197,8 +197,7 @@ impl Hub {
         let leave = channel.leaves_by.filter(|_| !channel.quic.is_closed());
         channel.deadline = [timer, leave].into_iter().flatten().min();
         if leave.is_some_and(|by| by <= now || !channel.has_more()) {
-            let no_error = VarInt::from_u32(0);
-            channel.quic.close(at, no_error, bytes::Bytes::new());
+            channel.quic.close(at, channel.farewell, bytes::Bytes::new());
             self.flush(out, now, channel, None);
         }
     }
@@ -263,8 +262,9 @@ pub(crate) struct Channel {
     tags: VecDeque<Option<TxTag>>,
     /// When it wants to be woken.
     pub(crate) deadline: Option<Mono>,
-    /// Until when it is to have ended.
+    /// Until when it is to have ended, and the code to end it with.
     leaves_by: Option<Mono>,
+    pub(crate) farewell: VarInt,
 }
 
 impl Channel {
@@ -277,6 +277,7 @@ impl Channel {
             tags: VecDeque::new(),
             deadline: None,
             leaves_by: None,
+            farewell: VarInt::from_u32(0),
         }
     }
 

@@ -12,6 +12,7 @@ mod datagrams;
 mod departures;
 mod event;
 mod hub;
+mod lent;
 mod server;
 mod streams;
 
@@ -19,7 +20,8 @@ pub use client::{Client, ClientOptions};
 pub use datagrams::QuicDatagrams;
 pub use event::{EarlyData, QuicEvent, QuicSink};
 pub use hub::OptionsError;
-pub use server::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServer, QuicServerOptions};
+pub use lent::{Gone, Lending, Lent, LentRecv, LentSend, Opener, StreamGone};
+pub use server::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServer, QuicServerOptions, Services};
 pub use streams::QuicStreams;
 
 /// The protocol that is agreed on under TLS (RFC 7301): bytes come back as they were sent, on every bidirectional stream

@@ -4,10 +4,11 @@ mod caps;
 mod options;
 mod peer;
 
-pub use options::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServerOptions};
+pub use options::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServerOptions, Services};
 
 use crate::ALPN;
 use crate::hub::{self, Channel, Hub, OptionsError};
+use crate::lent::{Bell, Lent, Loan, Wish};
 use caps::Caps;
 use halloo_base::{Cx, Datagram, Deadline, Input, Machine, Mono, Reason, Stamp, Trust, Verdict};
 use peer::Peer;
@@ -35,6 +36,7 @@ pub struct QuicServer {
     admit: Admit,
     make: MakeResponder,
     datagrams: Option<DatagramEcho>,
+    borrower: Option<Borrower>,
     counters: Arc<QuicCounters>,
     wall: Arc<WallTime>,
     peers: BTreeMap<usize, Peer>,
@@ -44,6 +46,13 @@ pub struct QuicServer {
     reply: Vec<u8>,
     draining: bool,
     stopped: bool,
+}
+
+/// Who answers connections of another protocol.
+struct Borrower {
+    alpn: Vec<u8>,
+    take: Box<dyn FnMut(Lent) -> Result<(), Lent> + Send>,
+    bell: Arc<Bell>,
 }
 
 /// The wall clock by which tokens grow old: that of the last datagram.
@@ -57,8 +66,8 @@ impl TimeSource for WallTime {
 }
 
 impl QuicServer {
-    /// A server with the certificate of `tls`, which asks `make` for the responder of each stream. Where there is nobody for
-    /// datagrams, clients are told so. Any instant will do for `base`, which stands for the origin of [`Mono`].
+    /// A server with the certificate of `tls` and these services. Any instant will do for `base`, which stands for the origin
+    /// of [`Mono`].
     ///
     /// # Errors
     /// Options out of their range, or a configuration of TLS that QUIC cannot be spoken with.
@@ -66,22 +75,27 @@ impl QuicServer {
         options: QuicServerOptions,
         tls: &rustls::ServerConfig,
         admit: Admit,
-        make: MakeResponder,
-        datagrams: Option<DatagramEcho>,
+        services: Services,
         counters: Arc<QuicCounters>,
         base: Instant,
     ) -> Result<QuicServer, OptionsError> {
         options.check()?;
         let wall = Arc::<WallTime>::default();
         let time = Arc::clone(&wall);
-        let config = server_config(&options, tls, datagrams.is_some(), time)?;
+        let config = server_config(&options, tls, &services, time)?;
+        let borrower = services.lending.map(|lending| Borrower {
+            alpn: lending.alpn,
+            take: lending.take,
+            bell: Arc::new(Bell::new(lending.ring)),
+        });
         Ok(QuicServer {
             hub: Hub::new(base, options.tos, Some(config)),
             caps: Caps::new(options.connections, options.per_source),
             options,
             admit,
-            make,
-            datagrams,
+            make: services.make,
+            datagrams: services.datagrams,
+            borrower,
             counters,
             wall,
             peers: BTreeMap::new(),
@@ -195,10 +209,14 @@ impl QuicServer {
             };
             self.event(cx, &mut peer, event, at, rx);
         }
+        self.serve_loan(&mut peer, at);
         if is_gone {
             return self.over(&mut peer);
         }
-        self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None);
+        match peer.is_leaving {
+            true => self.hub.leave(cx.out, cx.env.now, &mut peer.channel),
+            false => self.hub.flush(cx.out, cx.env.now, &mut peer.channel, None),
+        }
         let own = peer.ends_at(&self.options);
         peer.timer = [peer.channel.deadline, own].into_iter().flatten().min();
         self.timers.extend(peer.timer.map(|at| (at, handle)));
@@ -214,10 +232,15 @@ impl QuicServer {
         rx: Option<&Datagram<'_>>,
     ) {
         match event {
+            Event::HandshakeDataReady => {
+                let own = self.borrower.as_ref().map(|borrower| &borrower.alpn);
+                peer.is_lent = own.is_some() && peer.protocol().as_ref() == own;
+            }
             Event::Connected => {
                 self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
                 peer.active = cx.env.now;
                 self.counters.connections.reply(0);
+                self.lend(peer);
             }
             Event::ConnectionLost { reason } => {
                 match reason {
@@ -227,7 +250,24 @@ impl QuicServer {
                     ConnectionError::TransportError(_) => self.counters.connections.silent(Reason::Malformed),
                     _ => {}
                 }
+                if let Some(loan) = &peer.loan {
+                    loan.end(Some(&reason));
+                }
                 self.over(peer);
+            }
+            Event::Stream(StreamEvent::Stopped { id, error_code }) if let Some(loan) = &peer.loan => {
+                loan.stopped(id, error_code);
+            }
+            Event::DatagramReceived if peer.is_lent => {
+                // Nobody was told that there is a use for them.
+                while peer.channel.quic.datagrams().recv().is_some() {}
+            }
+            // They are looked at when all is known of them, and not before the handshake is complete.
+            Event::Stream(_) if peer.is_lent => {}
+            Event::Stream(StreamEvent::Opened { dir: Dir::Uni }) => {
+                while let Some(id) = peer.channel.quic.streams().accept(Dir::Uni) {
+                    let _ = peer.channel.quic.recv_stream(id).stop(VarInt::from_u32(0));
+                }
             }
             Event::Stream(StreamEvent::Opened { dir: Dir::Bi }) => {
                 while let Some(id) = peer.channel.quic.streams().accept(Dir::Bi) {
@@ -248,6 +288,31 @@ impl QuicServer {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Hands a connection to who answers its protocol.
+    fn lend(&mut self, peer: &mut Peer) {
+        let Some(borrower) = self.borrower.as_mut().filter(|_| peer.is_lent) else {
+            return;
+        };
+        let (loan, lent) = Loan::new(&borrower.bell, peer.channel.handle.0, peer.channel.path);
+        peer.loan = Some(loan);
+        if (borrower.take)(lent).is_err() {
+            // It was dropped, and is closed thereby.
+            self.counters.connections.silent(Reason::TooManyConnections);
+        }
+    }
+
+    /// Does what who answers a connection wants.
+    fn serve_loan(&mut self, peer: &mut Peer, at: Stamp) {
+        let Some(loan) = peer.loan.as_ref().filter(|_| !peer.over) else {
+            return;
+        };
+        if let Wish::Close(code) = loan.serve(&mut peer.channel.quic, at, &self.counters.connections) {
+            peer.channel.farewell = code;
+            self.over(peer);
+            peer.is_leaving = true;
         }
     }
 
@@ -306,10 +371,18 @@ impl QuicServer {
         if !std::mem::replace(&mut peer.over, true) {
             self.caps.release(peer.source);
         }
+        if let Some(loan) = &peer.loan {
+            loan.end(None);
+        }
         peer.drop_streams();
     }
 
     fn wake(&mut self, cx: &mut Cx<'_>) {
+        let touched = self.borrower.as_ref().map(|borrower| borrower.bell.touched());
+        for handle in touched.into_iter().flatten() {
+            let at = cx.env.clock.stamp();
+            self.settle(cx, handle, at, None);
+        }
         let due = self.timers.range(..=(cx.env.now, usize::MAX));
         let due: Vec<usize> = due.map(|(_, handle)| *handle).collect();
         for handle in due {
@@ -381,14 +454,20 @@ impl Machine for QuicServer {
     }
 }
 
+/// Streams of one direction that a client may have open: HTTP/3 needs three (RFC 9114 section 6.2), and some try whether one
+/// more of an unknown kind does harm.
+const UNI_STREAMS: u32 = 4;
+
 fn server_config(
     options: &QuicServerOptions,
     tls: &rustls::ServerConfig,
-    takes_datagrams: bool,
+    services: &Services,
     time: Arc<WallTime>,
 ) -> Result<ServerConfig, OptionsError> {
     let mut tls = tls.clone();
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let lending = services.lending.as_ref();
+    let protocols = [Some(ALPN), lending.map(|lending| lending.alpn.as_slice())];
+    tls.alpn_protocols = protocols.into_iter().flatten().map(<[u8]>::to_vec).collect();
     // All or nothing: QUIC has its own limit to early data (RFC 9001 section 4.6.1).
     tls.max_early_data_size = if options.early_data { u32::MAX } else { 0 };
     let tls = Arc::new(tls);
@@ -403,7 +482,10 @@ fn server_config(
         .stream_receive_window(window)
         .receive_window(window)
         .send_window(u64::from(options.window));
-    if !takes_datagrams {
+    if lending.is_some() {
+        transport.max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS));
+    }
+    if services.datagrams.is_none() {
         transport.datagram_receive_buffer_size(None);
     }
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));

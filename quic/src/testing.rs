@@ -1,6 +1,6 @@
 //! A client and a server with a network between them, in virtual time.
 
-use crate::server::{DatagramEcho, QuicCounters, QuicServer, QuicServerOptions};
+use crate::server::{DatagramEcho, QuicCounters, QuicServer, QuicServerOptions, Services};
 use crate::{ALPN, Client, ClientOptions, QuicEvent, QuicSink};
 use halloo_base::{
     Clock, ConnId, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Offload, Outbox, Output, Path,
@@ -93,8 +93,11 @@ pub(crate) fn server(options: QuicServerOptions, tls: &ServerConfig) -> (QuicSer
         options,
         tls,
         Box::new(|_, _, _, _| Ok(())),
-        Box::new(|_| Box::new(TcpEcho)),
-        Some(echo),
+        Services {
+            make: Box::new(|_| Box::new(TcpEcho)),
+            datagrams: Some(echo),
+            lending: None,
+        },
         Arc::clone(&counters),
         base(),
     );

@@ -8,5 +8,7 @@ mod clock;
 mod http;
 mod tls;
 
+#[cfg(feature = "h3")]
+pub use http::Http3Door;
 pub use http::{HttpOptions, HttpServer};
 pub use tls::{TlsError, TlsOptions};

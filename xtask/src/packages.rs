@@ -123,6 +123,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a SIP client and server that others wrote",
     },
     Package {
+        name: "ngtcp2-client",
+        program: "gtlsclient",
+        why: "an HTTP/3 client that others wrote",
+    },
+    Package {
         name: "clang-14",
         program: "clang-14",
         why: "compiles the XDP program, to compare it with the bytecode",
@@ -130,7 +135,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "python3-pip",
         program: "pip3",
-        why: "python-ndn, an NDN client and server that others wrote",
+        why: "python-ndn and aioquic, an NDN and a QUIC client and server that others wrote",
     },
     Package {
         name: "nodejs",

@@ -41,6 +41,12 @@ const PEERS: &[Peer] = &[
         command: unpack,
     },
     Peer {
+        name: "aioquic",
+        pins: "halloo/tests/dialects/quic/requirements.txt",
+        installer: "python3",
+        command: pip,
+    },
+    Peer {
         name: "stamp-suite",
         pins: "halloo/tests/dialects/stamp-suite.txt",
         installer: "cargo",

@@ -90,7 +90,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub https: Vec<SocketAddr>,
 
-    /// Echo QUIC streams and datagrams here (ALPN echo, usual port 4433); may be repeated
+    /// Echo QUIC streams and datagrams here (ALPN echo), and answer HTTP/3 (ALPN h3), usual port 4433; may be repeated
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub quic: Vec<SocketAddr>,
 

@@ -76,8 +76,8 @@ impl Counted {
             Source::Neighbours(_) => "question",
             _ => "datagram",
         };
-        let is_stream =
-            self.protocol.transport == Transport::Tcp || self.protocol.scheme == quic::QUIC.scheme;
+        let is_stream = self.protocol.transport == Transport::Tcp
+            || [quic::QUIC.scheme, quic::HTTP3.scheme].contains(&self.protocol.scheme);
         let mut lines = vec![match is_stream {
             true => format!(
                 "{head} {}, {} admitted, {} in, {} out",

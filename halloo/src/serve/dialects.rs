@@ -4,23 +4,18 @@ use super::counts::{Counted, Source, counters};
 use super::worker;
 use crate::config::{Config, Dialect, Driver, Given};
 use anyhow::{Context, Result, anyhow, bail};
-use halloo_base::{Responder, Snapshot};
+use halloo_base::Responder;
 use halloo_io::{TcpListener, UdpSocket, Worker};
 use halloo_protocols::Protocol;
-use halloo_protocols::echo::{Key, TcpEcho, UdpEcho, UdpEchoOptions};
+use halloo_protocols::echo::Key;
 use halloo_protocols::ntp::{self, NtpServer, NtpServerOptions};
-use halloo_protocols::quic;
 use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
-use halloo_quic::{DatagramEcho, QuicCounters, QuicServer, QuicServerOptions};
-use halloo_serve::{
-    Gate, Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions,
-};
+use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
 use halloo_tls::{Sealed, Side};
 use halloo_web::{HttpServer, TlsOptions};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A dialect and the sockets at which it is spoken.
 pub(crate) struct Spoken {
@@ -46,6 +41,11 @@ impl Spoken {
     pub(super) fn is_web(&self) -> bool {
         matches!(self.dialect.driver, Driver::Web { .. })
     }
+
+    /// Whether it has a thread of its own, which others may wake.
+    pub(super) fn is_quic(&self) -> bool {
+        self.dialect.driver == Driver::Quic
+    }
 }
 
 /// What those who answer are made of.
@@ -65,10 +65,6 @@ impl Making<'_> {
         let mut worker = worker(false)?;
         let mut counted = vec![];
         for spoken in spoken {
-            if spoken.dialect.driver == Driver::Quic {
-                counted.extend(self.quic(spoken, &mut worker)?);
-                continue;
-            }
             let Spoken {
                 dialect,
                 udp,
@@ -86,58 +82,16 @@ impl Making<'_> {
         Ok((worker, counted))
     }
 
-    /// A machine that echoes streams and datagrams of QUIC.
-    fn quic(&self, spoken: Spoken, worker: &mut Worker) -> Result<[Counted; 2]> {
-        let identity = spoken.identity.context("QUIC needs a certificate")?;
-        let tls = identity.server_config(&[halloo_quic::ALPN])?;
-        let mut gate = Gate::new(self.guards, Secret::new(crate::random()?))?;
-        let echo = UdpEchoOptions {
-            key: self.key.cloned(),
-            require_key: self.config.serve.require_key,
-            pingback: None,
-            ..UdpEchoOptions::default()
-        };
-        let datagrams = DatagramEcho {
-            responder: Box::new(UdpEcho::new(echo, crate::random()?)),
-            limit: quic::QUIC_DATAGRAM.reply_limit,
-        };
-        let counters = Arc::<QuicCounters>::default();
-        let server = QuicServer::new(
-            QuicServerOptions::default(),
-            &tls,
-            Box::new(move |now, path, packets, trust| gate.admit(now, path, packets, trust)),
-            Box::new(|_| Box::new(TcpEcho)),
-            Some(datagrams),
-            Arc::clone(&counters),
-            Instant::now(),
-        )?;
-        let machine = worker.add(Box::new(server));
-        for socket in spoken.udp {
-            worker.udp(socket, machine).context("cannot watch a UDP socket")?;
-        }
-        let (streams, frames) = (Arc::clone(&counters), counters);
-        let counted = |protocol, ask: Box<dyn Fn() -> Snapshot + Send>| Counted {
-            source: Source::Asked(ask),
-            ..super::counts::counters(protocol)
-        };
-        Ok([
-            counted(&quic::QUIC, Box::new(move || streams.connections.snapshot())),
-            counted(
-                &quic::QUIC_DATAGRAM,
-                Box::new(move || frames.datagrams.snapshot()),
-            ),
-        ])
-    }
-
-    /// A thread that answers HTTP.
+    /// A thread that answers HTTP; who comes by TLS is told where HTTP/3 is.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(super) fn web(&self, spoken: Spoken) -> Result<(HttpServer, Counted)> {
+    pub(super) fn web(&self, spoken: Spoken, http3_port: Option<u16>) -> Result<(HttpServer, Counted)> {
         let protocol = spoken.dialect.tcp.context("HTTP goes over TCP")?;
         let mut options = self.config.http_options(Secret::new(crate::random()?));
         options.admission.broadcasts.clone_from(&self.guards.broadcasts);
         options.tls = spoken.identity;
+        options.http3_port = http3_port.filter(|_| options.tls.is_some());
         let listeners = spoken.tcp.into_iter().map(TcpListener::into_std).collect();
         let server = HttpServer::start(listeners, options).context("cannot start to answer HTTP")?;
         let counted = Counted {

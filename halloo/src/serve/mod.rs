@@ -8,6 +8,7 @@ mod ip_echo;
 mod listen;
 mod listening;
 mod ndn;
+mod quic;
 mod supervisor;
 mod tell;
 
@@ -176,13 +177,23 @@ impl EchoHost {
             };
             let spoken = std::mem::take(&mut listeners.dialects).into_iter();
             let (web, spoken): (Vec<_>, Vec<_>) = spoken.partition(Spoken::is_web);
+            let (quic, spoken): (Vec<_>, Vec<_>) = spoken.into_iter().partition(Spoken::is_quic);
+            let mut http3_port = None;
+            for spoken in quic {
+                let port = spoken.udp.first().map(|socket| socket.local_addr().port());
+                let answering = making.quic(spoken)?;
+                http3_port = port.filter(|_| answering.web.is_some());
+                host.counted.extend(answering.counted);
+                host.web.extend(answering.web);
+                host.spawn("quic", answering.worker)?;
+            }
             if !spoken.is_empty() {
                 let (worker, counted) = making.worker(spoken)?;
                 host.counted.extend(counted);
                 host.spawn("dialects", worker)?;
             }
             for spoken in web {
-                let (server, counted) = making.web(spoken)?;
+                let (server, counted) = making.web(spoken, http3_port)?;
                 host.counted.push(counted);
                 host.web.push(server);
             }

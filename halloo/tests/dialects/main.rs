@@ -1,9 +1,11 @@
-//! STUN, SIP, STAMP and NTP with programs that others wrote, in both roles: on loopback, or in namespaces where port 123 is ours.
+//! STUN, SIP, STAMP, NTP, QUIC and HTTP/3 with programs that others wrote, in both roles: on loopback, or in namespaces where
+//! port 123 is ours.
 //!
 //! `cargo xtask test` installs them; without them the tests that need them say so and end.
 
 mod common;
 mod ntp;
+mod quic;
 mod sip;
 mod sips;
 mod stamp;

@@ -85,6 +85,7 @@ struct Shared {
     stop: AtomicBool,
     drain: AtomicBool,
     report: AtomicBool,
+    wake: AtomicBool,
     bell: OwnedFd,
     /// The socket that the worker waits inside, where it has no other: shut to wake it.
     only_socket: OnceLock<OwnedFd>,
@@ -125,6 +126,7 @@ impl Worker {
                 stop: AtomicBool::new(false),
                 drain: AtomicBool::new(false),
                 report: AtomicBool::new(false),
+                wake: AtomicBool::new(false),
                 bell,
                 only_socket: OnceLock::new(),
             }),
@@ -286,6 +288,9 @@ impl Worker {
             }
             if self.shared.report.swap(false, Ordering::AcqRel) {
                 self.tell_all(|| Input::Report);
+            }
+            if self.shared.wake.swap(false, Ordering::AcqRel) {
+                self.tell_all(|| Input::Wake);
             }
             let stuck = self.wake_due();
             if self.machines.all_finished() {
@@ -519,6 +524,14 @@ impl Remote {
     pub fn report(&self) {
         self.shared.report.store(true, Ordering::Release);
         self.ring();
+    }
+
+    /// Wakes every machine, whether its deadline has come or not. Not for a worker that only answers: it may wait inside its
+    /// socket.
+    pub fn wake(&self) {
+        if !self.shared.wake.swap(true, Ordering::AcqRel) {
+            self.ring();
+        }
     }
 
     fn ring(&self) {

@@ -1,6 +1,7 @@
 //! What a QUIC server is made with.
 
 use crate::hub::{OptionsError, within, within_a_day};
+use crate::lent::Lending;
 use halloo_base::{Counters, Mono, Path, Reason, ReplyLimit, Responder, StreamResponder, Trust};
 use std::time::Duration;
 
@@ -19,6 +20,16 @@ pub struct DatagramEcho {
     pub limit: ReplyLimit,
 }
 
+/// Who answers on a server's connections.
+pub struct Services {
+    /// Makes who answers a stream of echo.
+    pub make: MakeResponder,
+    /// Who answers DATAGRAM frames of echo; where there is nobody, clients are told so.
+    pub datagrams: Option<DatagramEcho>,
+    /// Who answers everything of another protocol, if one is spoken.
+    pub lending: Option<Lending>,
+}
+
 /// The rules of a QUIC server. The default is fit for the open Internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuicServerOptions {
@@ -35,7 +46,8 @@ pub struct QuicServerOptions {
     /// The most bytes of an unfinished request that are kept for one stream; a peer that sends more loses the stream. 0 to
     /// 16,777,216. Default: 4,096.
     pub pending: u32,
-    /// A connection that brings nothing to answer for this long is closed, signs of life or not. 1 ms to a day.
+    /// A connection that brings nothing to answer for this long is closed, signs of life or not. Who answers those that are
+    /// lent has rules of his own. 1 ms to a day.
     /// Default: 30 seconds.
     pub idle_timeout: Duration,
     /// A handshake that takes longer is given up. 1 ms to a day. Default: 5 seconds.

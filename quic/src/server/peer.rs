@@ -3,7 +3,9 @@
 use super::caps::Source;
 use super::options::QuicServerOptions;
 use crate::hub::Channel;
+use crate::lent::Loan;
 use halloo_base::{Counters, Env, Mono, Next, Reason, Stamp, StreamResponder};
+use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
 use std::collections::BTreeMap;
 
@@ -20,6 +22,11 @@ pub(super) struct Peer {
     pub(super) over: bool,
     /// When it began, or last brought something to answer.
     pub(super) active: Mono,
+    /// Whether its streams are answered elsewhere, and how they get there.
+    pub(super) is_lent: bool,
+    pub(super) loan: Option<Loan>,
+    /// Whether it is to be closed once what was written has left.
+    pub(super) is_leaving: bool,
     /// Where it stands among the timers.
     pub(super) timer: Option<Mono>,
     streams: BTreeMap<StreamId, Stream>,
@@ -52,6 +59,9 @@ impl Peer {
             connected: false,
             over: false,
             active: now,
+            is_lent: false,
+            loan: None,
+            is_leaving: false,
             timer: None,
             streams: BTreeMap::new(),
         }
@@ -64,7 +74,14 @@ impl Peer {
         } else {
             options.handshake_timeout
         };
-        Some(self.active + patience).filter(|_| !self.over)
+        let is_ours = self.loan.is_none() && !self.over;
+        Some(self.active + patience).filter(|_| is_ours)
+    }
+
+    /// The protocol that was agreed on (RFC 7301), once it is.
+    pub(super) fn protocol(&self) -> Option<Vec<u8>> {
+        let data = self.channel.quic.crypto_session().handshake_data()?;
+        data.downcast::<HandshakeData>().ok()?.protocol
     }
 
     pub(super) fn open(&mut self, id: StreamId, responder: Box<dyn StreamResponder>) {

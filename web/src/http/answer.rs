@@ -9,7 +9,7 @@ use crate::clock::SystemClock;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use halloo_base::{Clock, Mono};
-use hyper::body::{Body as HttpBody, Bytes, Incoming};
+use hyper::body::{Body as HttpBody, Bytes};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::Service;
@@ -50,7 +50,7 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 pub(super) async fn answer(
     connection: Arc<Connection>,
     tls: TlsVersion,
-    request: Request<Incoming>,
+    request: Request<impl HttpBody<Data = Bytes>>,
 ) -> Response<AnswerBody> {
     let mut in_flight = connection.begin(request.version());
     let (parts, body) = request.into_parts();
@@ -78,12 +78,19 @@ pub(super) async fn answer(
         // The router says how long it would have been, and HTTP/2 says nothing where we say nothing.
         *response.body_mut() = Body::empty();
     }
+    if let Some(service) = connection.host.alt_svc.as_ref().filter(|_| tls.is_some()) {
+        response.headers_mut().insert(header::ALT_SVC, service.clone());
+    }
     stamp(response.headers_mut(), &in_flight, received);
     response.map(|body| AnswerBody::new(body, in_flight))
 }
 
 /// What is refused before it is looked at; else the whole body.
-async fn admit(connection: &Connection, parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+async fn admit(
+    connection: &Connection,
+    parts: &Parts,
+    body: impl HttpBody<Data = Bytes>,
+) -> Result<Bytes, Refusal> {
     let (host, remote) = (&connection.host, connection.remote.ip());
     let charge = |cost| {
         let charged = host.charge(SystemClock::mono(), remote, cost);

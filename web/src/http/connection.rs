@@ -16,7 +16,7 @@ pub(super) struct Connection {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     /// By which the host knows it while no request has come.
-    id: u64,
+    pub(super) id: u64,
     place: Option<Place>,
     state: Mutex<State>,
 }

@@ -113,6 +113,7 @@ impl Asked {
         match self.version {
             Version::HTTP_10 => "http/1.0",
             Version::HTTP_2 => "http/2",
+            Version::HTTP_3 => "http/3",
             _ => "http/1.1",
         }
     }

@@ -7,6 +7,7 @@ use crate::TlsError;
 use axum::Router;
 use halloo_base::{Counters, LinkId, Mono, Path, Reason, Rng};
 use halloo_serve::{Admission, Place};
+use hyper::header::HeaderValue;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub(super) struct Host {
     pub(super) router: Router,
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) tls: Option<TlsAcceptor>,
+    /// What says where else all this is served (RFC 7838).
+    pub(super) alt_svc: Option<HeaderValue>,
     /// True when everybody is to come to an end. Each connection listens to it.
     pub(super) stopping: Arc<watch::Sender<bool>>,
     rng: Mutex<Rng>,
@@ -67,6 +70,7 @@ impl Host {
             router: routes::router(),
             http: http(&options),
             tls,
+            alt_svc: options.http3_port.and_then(alt_svc),
             stopping,
             rng: Mutex::new(Rng::new(u64::from_ne_bytes(seed))),
             admission: Mutex::new(admission),
@@ -92,8 +96,8 @@ impl Host {
     }
 
     async fn welcome(self: &Arc<Host>, stream: TcpStream, remote: SocketAddr) {
-        self.counters.receive(0);
         let Ok(local) = stream.local_addr() else {
+            self.counters.receive(0);
             return self.counters.silent(Reason::Incomplete);
         };
         let path = Path {
@@ -101,28 +105,45 @@ impl Host {
             local,
             remote,
         };
-        let mut admitted = lock(&self.admission).admit(&path);
+        match self.admit(&path).await {
+            Some(connection) => self.start(&connection, attend::attend(Arc::clone(&connection), stream)),
+            // No use to wait for it to say goodbye.
+            None => drop(stream.set_zero_linger()),
+        }
+    }
+
+    /// Counts a connection, and finds a place for it if there is one.
+    pub(super) async fn admit(self: &Arc<Host>, path: &Path) -> Option<Arc<Connection>> {
+        self.counters.receive(0);
+        let mut admitted = lock(&self.admission).admit(path);
         if matches!(admitted, Err(Reason::TooManyConnections)) && self.evict() {
             // The evicted task ends, and gives back its place, in its turn.
             tokio::task::yield_now().await;
-            admitted = lock(&self.admission).admit(&path);
+            admitted = lock(&self.admission).admit(path);
         }
         match admitted {
             Ok(place) => {
                 self.counters.reply(0);
                 let id = self.connections.fetch_add(1, Ordering::Relaxed);
-                // Made here: a task that is evicted before it was ever polled has run none of its code.
-                let ends = (plain(local), plain(remote));
-                let connection = Connection::new(Arc::clone(self), ends, place, id);
-                let task = tokio::spawn(attend::attend(Arc::new(connection), stream));
-                lock(&self.silent).insert(id, task.abort_handle());
+                let ends = (plain(path.local), plain(path.remote));
+                Some(Arc::new(Connection::new(Arc::clone(self), ends, place, id)))
             }
             Err(why) => {
                 self.counters.silent(why);
-                // No use to wait for it to say goodbye.
-                let _ = stream.set_zero_linger();
+                None
             }
         }
+    }
+
+    /// Has a connection attended that was made before: a task that is evicted before it was ever polled has run none of its
+    /// code.
+    pub(super) fn start(
+        &self,
+        connection: &Connection,
+        attending: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let task = tokio::spawn(attending);
+        lock(&self.silent).insert(connection.id, task.abort_handle());
     }
 
     /// Ends the connection that has been silent since it came, for the longest time of all such.
@@ -166,6 +187,10 @@ fn plain(end: SocketAddr) -> SocketAddr {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // One thread takes them all, and none of what they guard is left half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alt_svc(port: u16) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
 }
 
 fn acceptor(options: &HttpOptions) -> Result<Option<TlsAcceptor>, TlsError> {

@@ -1,4 +1,4 @@
-//! The HTTP echo host: HTTP/1.1 (RFC 9112) and HTTP/2 (RFC 9113), with and without TLS.
+//! The HTTP echo host: HTTP/1.1 (RFC 9112) and HTTP/2 (RFC 9113), with and without TLS, and HTTP/3 (RFC 9114).
 
 mod answer;
 mod attend;
@@ -6,6 +6,8 @@ mod budget;
 mod connection;
 mod echo;
 mod host;
+#[cfg(feature = "h3")]
+mod http3;
 mod options;
 mod refusal;
 mod routes;
@@ -13,5 +15,7 @@ mod server;
 mod watched;
 mod websocket;
 
+#[cfg(feature = "h3")]
+pub use http3::Http3Door;
 pub use options::HttpOptions;
 pub use server::HttpServer;

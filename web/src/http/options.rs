@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct HttpOptions {
     /// The certificate, for TLS on every listener; `None` for plain HTTP. Default: `None`.
     pub tls: Option<TlsOptions>,
+    /// At which UDP port of this host HTTP/3 is served, which is told to those who come by TLS (RFC 7838). Default: none.
+    pub http3_port: Option<u16>,
     /// Who may connect, and how much is done for whom: each request costs one, and one more for each KiB that it sends,
     /// or asks for with `/bytes`. Default: see [`AdmissionOptions`].
     pub admission: AdmissionOptions,
@@ -26,7 +28,7 @@ pub struct HttpOptions {
     /// The longest that a request may take, from its first byte to the last byte of its answer; a connection on which
     /// one takes longer is closed. Longer than `longest_delay`, up to a day. Default: 2 minutes.
     pub request_timeout: Duration,
-    /// Requests at once on one HTTP/2 connection, 1 to 1,000. Default: 32.
+    /// Requests at once on one HTTP/2 connection, 1 to 1,000. Of HTTP/3 QUIC says it. Default: 32.
     pub streams: u32,
     /// The longest answer to `/delay`; what is asked for beyond it is cut to it. Default: 10 s.
     pub longest_delay: Duration,
@@ -41,6 +43,7 @@ impl HttpOptions {
     pub fn new(secret: Secret) -> HttpOptions {
         HttpOptions {
             tls: None,
+            http3_port: None,
             admission: AdmissionOptions::new(secret),
             body: 1 << 20,
             buffered: 64 << 20,

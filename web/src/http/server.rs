@@ -41,6 +41,27 @@ impl HttpServer {
                 "nothing to listen on",
             ));
         }
+        HttpServer::begin(listeners, options, |_, _| {})
+    }
+
+    /// Starts to answer HTTP/3 on connections that are brought to the door, whose TLS is QUIC's. Else as
+    /// [`HttpServer::start`].
+    ///
+    /// # Errors
+    /// `InvalidInput` if an option is out of its range; else as the operating system says.
+    #[cfg(feature = "h3")]
+    pub fn behind_quic(options: HttpOptions) -> io::Result<(HttpServer, super::Http3Door)> {
+        let (door, behind) = super::Http3Door::new();
+        let listen = move |listening: &mut JoinSet<()>, host| drop(listening.spawn(behind.listen(host)));
+        let server = HttpServer::begin(vec![], options, listen)?;
+        Ok((server, door))
+    }
+
+    fn begin(
+        listeners: Vec<TcpListener>,
+        options: HttpOptions,
+        more: impl FnOnce(&mut JoinSet<()>, Arc<Host>) + Send + 'static,
+    ) -> io::Result<HttpServer> {
         let (stopping, _) = watch::channel(false);
         let stopping = Arc::new(stopping);
         let host = Arc::new(Host::new(options, Arc::clone(&stopping))?);
@@ -57,7 +78,7 @@ impl HttpServer {
         let waiting = Waiting(thread::current(), Arc::clone(&ended));
         let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
             let _waiting = waiting;
-            run(&runtime, &host, listeners)
+            run(&runtime, &host, listeners, more)
         })?;
         Ok(HttpServer {
             thread: Some(thread),
@@ -127,7 +148,12 @@ impl Drop for Waiting {
     }
 }
 
-fn run(runtime: &Runtime, host: &Arc<Host>, listeners: Vec<TcpListener>) -> io::Result<()> {
+fn run(
+    runtime: &Runtime,
+    host: &Arc<Host>,
+    listeners: Vec<TcpListener>,
+    more: impl FnOnce(&mut JoinSet<()>, Arc<Host>),
+) -> io::Result<()> {
     runtime.block_on(async {
         let mut stopping = host.stopping.subscribe();
         let mut listening = JoinSet::new();
@@ -135,6 +161,7 @@ fn run(runtime: &Runtime, host: &Arc<Host>, listeners: Vec<TcpListener>) -> io::
             let listener = tokio::net::TcpListener::from_std(listener)?;
             listening.spawn(Arc::clone(host).listen(listener));
         }
+        more(&mut listening, Arc::clone(host));
         let failed = {
             let stopped = pin!(stopping.wait_for(|stopping| *stopping));
             let ended = pin!(listening.join_next());

@@ -51,7 +51,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "halloo-web",
-        imports: &["halloo-base", "halloo-protocols", "halloo-serve"],
+        imports: &["halloo-base", "halloo-protocols", "halloo-serve", "halloo-quic"],
     },
     Room {
         name: "halloo",
