@@ -1,5 +1,7 @@
 //! The objects that `--json` prints, one a line. `docs/json.md` tells every field; a test compares.
 
+pub(crate) mod path;
+
 use serde::Serialize;
 
 /// The version of all objects here.

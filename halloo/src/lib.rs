@@ -26,7 +26,7 @@ use anyhow::{Context, Result};
 pub use ndn::Program;
 
 use cli::{Cli, Command, EchoClientArgs, PingArgs};
-use ping::{JsonReport, Plan, Report, TextReport, TextStyle};
+use ping::{Errand, JsonReport, Plan, Report, TextReport, TextStyle};
 use screen::{BAD, Screen, Styled};
 use signals::Signals;
 use std::error::Error;
@@ -87,6 +87,11 @@ fn run_ping(args: &PingArgs) -> Result<ExitCode> {
         return pingback::run(args, ask);
     }
     let plan = Plan::ping(args)?;
+    if let Some(errand) = Errand::of(args) {
+        let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
+        let is_well = errand.run(&plan, args, &signals)?;
+        return Ok(ExitCode::from(if is_well { 0 } else { FAILED }));
+    }
     if args.json {
         return finish(&plan, &mut JsonReport::new(Screen::stdout(), args.quiet));
     }

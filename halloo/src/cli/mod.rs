@@ -2,6 +2,7 @@
 
 mod http;
 mod ndn;
+mod path;
 mod ping;
 mod serve;
 mod value;
@@ -9,9 +10,10 @@ mod value;
 pub use http::HttpArgs;
 pub(crate) use ndn::parse_ndn_service as ndn_service;
 pub use ndn::{NdnService, ProgramArgs};
+pub use path::PathArgs;
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
-pub use value::{Dscp, EchoAddress, Interval, Link, OtherAddress, XdpDevice, XdpMode};
+pub use value::{Dscp, EchoAddress, Ecn, Interval, Link, OtherAddress, XdpDevice, XdpMode};
 pub(crate) use value::{
     device_name, duration as span, parse_echo_address as echo_address, parse_listen as listen_address,
     parse_other_address as other_address, parse_xdp_device as xdp_device,

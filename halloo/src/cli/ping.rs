@@ -1,10 +1,12 @@
 //! `halloo ping` and `halloo echo-client`.
 
 use super::http::HttpArgs;
+use super::path::PathArgs;
 use super::value::{Dscp, Interval, Link};
 use super::value::{parse_dscp, parse_hop, parse_interval, parse_link, parse_pingback, parse_span};
 use crate::ndn::Face;
 use crate::target::{self, Target};
+use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
 use halloo_protocols::echo::asker::Ask;
 use std::net::Ipv4Addr;
@@ -49,12 +51,19 @@ pub struct PingArgs {
         visible_alias = "frequency",
         value_name = "SECONDS",
         default_value = "1.0",
+        default_value_if("spread", ArgPredicate::IsPresent, "0.01"),
         value_parser = parse_interval
     )]
     pub interval: Interval,
 
     /// Stop after so many probes per session; 0 goes on until stopped
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        default_value_if("spread", ArgPredicate::IsPresent, "20")
+    )]
     pub count: u64,
 
     /// Call a probe lost when no answer came for so long
@@ -164,6 +173,10 @@ pub struct PingArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each of its options has a text of its own")]
     pub http: HttpArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each of its options has a text of its own")]
+    pub path: PathArgs,
 }
 
 /// What routers write into a timestamp option (RFC 791).
@@ -204,6 +217,15 @@ EXAMPLES:
       $ halloo ping -c 5 udp+ip://192.0.2.7
       $ halloo ping -c 5 tcp+ip://192.0.2.7
 
+  The longest packet that the path carries, and whether routers keep silent about it
+      $ halloo ping --pmtu udp://echo.example.net
+
+  Whether one of several parallel ways (ECMP) is bad, over 64 source ports
+      $ halloo ping --spread 64 udp://echo.example.net
+
+  What the path makes of DSCP and ECN, in each direction
+      $ halloo ping -c 10 --dscp ef --ecn ect0 udp://echo.example.net
+
   An NDN ping server, by this host's forwarder, and another without any
       $ halloo ping -c 5 ndn:/edu/arizona ndn://echo.example.net/edu/arizona
 
@@ -211,7 +233,8 @@ EXAMPLES:
       $ halloo ping --pingback 3/100ms/30s udp://echo.example.net
 
 EXIT STATUS:
-  0  every probe was answered; with --pingback, something came
+  0  every probe was answered; with --pingback, something came; with --pmtu, a path MTU was found; with --spread, no
+     share of the ports is bad
   1  a probe was lost or refused, a target could not be reached, or the result could not be written
   2  the command line is wrong";
 

@@ -36,6 +36,13 @@ pub enum Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dscp(pub u8);
 
+/// An ECN codepoint, 0 to 3 (RFC 3168 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ecn(pub u8);
+
+/// Names of the ECN codepoints, by their number.
+const ECN_NAMES: [&str; 4] = ["not-ect", "ect1", "ect0", "ce"];
+
 /// Names of code points: class selectors (RFC 2474), assured forwarding (RFC 2597), expedited forwarding
 /// (RFC 3246), voice admit (RFC 5865), lower effort (RFC 8622).
 const DSCP_NAMES: &[(&str, u8)] = &[
@@ -77,6 +84,32 @@ impl Dscp {
     pub fn tos(self) -> u8 {
         self.0 << 2
     }
+}
+
+impl Ecn {
+    /// Its name for people, such as `ECT(0)`.
+    pub fn name(self) -> &'static str {
+        ["Not-ECT", "ECT(1)", "ECT(0)", "CE"][usize::from(self.0 & 3)]
+    }
+}
+
+impl fmt::Display for Dscp {
+    /// Its name for people, such as `EF`, or its number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DSCP_NAMES.iter().find(|(_, number)| *number == self.0) {
+            Some((name, _)) => f.write_str(&name.to_uppercase()),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Reads an ECN codepoint by name or number.
+pub(crate) fn parse_ecn(text: &str) -> Result<Ecn, String> {
+    let named = ECN_NAMES.iter().position(|name| name.eq_ignore_ascii_case(text));
+    let number = named.or_else(|| text.parse().ok()).filter(|&number| number < 4);
+    number
+        .map(|number| Ecn(number as u8))
+        .ok_or_else(|| "not an ECN codepoint: ect0, ect1, ce, not-ect, or 0 to 3".to_owned())
 }
 
 impl Link {

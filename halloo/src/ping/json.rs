@@ -90,7 +90,7 @@ impl Report for JsonReport {
     }
 }
 
-fn of(about: Option<&About>, kind: &'static str) -> Of {
+pub(super) fn of(about: Option<&About>, kind: &'static str) -> Of {
     Of {
         head: Head::new(kind),
         session: about.map(|about| about.id),
@@ -168,7 +168,7 @@ fn exchange(about: &About, exchange: &probe::Exchange) -> json::Exchange {
     }
 }
 
-fn error(about: Option<&About>, kind: &'static str, message: String) -> json::Error {
+pub(super) fn error(about: Option<&About>, kind: &'static str, message: String) -> json::Error {
     json::Error {
         of: of(about, "error"),
         time_ns: now(),
@@ -366,7 +366,7 @@ fn observed(about: &About, observed: &probe::Observed) -> json::Observed {
     }
 }
 
-fn nanos(span: Duration) -> u64 {
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -3,6 +3,7 @@
 mod files;
 mod header;
 mod json;
+mod path;
 mod plan;
 mod resolve;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod summary;
 mod text;
 
 pub(crate) use json::JsonReport;
+pub(crate) use path::Errand;
 pub(crate) use plan::{Family, Plan};
 pub(crate) use resolve::{device_index, resolve, resolve_host};
 pub(crate) use session::About;

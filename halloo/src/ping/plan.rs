@@ -99,7 +99,7 @@ impl Plan {
             count: args.count,
             lost_after: args.timeout,
             deadline: args.deadline,
-            tos: args.dscp.map(crate::cli::Dscp::tos),
+            tos: tos(args),
             ttl: args.ttl,
             dont_fragment: args.df,
             ip_options,
@@ -368,6 +368,16 @@ fn ip_options(args: &PingArgs) -> Result<Vec<u8>> {
     asked
         .octets()
         .context("--record-route, --timestamp-option, --source-route")
+}
+
+/// The octet of all probes, if anything is said about it.
+fn tos(args: &PingArgs) -> Option<u8> {
+    let (dscp, ecn) = (
+        args.dscp.map(crate::cli::Dscp::tos),
+        args.path.ecn.map(|ecn| ecn.0),
+    );
+    dscp.or(ecn)?;
+    Some(dscp.unwrap_or(0) | ecn.unwrap_or(0))
 }
 
 fn command_line() -> String {

@@ -145,16 +145,11 @@ impl Session {
             .prober
             .context("this protocol cannot be asked")?;
         let token = random_u64()?;
-        let source = about.link.as_ref().and_then(Link::source);
-        let device = about.link.as_ref().and_then(Link::device);
-        // What an IP echo host sends back comes to the port that it was sent to.
-        let port = if about.target.is_ip_echo() {
-            about.target.port
-        } else {
-            0
-        };
-        let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), port);
-        let link = LinkId(device.map(device_index).transpose()?.unwrap_or(0));
+        let (source, device) = (
+            about.link.as_ref().and_then(Link::source),
+            about.link.as_ref().and_then(Link::device),
+        );
+        let (local, link) = near_end(&about)?;
         // Its requests have the identifier that the kernel gave to their socket.
         let icmp = match about.target.protocol.transport {
             Transport::Icmp => Some(open_icmp(&about, plan, local.ip())?),
@@ -309,6 +304,21 @@ impl Session {
     }
 }
 
+/// Where it asks from: what the user said of it, and wildcards for the rest.
+pub(super) fn near_end(about: &About) -> Result<(SocketAddr, LinkId)> {
+    let link = about.link.as_ref();
+    let source = link.and_then(Link::source);
+    // What an IP echo host sends back comes to the port that it was sent to.
+    let port = if about.target.is_ip_echo() {
+        about.target.port
+    } else {
+        0
+    };
+    let local = SocketAddr::new(source.unwrap_or_else(|| any_like(about.remote)), port);
+    let device = link.and_then(Link::device);
+    Ok((local, LinkId(device.map(device_index).transpose()?.unwrap_or(0))))
+}
+
 /// One session for each link of a target.
 pub(super) fn abouts(
     plan: &Plan,
@@ -405,7 +415,11 @@ fn in_quic(
 }
 
 fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSocket> {
-    UdpSocket::bind(&UdpOptions {
+    UdpSocket::bind(&udp_options(about, plan, local))
+}
+
+pub(super) fn udp_options(about: &About, plan: &Plan, local: SocketAddr) -> UdpOptions {
+    UdpOptions {
         local,
         device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
         v6_only: local.is_ipv6(),
@@ -416,7 +430,7 @@ fn open_udp(about: &About, plan: &Plan, local: SocketAddr) -> io::Result<UdpSock
         prober: true,
         receive_buffer: receive_buffer(about, plan),
         ..UdpOptions::default()
-    })
+    }
 }
 
 fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> {
@@ -425,12 +439,16 @@ fn open_raw(about: &About, plan: &Plan, local: IpAddr) -> io::Result<RawSocket> 
 
 fn open_icmp(about: &About, plan: &Plan, local: IpAddr) -> Result<IcmpSocket> {
     let identifier = random_u64()? as u16;
-    IcmpSocket::open(&raw_options(about, plan, local), identifier)
+    open_icmp_with(about, &raw_options(about, plan, local), identifier)
+}
+
+pub(super) fn open_icmp_with(about: &About, options: &RawOptions, identifier: u16) -> Result<IcmpSocket> {
+    IcmpSocket::open(options, identifier)
         .map_err(explain_icmp)
         .with_context(|| cannot_use(about))
 }
 
-fn of_icmp(socket: &IcmpSocket) -> IcmpProberOptions {
+pub(super) fn of_icmp(socket: &IcmpSocket) -> IcmpProberOptions {
     let family = match socket.local_addr() {
         IpAddr::V4(_) => Family::V4,
         IpAddr::V6(_) => Family::V6,
@@ -441,7 +459,7 @@ fn of_icmp(socket: &IcmpSocket) -> IcmpProberOptions {
     }
 }
 
-fn raw_options(about: &About, plan: &Plan, local: IpAddr) -> RawOptions {
+pub(super) fn raw_options(about: &About, plan: &Plan, local: IpAddr) -> RawOptions {
     let protocol = about.target.ip_protocol.unwrap_or(EXPERIMENTAL);
     RawOptions {
         device: about.link.as_ref().and_then(Link::device).map(str::to_owned),
@@ -466,7 +484,7 @@ fn receive_buffer(about: &About, plan: &Plan) -> Option<usize> {
     plan.is_flood().then_some(bytes.clamp(LEAST, MOST))
 }
 
-fn cannot_use(about: &About) -> String {
+pub(super) fn cannot_use(about: &About) -> String {
     match &about.link {
         Some(link) => format!("--link {link}"),
         None => format!("cannot open a socket for {}", about.target),

@@ -34,6 +34,9 @@ pub struct SpreadOptions {
     pub lost_after: Duration,
     /// TOS or traffic class octet of the probes.
     pub tos: Option<u8>,
+    /// Ask for the instant when each probe left the host: delays then do not hold this host's own. It costs the driver memory
+    /// for each port.
+    pub departure_stamps: bool,
 }
 
 /// What became of one flow.
@@ -223,7 +226,7 @@ impl SpreadSession {
             cx.out.commit(
                 Transmit {
                     tos: self.options.tos,
-                    tag: Some(TxTag(self.next)),
+                    tag: self.options.departure_stamps.then_some(TxTag(self.next)),
                     ..Transmit::to(path)
                 },
                 len,

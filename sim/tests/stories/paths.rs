@@ -133,6 +133,7 @@ fn sweep(seed: u64, ports: u16, interval: Duration, lanes: &[Quality]) -> Spread
         deadline: None,
         lost_after: secs(1),
         tos: None,
+        departure_stamps: true,
     };
     let flows = (0..ports)
         .map(|number| (40_000 + number, datagram_prober(112)))

@@ -6,6 +6,8 @@ use crate::ping::sample;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod paths;
+
 const DOCUMENT: &str = include_str!("../../../../docs/json.md");
 
 /// The fields of every table in the document, by the heading above it.
@@ -182,6 +184,10 @@ fn every_field_is_in_the_document_and_nothing_else() {
         ("pingback_start", object(&pingback_start), &of_ping),
         ("pingback", object(&pingback), &of_ping),
         ("pingback_summary", object(&pingback_summary), &of_ping),
+        ("mtu_probe", object(&paths::mtu_probe()), &of_ping),
+        ("path_mtu", object(&paths::path_mtu()), &of_ping),
+        ("flow", object(&paths::flow()), &of_ping),
+        ("spread", object(&paths::spread()), &of_ping),
         ("counters", object(&counters), &of_ping[..1]),
         ("listener", object(&listener), &of_ping[..1]),
         ("notice", object(&notice), &of_ping[..1]),
