@@ -164,13 +164,9 @@ impl Server {
     pub(crate) fn start(args: &[&str]) -> Server {
         let running = Running::start(HALLOO, [&["serve", "--json"], args].concat());
         let mut listeners = vec![];
-        // Each other option is a protocol here, and SIP is two of them.
-        let options = args.iter().filter(|arg| arg.starts_with("--"));
-        let wanted = options
-            .filter(|option| !["--key-file", "--config"].contains(option))
-            .count();
-        // A file alone has one.
-        let wanted = wanted.max(1) + usize::from(args.contains(&"--sip"));
+        // Each address is a protocol's, and SIP is two of them; a file alone has one.
+        let addresses = args.iter().filter(|arg| arg.parse::<SocketAddr>().is_ok());
+        let wanted = addresses.count().max(1) + usize::from(args.contains(&"--sip"));
         while listeners.len() < wanted {
             let line = running.line_with("\"type\":\"listener\"");
             let object: Value = serde_json::from_str(&line).expect("an object");
