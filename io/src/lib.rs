@@ -28,5 +28,8 @@ pub use raw::{RawOptions, RawSocket};
 pub use tcp::{ListenOptions, StreamOptions, TcpListener};
 pub use tuntap::{TapDevice, TapOptions, TunDevice, TunOptions};
 pub use udp::{UdpOptions, UdpSocket};
-pub use worker::{MachineId, Remote, Worker, WorkerOptions};
+pub use worker::{
+    Attachment, AttachmentId, Control, Gone, Joined, MachineId, Newcomer, PostError, Remote, Worker,
+    WorkerOptions,
+};
 pub use xdp::{Xdp, XdpCounters, XdpError, XdpMode, XdpOptions, XdpOutcome, XdpRate, XdpRules};

@@ -1,13 +1,16 @@
 //! UDP in the driver: batches in, batches out, departure stamps and errors from the error queue.
 
+use super::Worker;
+use super::control::AttachmentId;
+use super::departures::Departures;
 use super::devices::Devices;
-use super::{MachineId, Machines, Worker};
+use super::machines::{Machines, Seat};
 use crate::sys::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
 };
 use crate::udp::UdpSocket;
 use halloo_base::{
-    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit, TxTag, Unreachable,
+    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit, Unreachable,
     UnreachableError,
 };
 use nix::net::if_::if_nametoindex;
@@ -25,7 +28,8 @@ const MOST_SEGMENTED_BYTES: usize = 65_000;
 /// A UDP socket in its worker.
 pub(super) struct UdpPort {
     socket: UdpSocket,
-    owner: MachineId,
+    owner: Seat,
+    id: AttachmentId,
     departures: Departures,
     /// The largest datagram that the kernel and the device cut out of a bigger send (UDP_SEGMENT); 0 for none.
     largest_segment: usize,
@@ -35,7 +39,7 @@ pub(super) struct UdpPort {
 }
 
 impl UdpPort {
-    pub(super) fn new(socket: UdpSocket, owner: MachineId) -> UdpPort {
+    pub(super) fn new(socket: UdpSocket, owner: Seat, id: AttachmentId) -> UdpPort {
         let largest_segment = socket.largest_segment();
         let link = socket
             .device()
@@ -45,9 +49,27 @@ impl UdpPort {
             link,
             socket,
             owner,
+            id,
             departures: Departures::default(),
             largest_segment,
         }
+    }
+
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    pub(super) fn owner(&self) -> Seat {
+        self.owner
+    }
+
+    pub(super) fn id(&self) -> AttachmentId {
+        self.id
+    }
+
+    /// How many departure stamps may still come.
+    pub(super) fn awaited(&self) -> usize {
+        self.departures.awaited()
     }
 
     /// Another descriptor of the same socket. From here on receiving may wait inside it.
@@ -101,63 +123,12 @@ impl UdpPort {
         };
     }
 
-    fn may_send(&self, machine: MachineId, how: &Transmit) -> bool {
+    fn may_send(&self, machine: Seat, how: &Transmit) -> bool {
         // Two sockets may have the same address on different devices.
         let link = self
             .link
             .is_none_or(|link| [LinkId::default(), link].contains(&how.path.link));
         self.owner == machine && link && self.socket.covers(how.path.local)
-    }
-}
-
-/// Which tag belongs to which departure, by the number that the stamp comes back with.
-#[derive(Default)]
-struct Departures {
-    /// The number of the next stamped send.
-    next: u32,
-    /// One more than the newest number that came back. What was sent before that and is still out will not come.
-    heard: u32,
-    ring: Vec<Option<(u32, TxTag)>>,
-}
-
-impl Departures {
-    /// Stamps come within microseconds on a working link; what is older than this is given up.
-    const ROOM: usize = 4_096;
-
-    /// Takes a number for a send.
-    fn expect(&mut self, tag: TxTag) -> u32 {
-        if self.ring.is_empty() {
-            self.ring.resize(Departures::ROOM, None);
-        }
-        let key = self.next;
-        self.ring[key as usize % Departures::ROOM] = Some((key, tag));
-        self.next = key.wrapping_add(1);
-        key
-    }
-
-    fn take(&mut self, key: u32) -> Option<TxTag> {
-        let slot = self.ring.get_mut(key as usize % Departures::ROOM)?;
-        let (_, tag) = slot.take_if(|(expected, _)| *expected == key)?;
-        self.heard = key.wrapping_add(1);
-        Some(tag)
-    }
-
-    /// The send with this number did not take place.
-    fn forget(&mut self, key: u32) {
-        self.ring[key as usize % Departures::ROOM] = None;
-        if self.next == key.wrapping_add(1) {
-            self.next = key;
-        }
-    }
-
-    fn are_awaited(&self) -> bool {
-        self.next != self.heard
-    }
-
-    fn restart(&mut self) {
-        self.ring.fill(None);
-        self.next = 0;
-        self.heard = 0;
     }
 }
 
@@ -204,13 +175,7 @@ impl Courier {
 
     /// Sends the datagrams of an outbox by the machine's ports, but for those that its devices carry. Failures are kept
     /// for `report_failures`.
-    pub(super) fn send(
-        &mut self,
-        outbox: &Outbox,
-        machine: MachineId,
-        ports: &mut [UdpPort],
-        devices: &Devices,
-    ) {
+    pub(super) fn send(&mut self, outbox: &Outbox, machine: Seat, ports: &mut [UdpPort], devices: &Devices) {
         self.sort(outbox, machine, ports, devices);
         let mut first = 0;
         while first < self.order.len() {
@@ -228,7 +193,7 @@ impl Courier {
 
     /// Finds each datagram's port, and brings those together that can leave in one send. Datagrams of one
     /// path stay in order; different paths never had one.
-    fn sort(&mut self, outbox: &Outbox, machine: MachineId, ports: &[UdpPort], devices: &Devices) {
+    fn sort(&mut self, outbox: &Outbox, machine: Seat, ports: &[UdpPort], devices: &Devices) {
         let mut last = ports.iter().position(|port| port.owner == machine).unwrap_or(0);
         for (place, output) in outbox.iter().enumerate() {
             let Output::Datagram(how, _) = output else {
@@ -458,7 +423,7 @@ impl Worker {
     }
 
     /// Reads departure stamps that may have come with the last send.
-    pub(super) fn read_departures(&mut self, machine: MachineId) {
+    pub(super) fn read_departures(&mut self, machine: Seat) {
         for port in 0..self.ports.len() {
             if self.ports[port].owner == machine && self.ports[port].departures.are_awaited() {
                 self.read_errors(port, false);
@@ -527,7 +492,7 @@ impl Worker {
     }
 
     /// Tells a machine which of its datagrams this host refused to send.
-    pub(super) fn report_failures(&mut self, machine: MachineId) {
+    pub(super) fn report_failures(&mut self, machine: Seat) {
         while let Some((how, errno)) = self.courier.failures.pop() {
             let now = self.machines.now();
             let error = UnreachableError(errno);
@@ -546,7 +511,7 @@ impl Worker {
 
 impl Machines {
     /// Hands an arrival to its machine, cut into the datagrams that it was made of.
-    fn hear(&mut self, owner: MachineId, arrival: &Arrival<'_>, bound: SocketAddr, now: Stamp) {
+    fn hear(&mut self, owner: Seat, arrival: &Arrival<'_>, bound: SocketAddr, now: Stamp) {
         let at = self.stamps.stamp(arrival.stamp, now);
         let local = SocketAddr::new(arrival.local.unwrap_or(bound.ip()), bound.port());
         let path = Path {

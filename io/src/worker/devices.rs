@@ -1,7 +1,10 @@
 //! Devices in the driver: TUNs and TAPs, whose packets come and go one by one, and packet sockets, whose frames come
 //! and go in batches.
 
-use super::{MachineId, Machines, Worker};
+use super::changes::{close, watch_again};
+use super::control::AttachmentId;
+use super::machines::{Machines, Seat};
+use super::{Source, Worker};
 use crate::offload::{self, HEADER};
 use crate::packet::PacketSocket;
 use crate::sys::{FrameReceiveBatch, FrameSendBatch, Layer};
@@ -13,7 +16,7 @@ use halloo_base::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Groups read from one device before the others get their turn.
 const BUDGET: usize = 4;
@@ -38,14 +41,16 @@ pub(super) struct Devices {
 
 struct Tun {
     device: Queue,
-    owner: MachineId,
+    owner: Seat,
+    id: AttachmentId,
     /// How many packets the next group may have.
     want: usize,
 }
 
 struct Packets {
     socket: PacketSocket,
-    owner: MachineId,
+    owner: Seat,
+    id: AttachmentId,
 }
 
 impl Devices {
@@ -72,39 +77,67 @@ impl Devices {
         self.packets.len()
     }
 
-    pub(super) fn add_tun(&mut self, device: Queue, owner: MachineId) {
+    pub(super) fn add_tun(&mut self, device: Queue, owner: Seat, id: AttachmentId) {
         self.tuns.push(Tun {
             device,
             owner,
+            id,
             want: 1,
         });
     }
 
-    pub(super) fn add_packets(&mut self, socket: PacketSocket, owner: MachineId) {
-        self.packets.push(Packets { socket, owner });
+    pub(super) fn add_packets(&mut self, socket: PacketSocket, owner: Seat, id: AttachmentId) {
+        self.packets.push(Packets { socket, owner, id });
+    }
+
+    /// The place of the first TUN or TAP that is wanted, by its id and its owner.
+    pub(super) fn tun_place(&self, wanted: impl Fn(AttachmentId, Seat) -> bool) -> Option<usize> {
+        self.tuns.iter().position(|tun| wanted(tun.id, tun.owner))
+    }
+
+    /// The place of the first packet socket that is wanted, by its id and its owner.
+    pub(super) fn packets_place(&self, wanted: impl Fn(AttachmentId, Seat) -> bool) -> Option<usize> {
+        let wanted = |packets: &Packets| wanted(packets.id, packets.owner);
+        self.packets.iter().position(wanted)
+    }
+
+    /// Closes a TUN or TAP. The last one takes its place.
+    pub(super) fn close_tun(&mut self, epoll: &OwnedFd, place: usize) {
+        close(epoll, &self.tuns.swap_remove(place).device);
+        if let Some(moved) = self.tuns.get(place) {
+            watch_again(epoll, &moved.device, Source::Tun(place as u32));
+        }
+    }
+
+    /// Closes a packet socket. The last one takes its place.
+    pub(super) fn close_packets(&mut self, epoll: &OwnedFd, place: usize) {
+        close(epoll, &self.packets.swap_remove(place).socket);
+        if let Some(moved) = self.packets.get(place) {
+            watch_again(epoll, &moved.socket, Source::Packets(place as u32));
+        }
     }
 
     /// Whether a datagram leaves by one of the machine's TUNs. No other datagram has no port at its far end and a TUN's
     /// link.
-    pub(super) fn carry(&self, machine: MachineId, how: &Transmit) -> bool {
+    pub(super) fn carry(&self, machine: Seat, how: &Transmit) -> bool {
         self.tun_for(machine, how).is_some()
     }
 
-    fn tun_for(&self, machine: MachineId, how: &Transmit) -> Option<&Tun> {
+    fn tun_for(&self, machine: Seat, how: &Transmit) -> Option<&Tun> {
         match how.path.remote.port() {
             0 => self.device_for(machine, how.path.link, Layer::Ip),
             _ => None,
         }
     }
 
-    fn device_for(&self, machine: MachineId, link: LinkId, layer: Layer) -> Option<&Tun> {
+    fn device_for(&self, machine: Seat, link: LinkId, layer: Layer) -> Option<&Tun> {
         self.tuns
             .iter()
             .find(|tun| tun.owner == machine && tun.device.link() == link && tun.device.layer() == layer)
     }
 
     /// Sends all that leaves by devices. Failures are kept for `report_device_failures`.
-    pub(super) fn send(&mut self, outbox: &Outbox, machine: MachineId) {
+    pub(super) fn send(&mut self, outbox: &Outbox, machine: Seat) {
         for output in outbox.iter() {
             match output {
                 Output::Datagram(how, bytes) => self.send_datagram(machine, &how, bytes),
@@ -119,7 +152,7 @@ impl Devices {
         }
     }
 
-    fn send_datagram(&mut self, machine: MachineId, how: &Transmit, bytes: &[u8]) {
+    fn send_datagram(&mut self, machine: Seat, how: &Transmit, bytes: &[u8]) {
         let Some(tun) = self.tun_for(machine, how) else {
             return;
         };
@@ -129,7 +162,7 @@ impl Devices {
     }
 
     /// Writes a frame to its TAP. Those of packet sockets leave in batches afterwards.
-    fn send_frame(&mut self, machine: MachineId, link: LinkId, offload: Offload, bytes: &[u8]) {
+    fn send_frame(&mut self, machine: Seat, link: LinkId, offload: Offload, bytes: &[u8]) {
         let result = match self.device_for(machine, link, Layer::Ethernet) {
             Some(tap) => tap.device.write(offload, bytes).map_err(|error| errno(&error)),
             None if self.packets_for(machine, link).is_some() => Ok(()),
@@ -140,7 +173,7 @@ impl Devices {
         }
     }
 
-    fn packets_for(&self, machine: MachineId, link: LinkId) -> Option<&Packets> {
+    fn packets_for(&self, machine: Seat, link: LinkId) -> Option<&Packets> {
         self.packets
             .iter()
             .find(|packets| packets.owner == machine && packets.socket.link() == link)
@@ -226,7 +259,7 @@ impl Worker {
     /// Hands the frames that wait at a packet socket to its machine, at most a few batches.
     pub(super) fn receive_frames(&mut self, place: usize) {
         for _ in 0..BUDGET {
-            let Packets { socket, owner } = &self.devices.packets[place];
+            let Packets { socket, owner, .. } = &self.devices.packets[place];
             let (owner, link) = (*owner, socket.link());
             // An error is that the device went off, told once.
             let Ok((count, more)) = self.devices.receive.receive(socket) else {
@@ -260,7 +293,7 @@ impl Worker {
     }
 
     /// Tells a machine what its devices would not send.
-    pub(super) fn report_device_failures(&mut self, machine: MachineId) {
+    pub(super) fn report_device_failures(&mut self, machine: Seat) {
         while let Some((path, errno)) = self.devices.failures.pop() {
             let report = Unreachable {
                 path,
@@ -279,7 +312,7 @@ impl Worker {
 impl Machines {
     /// Hands a datagram, behind its offload header, to its machine. One that no IP header begins has no path worth the
     /// name, which its machine counts as it pleases.
-    fn hear_datagram(&mut self, owner: MachineId, link: LinkId, bytes: &[u8], now: Stamp) {
+    fn hear_datagram(&mut self, owner: Seat, link: LinkId, bytes: &[u8], now: Stamp) {
         let Some((header, payload)) = bytes.split_first_chunk::<HEADER>() else {
             return;
         };
@@ -295,7 +328,7 @@ impl Machines {
     }
 
     /// Hands a frame, behind its offload header, to its machine.
-    fn hear_frame(&mut self, owner: MachineId, link: LinkId, bytes: &[u8], now: Stamp) {
+    fn hear_frame(&mut self, owner: Seat, link: LinkId, bytes: &[u8], now: Stamp) {
         if let Some((header, bytes)) = bytes.split_first_chunk::<HEADER>() {
             let frame = Frame {
                 link,

@@ -1,28 +1,38 @@
 //! The driver: one thread, its sockets, and the machines that they belong to.
 
+mod changes;
+mod control;
 mod datagrams;
+mod departures;
 mod devices;
+mod listeners;
+mod machines;
 mod streams;
 
+pub use control::{Attachment, AttachmentId, Control, Gone, Joined, Newcomer, PostError, Remote};
+pub use machines::MachineId;
+
 use crate::SystemClock;
-use crate::clock::StampReader;
 use crate::icmp::IcmpSocket;
 use crate::links::LinkMonitor;
 use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
 use crate::tcp::{StreamOptions, TcpListener};
-use crate::tuntap::{Queue, TapDevice, TunDevice};
+use crate::tuntap::{TapDevice, TunDevice};
 use crate::udp::UdpSocket;
+use control::{Command, MOST_POSTED, Shared};
 use datagrams::{Courier, UdpPort};
 use devices::Devices;
-use halloo_base::{Clock, Cx, Deadline, Env, Input, Machine, Outbox, Output, Rng, Stamp};
+use halloo_base::{Deadline, Input, Machine, Output, Rng};
+use machines::{Machines, Seat};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use streams::Streams;
 
@@ -49,10 +59,6 @@ pub struct WorkerOptions {
     pub seed: u64,
 }
 
-/// A machine within its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MachineId(usize);
-
 /// Owns sockets and machines and brings them together until all machines have finished or it is stopped.
 pub struct Worker {
     options: WorkerOptions,
@@ -64,37 +70,10 @@ pub struct Worker {
     devices: Devices,
     streams: Streams,
     links: Option<LinkMonitor>,
-}
-
-/// Machines, and all that a call of [`Machine::handle`] needs.
-struct Machines {
-    slots: Vec<MachineSlot>,
-    outbox: Outbox,
-    /// The other outbox, whose memory waits while one is drained and refilled.
-    spare: Outbox,
-    stamps: StampReader,
-    rng: Rng,
-}
-
-struct MachineSlot {
-    machine: Box<dyn Machine>,
-    deadline: Option<Deadline>,
-}
-
-struct Shared {
-    stop: AtomicBool,
-    drain: AtomicBool,
-    report: AtomicBool,
-    wake: AtomicBool,
-    bell: OwnedFd,
-    /// The socket that the worker waits inside, where it has no other: shut to wake it.
-    only_socket: OnceLock<OwnedFd>,
-}
-
-/// Reaches a running worker from another thread.
-#[derive(Clone)]
-pub struct Remote {
-    shared: Arc<Shared>,
+    /// Changes that others post, once anybody may.
+    posts: Option<(SyncSender<Command>, Receiver<Command>)>,
+    /// The bell has rung since posted changes were looked for.
+    rung: bool,
 }
 
 /// What an epoll event is about, packed into its 64 bits of data.
@@ -122,119 +101,107 @@ impl Worker {
         Ok(Worker {
             options,
             epoll,
-            shared: Arc::new(Shared {
-                stop: AtomicBool::new(false),
-                drain: AtomicBool::new(false),
-                report: AtomicBool::new(false),
-                wake: AtomicBool::new(false),
-                bell,
-                only_socket: OnceLock::new(),
-            }),
-            machines: Machines {
-                slots: vec![],
-                outbox: Outbox::new(),
-                spare: Outbox::new(),
-                stamps: StampReader::new(),
-                rng,
-            },
+            shared: Arc::new(Shared::new(bell)),
+            machines: Machines::new(rng),
             ports: vec![],
             courier: Courier::new(),
             devices: Devices::new(),
             streams: Streams::new(),
             links: None,
+            posts: None,
+            rung: true,
         })
     }
 
     /// Takes a machine in. It is first handled (with [`Input::Wake`]) when the worker runs.
     pub fn add(&mut self, machine: Box<dyn Machine>) -> MachineId {
-        self.machines.slots.push(MachineSlot {
-            machine,
-            deadline: None,
-        });
-        MachineId(self.machines.slots.len() - 1)
+        let id = MachineId(self.shared.number());
+        self.machines.insert(id, machine);
+        id
+    }
+
+    /// Gives a machine something to read from, and to send by.
+    ///
+    /// # Errors
+    /// If the kernel refuses to watch it, or the machine is another worker's.
+    pub fn attach(
+        &mut self,
+        attachment: impl Into<Attachment>,
+        owner: MachineId,
+    ) -> io::Result<AttachmentId> {
+        let id = AttachmentId(self.shared.number());
+        let seat = self.machines.seat(owner).ok_or_else(no_machine)?;
+        self.attach_to(id, attachment.into(), seat)?;
+        Ok(id)
     }
 
     /// Gives a machine a UDP socket. What the machine sends leaves by that of its sockets that covers the
     /// path's local address.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the socket.
+    /// As [`Worker::attach`].
     pub fn udp(&mut self, socket: UdpSocket, owner: MachineId) -> io::Result<()> {
-        let source = Source::Port(self.ports.len() as u32);
-        epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
-        self.ports.push(UdpPort::new(socket, owner));
-        Ok(())
+        self.attach(socket, owner).map(|_| ())
     }
 
     /// Gives a machine a raw socket. What the machine sends with port 0 at both ends leaves by that of its sockets that
     /// covers the path's local address.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the socket.
+    /// As [`Worker::attach`].
     pub fn raw(&mut self, socket: RawSocket, owner: MachineId) -> io::Result<()> {
-        self.udp(socket.into_udp(), owner)
+        self.attach(socket, owner).map(|_| ())
     }
 
     /// Gives a machine a socket for ICMP echo. What the machine sends with port 0 at both ends leaves by that of its sockets
     /// that covers the path's local address.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the socket.
+    /// As [`Worker::attach`].
     pub fn icmp(&mut self, socket: IcmpSocket, owner: MachineId) -> io::Result<()> {
-        self.udp(socket.into_udp(), owner)
+        self.attach(socket, owner).map(|_| ())
     }
 
     /// Gives a machine a TUN device: its datagrams are [`Input::Datagram`]s on the device's link, and what the machine
     /// sends on that link, with port 0 at the far end, is written to it.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the device.
+    /// As [`Worker::attach`].
     pub fn tun(&mut self, device: TunDevice, owner: MachineId) -> io::Result<()> {
-        self.device(device.into_queue(), owner)
+        self.attach(device, owner).map(|_| ())
     }
 
     /// Gives a machine a TAP device: its frames are [`Input::Frame`]s on the device's link, and what the machine sends
     /// on that link is written to it.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the device.
+    /// As [`Worker::attach`].
     pub fn tap(&mut self, device: TapDevice, owner: MachineId) -> io::Result<()> {
-        self.device(device.into_queue(), owner)
-    }
-
-    fn device(&mut self, device: Queue, owner: MachineId) -> io::Result<()> {
-        let source = Source::Tun(self.devices.tuns() as u32);
-        epoll::add(&self.epoll, &device, source.pack(), EventFlags::IN)?;
-        self.devices.add_tun(device, owner);
-        Ok(())
+        self.attach(device, owner).map(|_| ())
     }
 
     /// Gives a machine a packet socket: its frames are [`Input::Frame`]s, and the machine's frames on that link are sent
     /// by it.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the socket.
+    /// As [`Worker::attach`].
     pub fn packet(&mut self, socket: PacketSocket, owner: MachineId) -> io::Result<()> {
-        let source = Source::Packets(self.devices.packets() as u32);
-        epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
-        self.devices.add_packets(socket, owner);
-        Ok(())
+        self.attach(socket, owner).map(|_| ())
     }
 
     /// Gives a machine a listening TCP socket.
     ///
     /// # Errors
-    /// If the kernel refuses to watch the socket.
+    /// As [`Worker::attach`].
     pub fn listen(&mut self, listener: TcpListener, owner: MachineId) -> io::Result<()> {
-        let source = Source::Listener(self.streams.next_listener());
-        epoll::add(&self.epoll, &listener, source.pack(), EventFlags::IN)?;
-        self.streams.add_listener(listener, owner);
-        Ok(())
+        self.attach(listener, owner).map(|_| ())
     }
 
     /// Says how the connections are made that a machine asks for.
     pub fn streams(&mut self, options: StreamOptions, owner: MachineId) {
-        self.streams.set_options(owner, options);
+        if let Some(seat) = self.machines.seat(owner) {
+            self.streams.set_options(seat, options);
+        }
     }
 
     /// Tells every machine when a link comes up or goes down ([`Input::LinkChanged`]).
@@ -255,7 +222,14 @@ impl Worker {
         }
     }
 
-    /// Runs until every machine has finished or [`Remote::stop`] is called.
+    /// A handle for other threads that may add and remove machines and what they read from. To be had before the worker
+    /// runs.
+    pub fn control(&mut self) -> Control {
+        let (post, _) = self.posts.get_or_insert_with(|| sync_channel(MOST_POSTED));
+        Control::new(Arc::clone(&self.shared), post.clone())
+    }
+
+    /// Runs until every machine has finished and no [`Control`] is left, or [`Remote::stop`] is called.
     ///
     /// # Errors
     /// Only if the kernel fails at waiting itself, or somebody removed a TUN device; what fails on a socket goes to its
@@ -269,15 +243,14 @@ impl Worker {
             && self.streams.are_none()
             && self.devices.are_none()
             && self.links.is_none()
+            && self.posts.is_none()
         {
             let copy = self.ports[0].copy_of_socket()?;
             // Set before the first look at `stop`, so that a stop finds either the look or the socket.
             let _ = self.shared.only_socket.set(copy);
         }
         let mut restless = 0;
-        for machine in 0..self.machines.slots.len() {
-            self.tell(MachineId(machine), Input::Wake);
-        }
+        self.tell_all(|| Input::Wake);
         loop {
             if self.shared.stop.load(Ordering::Acquire) {
                 self.tell_all(|| Input::Stop);
@@ -292,9 +265,16 @@ impl Worker {
             if self.shared.wake.swap(false, Ordering::AcqRel) {
                 self.tell_all(|| Input::Wake);
             }
+            if std::mem::take(&mut self.rung) {
+                self.obey();
+            }
             let stuck = self.wake_due();
-            if self.machines.all_finished() {
-                return Ok(());
+            if self.machines.all_finished() && self.is_left_alone() {
+                // Whoever dropped the last control may have posted before.
+                if !self.obey() {
+                    return Ok(());
+                }
+                continue;
             }
             self.wait(&mut events, self.machines.earliest())?;
             restless = if stuck { restless + 1 } else { 0 };
@@ -318,14 +298,14 @@ impl Worker {
     fn wake_due(&mut self) -> bool {
         let now = SystemClock::mono();
         let mut stuck = false;
-        for machine in 0..self.machines.slots.len() {
-            let Some(due) = self.machines.slots[machine].deadline.filter(|due| due.at <= now) else {
+        for seat in self.machines.seats() {
+            let Some(due) = self.machines.deadline(seat).filter(|due| due.at <= now) else {
                 continue;
             };
-            self.tell(MachineId(machine), Input::Wake);
-            self.read_departures(MachineId(machine));
-            self.drain(MachineId(machine));
-            let next = self.machines.slots[machine].deadline;
+            self.tell(seat, Input::Wake);
+            self.read_departures(seat);
+            self.drain(seat);
+            let next = self.machines.deadline(seat);
             stuck |= next.is_some_and(|next| next.at <= due.at);
         }
         stuck
@@ -399,6 +379,7 @@ impl Worker {
             Source::Bell => {
                 let mut count = [0u8; 8];
                 let _ = rustix::io::read(&self.shared.bell, &mut count);
+                self.rung = true;
             }
             Source::Links => self.read_links(),
             Source::Port(port) => self.receive(port as usize, flags.contains(EventFlags::ERR)),
@@ -425,21 +406,26 @@ impl Worker {
         self.receive_from_devices()
     }
 
-    fn tell(&mut self, machine: MachineId, input: Input<'_>) {
+    /// Whether nobody can change what this worker has.
+    fn is_left_alone(&self) -> bool {
+        self.shared.controls.load(Ordering::Acquire) == 0
+    }
+
+    fn tell(&mut self, machine: Seat, input: Input<'_>) {
         let now = self.machines.now();
         self.machines.handle(machine, now, input);
         self.drain(machine);
     }
 
     fn tell_all<'a>(&mut self, input: impl Fn() -> Input<'a>) {
-        for machine in 0..self.machines.slots.len() {
-            self.tell(MachineId(machine), input());
+        for seat in self.machines.seats() {
+            self.tell(seat, input());
         }
     }
 
     /// Does what a machine asked for. What fails is told to it, which may make it ask for more; a machine that
     /// answers every failure with another attempt is not heard for ever.
-    fn drain(&mut self, machine: MachineId) {
+    fn drain(&mut self, machine: Seat) {
         for _ in 0..ATTEMPTS {
             if self.machines.outbox.is_empty() {
                 return;
@@ -468,76 +454,8 @@ impl Worker {
     }
 }
 
-impl Machines {
-    fn now(&mut self) -> Stamp {
-        let now = SystemClock.stamp();
-        self.stamps.remember(now);
-        now
-    }
-
-    fn handle(&mut self, machine: MachineId, now: Stamp, input: Input<'_>) {
-        let slot = &mut self.slots[machine.0];
-        let env = Env {
-            now: now.mono,
-            clock: &SystemClock,
-            rng: &mut self.rng,
-        };
-        slot.machine.handle(
-            &mut Cx {
-                env,
-                out: &mut self.outbox,
-            },
-            input,
-        );
-        slot.deadline = slot.machine.deadline();
-    }
-
-    fn earliest(&self) -> Option<Deadline> {
-        self.slots
-            .iter()
-            .fold(None, |earliest, slot| Deadline::earlier(earliest, slot.deadline))
-    }
-
-    fn all_finished(&self) -> bool {
-        self.slots.iter().all(|slot| slot.machine.finished())
-    }
-}
-
-impl Remote {
-    /// Tells every machine to stop, then [`Worker::run`] returns.
-    pub fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.ring();
-        if let Some(socket) = self.shared.only_socket.get() {
-            // Says "not connected", and wakes who waits inside all the same.
-            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Read);
-        }
-    }
-
-    /// Tells every machine to begin nothing new; [`Worker::run`] returns when all have come to their ends.
-    pub fn drain(&self) {
-        self.shared.drain.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    /// Tells every machine to report.
-    pub fn report(&self) {
-        self.shared.report.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    /// Wakes every machine, whether its deadline has come or not. Not for a worker that only answers: it may wait inside its
-    /// socket.
-    pub fn wake(&self) {
-        if !self.shared.wake.swap(true, Ordering::AcqRel) {
-            self.ring();
-        }
-    }
-
-    fn ring(&self) {
-        // Fails only when the counter is full, and then the bell is ringing already.
-        let _ = rustix::io::write(self.shared.bell.as_fd(), &1u64.to_ne_bytes());
-    }
+fn no_machine() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the machine is not of this worker")
 }
 
 fn timespec(span: Duration) -> Timespec {

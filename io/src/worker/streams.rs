@@ -4,9 +4,11 @@
 //! what waits for it stays below what one read can cause; all of them together may hold [`MOST_HELD`]. A machine that writes more than
 //! [`MOST_WAITING`] unasked loses the connection.
 
-use super::{MachineId, Source, Worker};
+use super::listeners::Listeners;
+use super::machines::Seat;
+use super::{Source, Worker};
 use crate::sys::{ErrorKind, receive_errors, receive_stamped, send_stamped};
-use crate::tcp::{StreamOptions, TcpListener, connect, plain, stamp_stream};
+use crate::tcp::{StreamOptions, connect, plain, stamp_stream};
 use halloo_base::{Clock, CloseReason, ConnId, Input, Path, StreamInput, TxTag, UnreachableError};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::net::{RecvFlags, SendFlags};
@@ -30,12 +32,12 @@ const ACCEPT_BUDGET: usize = 1_024;
 
 /// All streams of a worker.
 pub(super) struct Streams {
-    listeners: Vec<(TcpListener, MachineId)>,
-    options: HashMap<MachineId, StreamOptions>,
+    pub(super) listeners: Listeners,
+    options: HashMap<Seat, StreamOptions>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Connections that a machine opened, by the number it chose.
-    opened: HashMap<(MachineId, ConnId), u32>,
+    opened: HashMap<(Seat, ConnId), u32>,
     buffer: Box<[u8]>,
     /// Bytes that wait for peers, all connections together.
     held: usize,
@@ -51,7 +53,7 @@ struct Slot {
 
 struct Conn {
     id: ConnId,
-    owner: MachineId,
+    owner: Seat,
     socket: Socket,
     path: Path,
     connecting: bool,
@@ -98,7 +100,7 @@ impl Departures {
 impl Streams {
     pub(super) fn new() -> Streams {
         Streams {
-            listeners: vec![],
+            listeners: Listeners::default(),
             options: HashMap::new(),
             slots: vec![],
             free: vec![],
@@ -114,15 +116,23 @@ impl Streams {
         self.listeners.is_empty() && self.options.is_empty()
     }
 
-    pub(super) fn next_listener(&self) -> u32 {
-        self.listeners.len() as u32
+    /// Closes all that a machine has, its listeners apart, and forgets how it connects. Returns how many connections there
+    /// were, and how many bytes waited for their peers.
+    pub(super) fn forget(&mut self, owner: Seat) -> (u64, u64) {
+        self.options.remove(&owner);
+        let (mut connections, mut bytes) = (0, 0);
+        for slot in 0..self.slots.len() as u32 {
+            if self.get(slot).is_some_and(|conn| conn.owner == owner)
+                && let Some(conn) = self.remove(slot)
+            {
+                connections += 1;
+                bytes += conn.waiting.len() as u64;
+            }
+        }
+        (connections, bytes)
     }
 
-    pub(super) fn add_listener(&mut self, listener: TcpListener, owner: MachineId) {
-        self.listeners.push((listener, owner));
-    }
-
-    pub(super) fn set_options(&mut self, owner: MachineId, options: StreamOptions) {
+    pub(super) fn set_options(&mut self, owner: Seat, options: StreamOptions) {
         self.options.insert(owner, options);
     }
 
@@ -140,7 +150,7 @@ impl Streams {
     }
 
     /// The slot of a connection by its id, if it is still there.
-    fn find(&self, owner: MachineId, id: ConnId) -> Option<u32> {
+    fn find(&self, owner: Seat, id: ConnId) -> Option<u32> {
         if !id.is_accepted() {
             return self.opened.get(&(owner, id)).copied();
         }
@@ -150,7 +160,7 @@ impl Streams {
     }
 
     /// Finds room for a connection. `id` is made from the room for one that was accepted.
-    fn insert(&mut self, id: Option<ConnId>, owner: MachineId, socket: Socket, path: Path) -> (u32, ConnId) {
+    fn insert(&mut self, id: Option<ConnId>, owner: Seat, socket: Socket, path: Path) -> (u32, ConnId) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
@@ -259,10 +269,7 @@ impl Worker {
             self.streams.reserve = spare_descriptor();
         }
         for _ in 0..ACCEPT_BUDGET {
-            let (socket, owner) = (
-                &self.streams.listeners[listener].0,
-                self.streams.listeners[listener].1,
-            );
+            let (socket, owner) = self.streams.listeners.at(listener);
             match socket.accept() {
                 Ok((socket, path)) => {
                     let (slot, id) = self.streams.insert(None, owner, socket, path);
@@ -279,7 +286,7 @@ impl Worker {
                         if self.streams.reserve.take().is_none() {
                             return;
                         }
-                        let _ = self.streams.listeners[listener].0.accept();
+                        let _ = self.streams.listeners.at(listener).0.accept();
                         self.streams.reserve = spare_descriptor();
                     }
                     Some(libc::ECONNABORTED | libc::EPROTO | libc::EINTR) => {}
@@ -289,7 +296,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn connect(&mut self, owner: MachineId, id: ConnId, path: Path) {
+    pub(super) fn connect(&mut self, owner: Seat, id: ConnId, path: Path) {
         let options = self.streams.options.get(&owner).cloned().unwrap_or_default();
         match connect(&options, path) {
             Ok(socket) => {
@@ -305,7 +312,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn write(&mut self, owner: MachineId, id: ConnId, tag: Option<TxTag>, bytes: &[u8]) {
+    pub(super) fn write(&mut self, owner: Seat, id: ConnId, tag: Option<TxTag>, bytes: &[u8]) {
         let Some(slot) = self.streams.find(owner, id) else {
             return;
         };
@@ -326,7 +333,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn finish(&mut self, owner: MachineId, id: ConnId) {
+    pub(super) fn finish(&mut self, owner: Seat, id: ConnId) {
         if let Some(slot) = self.streams.find(owner, id) {
             if let Some(conn) = self.streams.get(slot) {
                 conn.finishing = true;
@@ -335,7 +342,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn abort(&mut self, owner: MachineId, id: ConnId) {
+    pub(super) fn abort(&mut self, owner: Seat, id: ConnId) {
         let gone = self
             .streams
             .find(owner, id)

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 /// Streams of one machine, with a connection that it opened, or that was opened to it.
 fn connection(opened: Option<ConnId>, answers: bool) -> (Streams, u32) {
-    let owner = MachineId(0);
+    let owner = Seat(0);
     let mut streams = Streams::new();
     let options = StreamOptions {
         answers,
