@@ -28,14 +28,7 @@ where
     E: Error + Send + Sync + 'static,
 {
     let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    if mode & 0o007 != 0 {
-        bail!(
-            "everybody on this host may open it (mode {:04o}); chmod o= {}",
-            mode & 0o7777,
-            path.display()
-        );
-    }
+    is_closed(path, &file)?;
     let mut contents = Vec::with_capacity(LONGEST as usize + 1);
     file.take(LONGEST + 1).read_to_end(&mut contents)?;
     let made = if contents.len() as u64 > LONGEST {
@@ -47,6 +40,26 @@ where
     contents.fill(0);
     std::hint::black_box(&contents);
     made.map_err(anyhow::Error::from)
+}
+
+/// Whether a file is closed to those whom it is none of their business.
+///
+/// # Errors
+/// If it is not, or cannot be looked at.
+pub(crate) fn closed(path: &Path) -> Result<()> {
+    is_closed(path, &File::open(path)?)
+}
+
+fn is_closed(path: &Path, file: &File) -> Result<()> {
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o007 != 0 {
+        bail!(
+            "everybody on this host may open it (mode {:04o}); chmod o= {}",
+            mode & 0o7777,
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

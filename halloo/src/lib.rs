@@ -14,6 +14,7 @@ mod json;
 mod key;
 mod manual;
 mod ndn;
+mod overlay;
 mod ping;
 mod pingback;
 mod screen;
@@ -75,6 +76,7 @@ fn dispatch(command: &Command) -> Result<ExitCode> {
         Command::EchoClient(args) => run_echo_client(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Key(args) => overlay::keys::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::pages(args),
         Command::Ndnping(args) => Ok(Program::Ping.run(args.words.iter().cloned())),

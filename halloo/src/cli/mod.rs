@@ -1,6 +1,7 @@
 //! The command line: every command, option and help text.
 
 mod http;
+mod key;
 mod ndn;
 mod path;
 mod ping;
@@ -8,12 +9,13 @@ mod serve;
 mod value;
 
 pub use http::HttpArgs;
+pub use key::{KeyArgs, KeyDeed, NewKeyArgs, RevokeArgs, ShowKeyArgs, SignArgs};
 pub(crate) use ndn::parse_ndn_service as ndn_service;
 pub use ndn::{NdnService, ProgramArgs};
 pub use path::PathArgs;
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
-pub use value::{Dscp, EchoAddress, Ecn, Interval, Link, OtherAddress, XdpDevice, XdpMode};
+pub use value::{Dscp, EchoAddress, Ecn, Interval, Link, MacAddress, OtherAddress, XdpDevice, XdpMode};
 pub(crate) use value::{
     device_name, duration as span, parse_echo_address as echo_address, parse_listen as listen_address,
     parse_other_address as other_address, parse_xdp_device as xdp_device,
@@ -92,6 +94,9 @@ pub enum Command {
         after_long_help = ndn::explained(Program::PingServer)
     )]
     Ndnpingserver(ProgramArgs),
+    /// Make and show the keys of overlay networks
+    #[command(long_about = key::KEY_ABOUT)]
+    Key(KeyArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages

@@ -2,12 +2,15 @@
 
 mod device;
 mod other;
+mod overlay;
 mod pingback;
 
 pub use device::{EchoAddress, XdpDevice, XdpMode};
 pub(crate) use device::{device_name, parse_echo_address, parse_xdp_device};
 pub use other::OtherAddress;
 pub(crate) use other::parse_other_address;
+pub use overlay::MacAddress;
+pub(crate) use overlay::{parse_mac, parse_network};
 pub(super) use pingback::parse_pingback;
 
 use std::fmt;

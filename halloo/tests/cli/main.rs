@@ -3,6 +3,7 @@
 mod common;
 mod demo;
 mod echo_client;
+mod key;
 mod ndn;
 mod ping;
 mod serve;

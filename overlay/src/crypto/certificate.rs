@@ -271,6 +271,14 @@ impl Certificate {
     }
 }
 
+/// What a list says, whoever signed it: for people to read. [`Authority::revoke`] believes nobody but itself.
+///
+/// # Errors
+/// If the octets are no list.
+pub fn read_revocation(octets: &[u8]) -> Result<RevocationBody, WireError> {
+    RevocationBody::parse(Signed::parse(octets)?.body)
+}
+
 /// Reads the text of a list of what holds no longer, for [`Authority::revoke`].
 ///
 /// # Errors

@@ -14,6 +14,7 @@ mod window;
 
 pub use certificate::{
     Authority, AuthorityKey, Certificate, CertificateError, emit_revocation_text, parse_revocation_text,
+    read_revocation,
 };
 pub use community::{Community, CommunityError, Cost};
 pub use entropy::{Entropy, Replayed};

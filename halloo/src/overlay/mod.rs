@@ -1,0 +1,3 @@
+//! The overlay's commands.
+
+pub(crate) mod keys;
