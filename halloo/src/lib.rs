@@ -7,6 +7,8 @@ mod check;
 pub mod cli;
 mod config;
 mod demo;
+#[cfg(test)]
+mod documents;
 mod ending;
 mod format;
 mod hint;
