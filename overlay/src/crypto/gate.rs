@@ -1,8 +1,8 @@
 //! What an initiation must show before anything is computed or kept for its sender.
 
-use super::Local;
 use super::entropy::{Entropy, draw};
 use super::hash::keyed;
+use super::local::Local;
 use crate::wire::{Cookie, Initiation};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use halloo_base::Mono;
@@ -60,7 +60,7 @@ impl Gate {
         remote: SocketAddr,
         initiation: &Initiation<'_>,
     ) -> Admission {
-        let key = local.own_mac1_key();
+        let key = local.mac1_key(local.role());
         if !is(&initiation.mac1, &keyed(key, &[initiation.before_mac1])) {
             return Admission::Stranger;
         }

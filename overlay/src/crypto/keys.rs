@@ -244,6 +244,11 @@ impl Sealer {
         self.sealed
     }
 
+    #[cfg(test)]
+    pub(crate) fn flags(&self, class: Class) -> u16 {
+        self.keys.mode(class).1
+    }
+
     /// Octets that a content of this class grows by on the wire.
     pub fn overhead(&self, class: Class) -> usize {
         let tagged = self.keys.mode(class).0 != Mode::Clear;

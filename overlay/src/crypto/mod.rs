@@ -1,5 +1,6 @@
 //! Keys and what they do: the secret, Noise, sealing and opening, the window against repetition, cookies.
 
+mod attempt;
 mod certificate;
 mod community;
 mod entropy;
@@ -7,8 +8,14 @@ mod gate;
 mod hash;
 mod identity;
 mod keys;
+mod local;
 mod noise;
 mod numbers;
+mod peer;
+mod request;
+mod session;
+#[cfg(test)]
+mod tests;
 mod text;
 mod window;
 
@@ -21,17 +28,9 @@ pub use entropy::{Entropy, Replayed};
 pub use gate::{Admission, Gate};
 pub use identity::{Identity, MemberId};
 pub use keys::{Class, MOST_DATAGRAMS, OpenError, Opened, Opener, SealError, Sealer};
+pub use local::{Local, Offer, Role, Timers};
 pub use numbers::Numbers;
+pub use peer::{Context, Event, Peer, Step};
+pub use request::{Agreed, HandshakeError, Refusal, Request};
 pub use text::{Kind, TextError};
 pub use window::{Seen, Window};
-
-/// What this end is.
-pub struct Local {
-    mac1: [u8; 32],
-}
-
-impl Local {
-    pub(crate) fn own_mac1_key(&self) -> &[u8; 32] {
-        &self.mac1
-    }
-}

@@ -1,0 +1,547 @@
+//! The sessions with one other end: begun, followed up, ended.
+
+use super::attempt::Attempt;
+use super::entropy::Entropy;
+use super::gate::is;
+use super::hash::keyed;
+use super::keys::{Class, OpenError, Opened, SealError};
+use super::local::{Local, Role};
+use super::numbers::Numbers;
+use super::request::{Agreed, HandshakeError, Refusal, Request, verified};
+use super::session::Session;
+use crate::PublicKey;
+use crate::wire::{Answer, Control, Cookie, DataHeader, Response, Status};
+use halloo_base::{Mono, Wall};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a session that was answered has time to be shown before an own initiation goes out again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a peer is told with each call.
+pub struct Context<'a> {
+    /// Now, for spans and deadlines.
+    pub now: Mono,
+    /// Now, for what goes on the wire and for certificates.
+    pub wall: Wall,
+    /// Where secrets come from.
+    pub entropy: &'a mut dyn Entropy,
+    /// All sessions' numbers.
+    pub numbers: &'a mut Numbers,
+    /// This end.
+    pub local: &'a Local,
+}
+
+/// What has become of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// There is a session to send by: the first, or one that follows another.
+    Up {
+        /// Whether another was there just before.
+        follows: bool,
+    },
+    /// The other end refuses.
+    Refused(Refusal),
+    /// This end refuses.
+    Refuses(Refusal),
+    /// Nobody answers.
+    GaveUp,
+    /// The last session is over.
+    Down,
+}
+
+/// What a call asks for: a datagram was appended, something has happened, both or neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Whether the bytes that were appended are to be sent to the peer.
+    pub send: bool,
+    /// What has happened.
+    pub event: Option<Event>,
+}
+
+/// One other end. Sessions come and go, the peer stays: it remembers the latest time of the other's initiations, so that
+/// none of them is taken twice.
+pub struct Peer {
+    owner: u32,
+    key: PublicKey,
+    role: Role,
+    attempt: Option<Attempt>,
+    /// Answered, and not yet shown to be known to the other end.
+    next: Option<Session>,
+    /// By which this end sends.
+    current: Option<Session>,
+    /// By which it sent before; two, since two may be begun at once while the one before them is still in use.
+    previous: [Option<Session>; 2],
+    /// The latest time in the other's initiations.
+    latest: Option<u64>,
+    /// The time in this end's last initiation, or what the other end says is the latest that it took.
+    said: u64,
+    cookie: Option<(Mono, [u8; 16])>,
+}
+
+impl Peer {
+    /// A peer without a session. `owner` is what the numbers of its sessions lead to.
+    pub fn new(owner: u32, key: PublicKey, role: Role) -> Peer {
+        Peer {
+            owner,
+            key,
+            role,
+            attempt: None,
+            next: None,
+            current: None,
+            previous: [None, None],
+            latest: None,
+            said: 0,
+            cookie: None,
+        }
+    }
+
+    /// Who it is.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// What was agreed on with it, if there is a session to send by.
+    pub fn agreed(&self) -> Option<&Agreed> {
+        self.current.as_ref().map(|session| &session.agreed)
+    }
+
+    /// Whether an initiation of this end's waits for its answer.
+    pub fn is_beginning(&self) -> bool {
+        self.attempt.is_some()
+    }
+
+    /// The latest time in the other's initiations: to be kept for a peer that is forgotten, else an initiation that
+    /// somebody has recorded is answered once more (and leads to nothing but an answer).
+    pub fn latest(&self) -> Option<u64> {
+        self.latest
+    }
+
+    /// Octets that a content grows by on the wire.
+    pub fn overhead(&self, class: Class) -> Option<usize> {
+        self.current.as_ref().map(|session| session.overhead(class))
+    }
+
+    /// Begins a session, or a new one. The initiation comes from [`Peer::wake`], at once.
+    pub fn begin(&mut self, now: Mono) {
+        if self.attempt.is_none() {
+            self.attempt = Some(Attempt::new(now));
+        }
+    }
+
+    /// Ends all. To tell the other end, say [`Control::Close`] before.
+    pub fn close(&mut self, numbers: &mut Numbers) {
+        let [one, other] = std::mem::take(&mut self.previous);
+        for session in [self.next.take(), self.current.take(), one, other] {
+            retire(session, numbers);
+        }
+        self.stop(numbers);
+    }
+
+    /// When to call [`Peer::wake`].
+    pub fn deadline(&self, local: &Local) -> Option<Mono> {
+        let timers = &local.timers;
+        let sessions = [&self.next, &self.current];
+        let ends = sessions
+            .into_iter()
+            .chain(&self.previous)
+            .flatten()
+            .map(|session| session.ends(timers));
+        let attempt = self.attempt.as_ref().map(|attempt| attempt.next_at(timers));
+        let current = self.current.as_ref();
+        let rekey = current
+            .filter(|_| self.attempt.is_none())
+            .map(|session| session.rekey_at(timers));
+        let greets = current.and_then(Session::greets_at);
+        ends.chain(attempt).chain(rekey).chain(greets).min()
+    }
+
+    /// Does what is due: one thing, so it is called again while the deadline has come.
+    pub fn wake(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+        if self.expire(cx) {
+            return Step::event(Event::Down);
+        }
+        let (now, timers) = (cx.now, &cx.local.timers);
+        if let Some(current) = &self.current
+            && self.attempt.is_none()
+            && current.rekey_at(timers) <= now
+        {
+            self.attempt = Some(Attempt::new(now));
+        }
+        if let Some(attempt) = &self.attempt
+            && attempt.next_at(timers) <= now
+        {
+            return self.initiate(cx, out);
+        }
+        if let Some(current) = &mut self.current
+            && current.greets_at().is_some_and(|at| at <= now)
+            && current.greet(now, out).is_ok()
+        {
+            return Step::send(None);
+        }
+        Step::default()
+    }
+
+    fn initiate(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Step {
+        let follows = self.current.as_ref();
+        let follows = follows.map(|session| (session.number, session.remote));
+        let (now, cookie) = (cx.now, self.cookie_at(cx.now));
+        let Some(attempt) = &mut self.attempt else {
+            return Step::default();
+        };
+        if attempt.is_over(now, &cx.local.timers) {
+            self.stop(cx.numbers);
+            return Step::event(Event::GaveUp);
+        }
+        // A clock that was set back must not make this end dumb.
+        self.said = cx.wall.0.max(self.said.saturating_add(1));
+        let sent = attempt.initiate(
+            cx,
+            self.owner,
+            (&self.key, self.role),
+            self.said,
+            follows,
+            cookie,
+            out,
+        );
+        if sent.is_err() {
+            // A key of the other's that is none, or a certificate of ours that does not fit.
+            self.stop(cx.numbers);
+            return Step::event(Event::GaveUp);
+        }
+        Step::send(None)
+    }
+
+    fn cookie_at(&self, now: Mono) -> Option<[u8; 16]> {
+        /// Its secret is taken for two minutes at least.
+        const GOOD_FOR: Duration = Duration::from_secs(120);
+        self.cookie
+            .filter(|(at, _)| now.since(*at) < GOOD_FOR)
+            .map(|(_, cookie)| cookie)
+    }
+
+    /// Answers an initiation of this peer's, which came from `seen`. The answer goes back to there.
+    ///
+    /// # Errors
+    /// If it is to be left unanswered.
+    pub fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut request: Request,
+        seen: SocketAddr,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, HandshakeError> {
+        match (request.time(), self.latest) {
+            (Some(time), Some(latest)) if time == latest => return Err(HandshakeError::Again),
+            (Some(time), Some(latest)) if time < latest => {
+                let words = "the initiation's clock is behind an earlier one's";
+                let mut answer = Answer::refusal(Status::TooOld, words);
+                answer.time = Some(latest);
+                request.answer(cx.local, 0, answer, out)?;
+                return Ok(Step::send(None));
+            }
+            (time, latest) => self.latest = time.or(latest),
+        }
+        let goes_first = cx.local.public() < self.key;
+        if goes_first
+            && self
+                .attempt
+                .as_ref()
+                .is_some_and(|attempt| attempt.insists(cx.now))
+        {
+            return Err(HandshakeError::Yielded);
+        }
+        let agreed = match request.judge(cx.local, cx.wall) {
+            Ok(agreed) => agreed,
+            Err(refusal) => {
+                request.refuse(cx.local, &refusal, out)?;
+                return Ok(Step::send(Some(Event::Refuses(refusal))));
+            }
+        };
+        let number = cx.numbers.draw(self.owner, cx.entropy);
+        let offer = &cx.local.offer;
+        let answer = Answer {
+            cipher: Some(agreed.cipher),
+            compression: Some(agreed.compression),
+            frame: offer.frame,
+            certificate: own_certificate(cx.local),
+            name: offer.name.clone(),
+            seen: Some(seen),
+            features: offer.features,
+            software: offer.software.clone(),
+            ..Answer::refusal(Status::Agreed, "")
+        };
+        let remote = request.sender();
+        if let Err(error) = request.answer(cx.local, number, answer, out) {
+            cx.numbers.release(number);
+            return Err(error);
+        }
+        let mut session = Session::new(agreed, &request.keys(), number, remote, false, cx.now);
+        session.follows = request.proposal().and_then(|proposal| proposal.rekey);
+        retire(self.next.replace(session), cx.numbers);
+        if let Some(attempt) = &mut self.attempt {
+            // Its answer would still be taken, should the other's initiation lead nowhere.
+            attempt.wait_until(cx.now + PATIENCE);
+        }
+        Ok(Step::send(None))
+    }
+
+    /// Takes the answer to an initiation of this end's.
+    ///
+    /// # Errors
+    /// If it is not to be believed, or belongs to no handshake that is under way.
+    pub fn respond(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &Response<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, HandshakeError> {
+        let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unknown)?;
+        let flight = attempt.flight(response.receiver).ok_or(HandshakeError::Unknown)?;
+        let mark = keyed(cx.local.mac1_key(self.role), &[response.before_mac1]);
+        if !is(&response.mac1, &mark) {
+            return Err(HandshakeError::Mark);
+        }
+        let payload = flight
+            .noise
+            .read(response.noise)
+            .map_err(|_| HandshakeError::Noise)?;
+        let keys = flight.noise.keys();
+        let answer = match Answer::parse(&payload) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.stop(cx.numbers);
+                return Ok(Step::event(Event::Refuses(Refusal {
+                    status: Status::Version,
+                    words: error.to_string(),
+                })));
+            }
+        };
+        if answer.status == Status::TooOld {
+            self.said = self.said.max(answer.time.unwrap_or(0));
+            attempt.again(cx.now, cx.numbers);
+            return Ok(Step::default());
+        }
+        if answer.status != Status::Agreed {
+            self.stop(cx.numbers);
+            return Ok(Step::event(Event::Refused(Refusal {
+                status: answer.status,
+                words: answer.reason,
+            })));
+        }
+        let judged = self.judge(cx, &answer);
+        let number = response.receiver;
+        // The number is the session's from now on.
+        let follows = self.attempt.take().and_then(Attempt::land);
+        let agreed = match judged {
+            Ok(agreed) => agreed,
+            Err((refusal, cipher)) => {
+                let agreed = Agreed {
+                    cipher,
+                    ..agreed_by(&answer, None, 0)
+                };
+                let mut session = Session::new(agreed, &keys, number, response.sender, true, cx.now);
+                let close = Control::Close {
+                    reason: refusal.status,
+                    words: refusal.words.clone(),
+                };
+                let send = session.close(&close, out).is_ok();
+                retire(Some(session), cx.numbers);
+                let event = Some(Event::Refuses(refusal));
+                return Ok(Step { send, event });
+            }
+        };
+        let mut session = Session::new(agreed, &keys, number, response.sender, true, cx.now);
+        session.follows = follows;
+        let send = session.greet(cx.now, out).is_ok();
+        let event = Some(self.promote(session, cx.now, cx.numbers));
+        Ok(Step { send, event })
+    }
+
+    /// Whether the other end chose what this end offered, and may be a member; the cipher is for saying that he may not.
+    fn judge(&self, cx: &Context<'_>, answer: &Answer) -> Result<Agreed, (Refusal, crate::Cipher)> {
+        let offer = &cx.local.offer;
+        let cipher = answer.cipher.unwrap_or(crate::Cipher::ChaCha20Poly1305);
+        let refusal = |status, words: &str| {
+            let words = words.to_owned();
+            (Refusal { status, words }, cipher)
+        };
+        if !offer.ciphers.contains(&cipher) {
+            return Err(refusal(
+                Status::NoCipher,
+                "a cipher was chosen that was not offered",
+            ));
+        }
+        if answer
+            .compression
+            .is_none_or(|one| !offer.compressions.contains(&one))
+        {
+            return Err(refusal(
+                Status::NoCompression,
+                "a compression was chosen that was not offered",
+            ));
+        }
+        let certificate = if self.role == Role::Edge {
+            let tag = cx.local.community().map(super::Community::tag);
+            verified(cx.local, answer.certificate.as_deref(), &self.key, tag, cx.wall)
+                .map_err(|refusal| (refusal, cipher))?
+        } else {
+            None
+        };
+        Ok(agreed_by(answer, certificate, offer.frame))
+    }
+
+    /// Takes a cookie, and sends the same initiation again with it.
+    ///
+    /// # Errors
+    /// If it is not to be believed, or belongs to no initiation that is under way.
+    pub fn take_cookie(
+        &mut self,
+        now: Mono,
+        message: &Cookie<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, HandshakeError> {
+        let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unknown)?;
+        let flight = attempt.flight(message.receiver).ok_or(HandshakeError::Unknown)?;
+        if !is(&message.initiation, &flight.mac1) {
+            return Err(HandshakeError::Unknown);
+        }
+        if !is(&message.mac1, &keyed(&flight.mac1_key, &[message.before_mac1])) {
+            return Err(HandshakeError::Mark);
+        }
+        self.cookie = Some((now, message.cookie));
+        let send = flight.show(&message.cookie, out);
+        Ok(Step { send, event: None })
+    }
+
+    /// Seals a content by the session in use; the buffer is as for [`super::Sealer::seal`].
+    ///
+    /// # Errors
+    /// If there is no session, or the buffer or the path is out of range.
+    pub fn seal(
+        &mut self,
+        cx: (Mono, &Local),
+        path: u8,
+        class: Class,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Result<usize, SealError> {
+        let (now, local) = cx;
+        let current = self.current.as_mut();
+        let alive = current.filter(|session| now < session.ends(&local.timers));
+        alive.ok_or(SealError::NoSession)?.seal(path, class, buffer, len)
+    }
+
+    /// Opens a datagram of a session of this peer's, as [`super::Opener::open`] does. The first one by a session that was
+    /// answered makes it the one to send by, which is an event.
+    ///
+    /// # Errors
+    /// If it is not the peer's, came twice or too late, or was not sealed as agreed.
+    pub fn open(
+        &mut self,
+        cx: (Mono, &Local, &mut Numbers),
+        header: &DataHeader,
+        datagram: &[u8],
+        into: &mut [u8],
+    ) -> Result<(Opened, Option<Event>), OpenError> {
+        let (now, local, numbers) = cx;
+        let of_number =
+            |session: &&mut Session| session.number == header.receiver && now < session.ends(&local.timers);
+        let sessions = [&mut self.current, &mut self.next];
+        let session = sessions
+            .into_iter()
+            .chain(&mut self.previous)
+            .flatten()
+            .find(of_number)
+            .ok_or(OpenError::NoSession)?;
+        let opened = session.open(now, header, datagram, into)?;
+        let shown = opened.proved
+            && self
+                .next
+                .as_ref()
+                .is_some_and(|next| next.number == header.receiver);
+        let event = if shown { self.show_next(now, numbers) } else { None };
+        Ok((opened, event))
+    }
+
+    fn show_next(&mut self, now: Mono, numbers: &mut Numbers) -> Option<Event> {
+        let mut session = self.next.take()?;
+        session.answer_greeting(now);
+        self.stop(numbers);
+        Some(self.promote(session, now, numbers))
+    }
+
+    /// Makes a session the one to send by; the one before is still listened to.
+    fn promote(&mut self, session: Session, now: Mono, numbers: &mut Numbers) -> Event {
+        let session_follows = session.follows;
+        let before = self.current.replace(session);
+        let follows = before.is_some();
+        if let Some(mut before) = before {
+            if session_follows == Some(before.number) {
+                before.followed = Some(now);
+            }
+            let [last, older] = &mut self.previous;
+            retire(older.take(), numbers);
+            *older = last.replace(before);
+        }
+        Event::Up { follows }
+    }
+
+    /// Lets go of sessions that are over; true when the one to send by was among them.
+    fn expire(&mut self, cx: &mut Context<'_>) -> bool {
+        let (now, timers) = (cx.now, &cx.local.timers);
+        let over = |session: &mut Session| session.ends(timers) <= now;
+        retire(self.next.take_if(over), cx.numbers);
+        for previous in &mut self.previous {
+            retire(previous.take_if(over), cx.numbers);
+        }
+        let current = self.current.take_if(over);
+        let down = current.is_some();
+        retire(current, cx.numbers);
+        down
+    }
+
+    fn stop(&mut self, numbers: &mut Numbers) {
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.drop_flight(numbers);
+        }
+    }
+}
+
+impl Step {
+    fn send(event: Option<Event>) -> Step {
+        Step { send: true, event }
+    }
+
+    fn event(event: Event) -> Step {
+        Step {
+            send: false,
+            event: Some(event),
+        }
+    }
+}
+
+fn agreed_by(answer: &Answer, certificate: Option<super::Certificate>, frame: u16) -> Agreed {
+    Agreed {
+        cipher: answer.cipher.unwrap_or(crate::Cipher::ChaCha20Poly1305),
+        compression: answer.compression.unwrap_or(crate::Compression::None),
+        frame: answer.frame.min(frame),
+        name: answer.name.clone(),
+        features: answer.features,
+        software: answer.software.clone(),
+        certificate,
+        seen: answer.seen,
+    }
+}
+
+/// What this end shows of itself.
+pub(super) fn own_certificate(local: &Local) -> Option<Vec<u8>> {
+    let certificate = local.certificate.as_ref();
+    certificate.map(|certificate| certificate.octets().to_vec())
+}
+
+fn retire(session: Option<Session>, numbers: &mut Numbers) {
+    if let Some(session) = session {
+        numbers.release(session.number);
+    }
+}
