@@ -18,6 +18,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("turnutils_natdiscovery", "coturn"),
     ("turnutils_stunclient", "coturn"),
     ("sipp", "sip-tester"),
+    ("h2load", "nghttp2-client"),
+    ("nghttp", "nghttp2-client"),
+    ("wsdump", "python3-websocket"),
 ];
 
 /// Where administrators' programs live; an ordinary user's `PATH` may lack them.

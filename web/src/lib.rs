@@ -10,5 +10,5 @@ mod tls;
 
 #[cfg(feature = "h3")]
 pub use http::Http3Door;
-pub use http::{HttpOptions, HttpServer};
+pub use http::{HttpOptions, HttpServer, Tally};
 pub use tls::{TlsError, TlsOptions};

@@ -103,6 +103,26 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "a client of the HTTP echo host that others wrote",
     },
     Package {
+        name: "nginx",
+        program: "nginx",
+        why: "a server of HTTP that others wrote",
+    },
+    Package {
+        name: "wrk",
+        program: "wrk",
+        why: "many requests to the HTTP echo host at once",
+    },
+    Package {
+        name: "nghttp2-client",
+        program: "nghttp",
+        why: "clients of HTTP/2 that others wrote",
+    },
+    Package {
+        name: "python3-websocket",
+        program: "wsdump",
+        why: "a client of WebSocket that others wrote",
+    },
+    Package {
         name: "openssl",
         program: "openssl",
         why: "certificates, and a client of TLS that others wrote",

@@ -5,6 +5,7 @@ use crate::json::{Head, ServeCounters};
 use halloo_base::{Clock, Counters, Reason, Snapshot, Transport};
 use halloo_io::SystemClock;
 use halloo_protocols::{Protocol, quic};
+use halloo_web::Tally;
 use std::sync::Arc;
 
 /// What is counted for one protocol, and on one device where it has some of its own.
@@ -22,6 +23,8 @@ pub(super) enum Source {
     Neighbours(Arc<Counters>),
     /// A driver, before anything came to a thread.
     Driver(Snapshot),
+    /// Requests on the connections of a web server, of which there may be many on one.
+    Requests(Arc<Counters>, Arc<Tally>),
     /// Somebody who is to be asked.
     Asked(Box<dyn Fn() -> Snapshot + Send>),
 }
@@ -49,7 +52,7 @@ impl Counted {
     pub(super) fn snapshot(&self) -> Snapshot {
         match &self.source {
             Source::Threads(threads) => sum(threads.iter().map(|thread| thread.snapshot())),
-            Source::Neighbours(counters) => counters.snapshot(),
+            Source::Neighbours(counters) | Source::Requests(counters, _) => counters.snapshot(),
             Source::Driver(done) => done.clone(),
             Source::Asked(ask) => ask(),
         }
@@ -60,6 +63,7 @@ impl Counted {
         let what = match self.source {
             Source::Threads(_) | Source::Asked(_) => self.protocol.name.to_owned(),
             Source::Neighbours(_) => "ARP and neighbour discovery".to_owned(),
+            Source::Requests(..) => format!("{} requests", self.protocol.name),
             Source::Driver(_) => format!("{} by xdp", self.protocol.name),
         };
         match &self.device {
@@ -74,10 +78,12 @@ impl Counted {
         let head = format!("{:<8} ", self.title());
         let noun = match self.source {
             Source::Neighbours(_) => "question",
+            Source::Requests(..) => "request",
             _ => "datagram",
         };
         let is_stream = self.protocol.transport == Transport::Tcp
             || [quic::QUIC.scheme, quic::HTTP3.scheme].contains(&self.protocol.scheme);
+        let is_stream = is_stream && !matches!(self.source, Source::Requests(..));
         let mut lines = vec![match is_stream {
             true => format!(
                 "{head} {}, {} admitted, {} in, {} out",
@@ -98,6 +104,12 @@ impl Counted {
             let sent = counted(now.promised, "datagram");
             let bytes = counted(now.promised_bytes, "byte");
             lines.push(format!("          {sent} sent later, as promised ({bytes})"));
+        }
+        if let Source::Requests(_, tally) = &self.source {
+            for part in [tally.kinds(), tally.statuses()] {
+                let words: Vec<_> = part.iter().map(|(name, n)| format!("{n} {name}")).collect();
+                lines.extend((!words.is_empty()).then(|| format!("          {}", words.join(", "))));
+            }
         }
         let width = now
             .silent
@@ -126,7 +138,12 @@ impl Counted {
         let (protocol, service) = match self.source {
             Source::Threads(_) | Source::Asked(_) => (self.protocol.scheme, None),
             Source::Neighbours(_) => ("neighbours", Some(self.protocol.scheme)),
+            Source::Requests(..) => (self.protocol.scheme, Some("requests")),
             Source::Driver(_) => ("xdp", Some(self.protocol.scheme)),
+        };
+        let tally = match &self.source {
+            Source::Requests(_, tally) => Some(tally),
+            _ => None,
         };
         ServeCounters {
             head: Head::new("counters"),
@@ -141,6 +158,8 @@ impl Counted {
             replied_bytes,
             promised,
             promised_bytes,
+            kinds: tally.map(|tally| tally.kinds().into_iter().collect()),
+            statuses: tally.map(|tally| tally.statuses().into_iter().collect()),
             silent: silent.into_iter().map(|(why, n)| (why.name(), n)).collect(),
         }
     }
@@ -188,6 +207,29 @@ mod tests {
             tcp.lines(),
             ["TCP echo  0 connections, 0 admitted, 0 bytes in, 0 bytes out"]
         );
+    }
+
+    #[test]
+    fn requests_stand_apart_from_the_connections_that_they_came_by() {
+        let requests = Arc::<Counters>::default();
+        requests.receive(0);
+        requests.read(5);
+        requests.reply(300);
+        requests.receive(0);
+        requests.silent(Reason::NotServed);
+        let counted = Counted {
+            source: Source::Requests(requests, Arc::default()),
+            ..counters(&halloo_protocols::http::HTTP)
+        };
+        let lines = [
+            "HTTP requests  2 requests received (5 bytes), 1 answered (300 bytes)",
+            "          1 not_served",
+        ];
+        assert_eq!(counted.lines(), lines);
+        let object = counted.object(false);
+        assert_eq!((object.protocol, object.service), ("http", Some("requests")));
+        assert!(object.kinds.is_some_and(|kinds| kinds.is_empty()));
+        assert!(counters(&echo::UDP).object(false).statuses.is_none());
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Making<'_> {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub(super) fn web(&self, spoken: Spoken, http3_port: Option<u16>) -> Result<(HttpServer, Counted)> {
+    pub(super) fn web(&self, spoken: Spoken, http3_port: Option<u16>) -> Result<(HttpServer, [Counted; 2])> {
         let protocol = spoken.dialect.tcp.context("HTTP goes over TCP")?;
         let mut options = self.config.http_options(Secret::new(crate::random()?));
         options.admission.broadcasts.clone_from(&self.guards.broadcasts);
@@ -98,7 +98,11 @@ impl Making<'_> {
             source: Source::Threads(vec![Arc::clone(server.counters())]),
             ..counters(protocol)
         };
-        Ok((server, counted))
+        let requests = Counted {
+            source: Source::Requests(Arc::clone(server.requests()), Arc::clone(server.tally())),
+            ..counters(protocol)
+        };
+        Ok((server, [counted, requests]))
     }
 
     fn datagrams(

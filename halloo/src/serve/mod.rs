@@ -194,7 +194,7 @@ impl EchoHost {
             }
             for spoken in web {
                 let (server, counted) = making.web(spoken, http3_port)?;
-                host.counted.push(counted);
+                host.counted.extend(counted);
                 host.web.push(server);
             }
         }

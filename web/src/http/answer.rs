@@ -4,6 +4,7 @@ use super::attend::TlsVersion;
 use super::connection::{Connection, InFlight};
 use super::echo::Asked;
 use super::refusal::Refusal;
+use super::tally::Kind;
 use super::watched::AnswerBody;
 use crate::clock::SystemClock;
 use axum::body::Body;
@@ -54,6 +55,7 @@ pub(super) async fn answer(
 ) -> Response<AnswerBody> {
     let mut in_flight = connection.begin(request.version());
     let (parts, body) = request.into_parts();
+    let kind = Kind::of(parts.uri.path());
     let (is_head, preflight) = (parts.method == Method::HEAD, Preflight::of(&parts));
     let read = admit(&connection, &parts, body).await;
     let received = SystemClock::mono();
@@ -74,6 +76,7 @@ pub(super) async fn answer(
         Some(refusal) => in_flight.refused(refusal.reason()),
         None => in_flight.answered(len.unwrap_or(0)),
     }
+    connection.host.tally.count(kind, response.status());
     if is_head {
         // The router says how long it would have been, and HTTP/2 says nothing where we say nothing.
         *response.body_mut() = Body::empty();

@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::connection::{Connection, Patience};
-use super::{HttpOptions, attend, routes};
+use super::{HttpOptions, Tally, attend, routes};
 use crate::TlsError;
 use axum::Router;
 use halloo_base::{Counters, LinkId, Mono, Path, Reason, Rng};
@@ -35,6 +35,7 @@ pub(super) struct Host {
     pub(super) patience: Patience,
     pub(super) counters: Arc<Counters>,
     pub(super) requests: Arc<Counters>,
+    pub(super) tally: Arc<Tally>,
     pub(super) budget: Arc<Budget>,
     pub(super) router: Router,
     pub(super) http: auto::Builder<TokioExecutor>,
@@ -66,6 +67,7 @@ impl Host {
             },
             counters: Arc::default(),
             requests: Arc::default(),
+            tally: Arc::default(),
             budget: Budget::new(options.buffered),
             router: routes::router(),
             http: http(&options),

@@ -12,6 +12,7 @@ mod options;
 mod refusal;
 mod routes;
 mod server;
+mod tally;
 mod watched;
 mod websocket;
 
@@ -19,3 +20,4 @@ mod websocket;
 pub use http3::Http3Door;
 pub use options::HttpOptions;
 pub use server::HttpServer;
+pub use tally::Tally;

@@ -1,8 +1,8 @@
 //! The thread that the echo host runs on.
 
-use super::HttpOptions;
 use super::attend::GOODBYE;
 use super::host::Host;
+use super::{HttpOptions, Tally};
 use futures_util::future::{Either, select};
 use halloo_base::Counters;
 use std::io;
@@ -22,6 +22,7 @@ pub struct HttpServer {
     stopping: Arc<watch::Sender<bool>>,
     counters: Arc<Counters>,
     requests: Arc<Counters>,
+    tally: Arc<Tally>,
     addresses: Vec<SocketAddr>,
     /// A thread itself counts as finished only once nobody in it can tell any more, and who was woken would sleep again.
     ended: Arc<AtomicBool>,
@@ -74,6 +75,7 @@ impl HttpServer {
         }
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (counters, requests) = (Arc::clone(&host.counters), Arc::clone(&host.requests));
+        let tally = Arc::clone(&host.tally);
         let ended = Arc::<AtomicBool>::default();
         let waiting = Waiting(thread::current(), Arc::clone(&ended));
         let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
@@ -85,6 +87,7 @@ impl HttpServer {
             stopping,
             counters,
             requests,
+            tally,
             addresses,
             ended,
         })
@@ -105,6 +108,11 @@ impl HttpServer {
     /// refused. A target or a head that is too long for the parser shows in neither.
     pub fn requests(&self) -> &Arc<Counters> {
         &self.requests
+    }
+
+    /// The same by what was asked for, and by what was answered.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// Whether it has ended before it was stopped.

@@ -276,7 +276,20 @@ fn everything_is_counted_once() {
     half.shutdown(std::net::Shutdown::Write).unwrap();
     read_all(&mut half);
     let (connections, requests) = (server.counters().clone(), server.requests().clone());
+    let tally = server.tally().clone();
     server.stop().unwrap();
+    // What was not sent to its end was answered all the same.
+    assert_eq!(
+        tally.kinds(),
+        [
+            ("echo", 2),
+            ("part", 1),
+            ("status", 1),
+            ("bytes", 1),
+            ("other", 1)
+        ]
+    );
+    assert_eq!(tally.statuses(), [("2xx", 2), ("4xx", 3), ("5xx", 1)]);
     let told = connections.snapshot();
     assert_eq!((told.received, told.replied), (6, 6));
     assert!(

@@ -12,6 +12,8 @@ mod http2;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod tls;
