@@ -328,6 +328,40 @@ pub(crate) struct PingbackSummary {
     pub(crate) spacing_max_ns: Option<i64>,
 }
 
+/// What `halloo nat` found out.
+#[derive(Serialize)]
+pub(crate) struct Nat {
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    pub(crate) time_ns: u64,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) link: Option<String>,
+    pub(crate) complete: bool,
+    pub(crate) local: Option<String>,
+    pub(crate) reflexive: Option<String>,
+    pub(crate) translated: Option<bool>,
+    pub(crate) mapping: Option<&'static str>,
+    pub(crate) mapping_possible: Vec<&'static str>,
+    pub(crate) filtering: Option<&'static str>,
+    pub(crate) filtering_possible: Vec<&'static str>,
+    pub(crate) ports_kept: u64,
+    pub(crate) ports_seen: u64,
+    pub(crate) hairpin: Option<bool>,
+    pub(crate) lifetime_at_least_ns: Option<u64>,
+    pub(crate) lifetime_below_ns: Option<u64>,
+    pub(crate) inbound_refresh: Option<bool>,
+    pub(crate) keep_alive_ns: Option<u64>,
+    pub(crate) two_such_can_meet: Option<bool>,
+    pub(crate) unknown: Vec<NatUnknown>,
+}
+
+/// Why something is not known, or not better.
+#[derive(Serialize)]
+pub(crate) struct NatUnknown {
+    pub(crate) row: &'static str,
+    pub(crate) why: &'static str,
+}
+
 /// A listener of `halloo serve`.
 #[derive(Serialize)]
 pub(crate) struct Listener {

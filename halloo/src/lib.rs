@@ -15,6 +15,7 @@ mod hint;
 mod json;
 mod key;
 mod manual;
+mod nat;
 mod ndn;
 mod overlay;
 mod ping;
@@ -75,6 +76,7 @@ fn dispatch(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Ping(args) => run_ping(args),
+        Command::Nat(args) => nat::run(args),
         Command::EchoClient(args) => run_echo_client(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),

@@ -2,6 +2,7 @@
 
 mod http;
 mod key;
+mod nat;
 mod ndn;
 mod path;
 mod ping;
@@ -10,6 +11,7 @@ mod value;
 
 pub use http::HttpArgs;
 pub use key::{KeyArgs, KeyDeed, NewKeyArgs, RevokeArgs, ShowKeyArgs, SignArgs};
+pub use nat::NatArgs;
 pub(crate) use ndn::parse_ndn_service as ndn_service;
 pub use ndn::{NdnService, ProgramArgs};
 pub use path::PathArgs;
@@ -72,6 +74,9 @@ pub enum Command {
     /// Ask: measure round trips to one or more echo hosts
     #[command(long_about = ping::PING_ABOUT)]
     Ping(PingArgs),
+    /// Find out what a NAT does between here and the Internet
+    #[command(long_about = nat::NAT_ABOUT)]
+    Nat(NatArgs),
     /// Ask over one long-lived TCP connection and write a log and a CSV file
     #[command(long_about = ping::ECHO_CLIENT_ABOUT)]
     EchoClient(EchoClientArgs),

@@ -46,7 +46,15 @@ fn every_example_in_the_help_parses() {
             seen.insert(words[1].to_owned());
         }
     }
-    for name in ["serve", "ping", "echo-client", "check", "demo", "completions"] {
+    for name in [
+        "serve",
+        "ping",
+        "nat",
+        "echo-client",
+        "check",
+        "demo",
+        "completions",
+    ] {
         assert!(seen.contains(name), "no example of {name}");
     }
 }

@@ -6,6 +6,7 @@ mod echo_host;
 mod icmp;
 mod ip_echo;
 mod links;
+mod nat;
 mod ndn;
 mod peers;
 mod soak;

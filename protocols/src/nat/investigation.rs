@@ -291,7 +291,12 @@ impl Investigation {
             if !is_other || other.is_ipv4() != server.is_ipv4() || is_asked(How::Stun, other) {
                 continue;
             }
-            more.push((MAPPING, Purpose::Mapping, How::Stun, other, Change::default()));
+            // RFC 5780 section 6: both addresses answer at both ports.
+            for end in [other, SocketAddr::new(server.ip(), other.port())] {
+                if !is_asked(How::Stun, end) {
+                    more.push((MAPPING, Purpose::Mapping, How::Stun, end, Change::default()));
+                }
+            }
             if self.tasks.iter().all(|task| task.socket != CHANGE_PORT) {
                 let change = |ip, port| Change { ip, port };
                 let (port, address) = (Source::OtherPort, Source::OtherAddress);

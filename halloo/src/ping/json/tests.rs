@@ -1,6 +1,6 @@
 use super::*;
 use crate::json::{Answers, Head, Interest, Listener, Notice, ServeCounters, ServerStart};
-use crate::json::{Pingback, PingbackStart, PingbackSummary};
+use crate::json::{Nat, NatUnknown, Pingback, PingbackStart, PingbackSummary};
 use crate::ping::files::COLUMNS;
 use crate::ping::sample;
 use serde_json::{Map, Value};
@@ -144,6 +144,32 @@ fn every_field_is_in_the_document_and_nothing_else() {
         silent: [("malformed", 1)].into(),
     };
     let of_about = |kind| of(Some(&about), kind);
+    let nat = Nat {
+        head: Head::new("nat"),
+        time_ns: 1,
+        hosts: vec!["192.0.2.7:7777".into()],
+        link: Some("eth0".into()),
+        complete: true,
+        local: Some("10.0.0.2:4000".into()),
+        reflexive: Some("203.0.113.1:4000".into()),
+        translated: Some(true),
+        mapping: Some("endpoint_independent"),
+        mapping_possible: vec!["endpoint_independent"],
+        filtering: Some("address_dependent"),
+        filtering_possible: vec!["address_dependent"],
+        ports_kept: 1,
+        ports_seen: 1,
+        hairpin: Some(true),
+        lifetime_at_least_ns: Some(1),
+        lifetime_below_ns: Some(1),
+        inbound_refresh: Some(true),
+        keep_alive_ns: Some(1),
+        two_such_can_meet: Some(true),
+        unknown: vec![NatUnknown {
+            row: "hairpin",
+            why: "the filter would hide it",
+        }],
+    };
     let pingback_start = PingbackStart {
         of: of_about("pingback_start"),
         time_ns: 1,
@@ -183,6 +209,7 @@ fn every_field_is_in_the_document_and_nothing_else() {
         ("exchange", object(&exchange(&about, &known)), &of_ping),
         ("error", object(&whole), &of_ping),
         ("summary", object(&summary(&about, &sample::summary())), &of_ping),
+        ("nat", object(&nat), &of_ping[..1]),
         ("pingback_start", object(&pingback_start), &of_ping),
         ("pingback", object(&pingback), &of_ping),
         ("pingback_summary", object(&pingback_summary), &of_ping),

@@ -17,6 +17,13 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
+/// Ends and how each sees us; what the mapping may be, and why it is not known better.
+type Seen<'a> = (&'a [(&'a str, &'a str)], &'a [Dependence], Option<Lack>);
+/// What came from the same port, another and another address; what the filter may be, and why it is not known better.
+type LetIn<'a> = (Came, Came, Came, &'a [Dependence], Option<Lack>);
+/// Whether translated, mapping, filtering; whether two such can meet.
+type Meeting<'a> = (Option<bool>, &'a [Dependence], &'a [Dependence], Option<bool>);
+
 const PATIENCE: Duration = Duration::from_millis(500);
 
 #[test]
@@ -24,7 +31,7 @@ fn mappings_are_told_from_how_ends_see_one_socket() {
     let (a, b, c) = ("203.0.113.1:5000", "203.0.113.1:5001", "203.0.113.1:5002");
     let (first, port, address) = ("192.0.2.1:7777", "192.0.2.1:3478", "198.51.100.1:7777");
     let all = [EndpointIndependent, AddressDependent, AddressAndPortDependent];
-    let table: &[(&[(&str, &str)], &[Dependence], Option<Lack>)] = &[
+    let table: &[Seen<'_>] = &[
         (&[], &[], Some(Lack::NoAnswer)),
         (&[(first, a)], &[], Some(Lack::SecondPort)),
         (&[(first, a), (first, b)], &[], Some(Lack::Unstable)),
@@ -65,7 +72,7 @@ fn filters_are_told_from_who_was_let_in() {
     let none = Unknown(Lack::Refused(Outcome::NoOther));
     let silent = Unknown(Lack::NoAnswer);
     let all = [EndpointIndependent, AddressDependent, AddressAndPortDependent];
-    let table: &[(Came, Came, Came, &[Dependence], Option<Lack>)] = &[
+    let table: &[LetIn<'_>] = &[
         (Yes, Yes, Yes, &all[..1], None),
         (Yes, Yes, No, &all[1..2], None),
         (Yes, No, No, &all[2..], None),
@@ -98,7 +105,7 @@ fn meeting_is_told_where_it_does_not_depend_on_what_is_unknown() {
         possible: possible.to_vec(),
         lack: None,
     };
-    let table: &[(Option<bool>, &[Dependence], &[Dependence], Option<bool>)] = &[
+    let table: &[Meeting<'_>] = &[
         (Some(true), &[EndpointIndependent], &[], Some(true)),
         (
             Some(true),
