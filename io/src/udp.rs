@@ -135,7 +135,7 @@ impl UdpSocket {
     }
 
     /// Whether it can receive or send a datagram whose local end is `local`.
-    pub(crate) fn covers(&self, local: SocketAddr) -> bool {
+    pub fn covers(&self, local: SocketAddr) -> bool {
         covers(self.local, self.v6_only, local)
     }
 

@@ -308,14 +308,14 @@ impl Pingback {
         }
     }
 
-    /// The same for who answers at these ports.
-    pub(crate) fn options(&self, ports: &[u16]) -> Option<PingbackOptions> {
+    /// The same for who answers there.
+    pub(crate) fn options(&self, ends: Vec<SocketAddr>) -> Option<PingbackOptions> {
         self.offer.then(|| PingbackOptions {
             most_packets: self.most_packets,
             longest_silence: self.longest_silence.0,
             per_address: self.per_address,
             most_waiting: self.most_waiting,
-            ports: ports.to_vec(),
+            ends,
             addresses: self.addresses.clone(),
             ..PingbackOptions::default()
         })

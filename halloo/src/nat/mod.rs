@@ -48,6 +48,12 @@ pub(crate) fn run(args: &NatArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(FAILED));
         }
     };
+    for (nth, remote) in about.remotes.iter().enumerate() {
+        ensure!(
+            !about.remotes[..nth].contains(remote),
+            "HOST: {remote} is given twice"
+        );
+    }
     let mut report = Report::new(Screen::stdout(), args.json);
     report.start(&about)?;
     let found = investigate(&about, &signals, &mut report)?;
@@ -67,10 +73,6 @@ fn look_up(args: &NatArgs) -> Result<About> {
     for host in &args.hosts {
         let remote = resolve(host)?.choose(host, family, args.link.as_ref())?;
         family = Family::of(remote.is_ipv4(), remote.is_ipv6());
-        ensure!(
-            !about.remotes.contains(&remote),
-            "{host}: {remote} is given twice"
-        );
         about.names.push(host.to_string());
         about.remotes.push(remote);
     }

@@ -29,7 +29,13 @@ impl Report {
         }
         let named = about.names.iter().zip(&about.remotes);
         let hosts: Vec<_> = named
-            .map(|(name, remote)| format!("{} ({})", name.trim_start_matches("udp://"), remote.ip()))
+            .map(|(name, remote)| {
+                let name = name.trim_start_matches("udp://");
+                match name == remote.to_string() {
+                    true => name.to_owned(),
+                    false => format!("{name} ({})", remote.ip()),
+                }
+            })
             .collect();
         let link = about
             .link
@@ -223,7 +229,7 @@ fn why(found: &Findings, lack: Lack) -> &'static str {
         Lack::SecondPort => "needs a second port that tells our address (STUN at 3478)",
         Lack::SecondAddress => "needs a second address (another HOST, or one that has two)",
         Lack::Unstable => "the outside address is another with each answer",
-        Lack::NoEchoHost => "the host echoes, and knows no pingback",
+        Lack::NoEchoHost => "the host knows no pingback: it is no echo host of halloo's",
         Lack::Refused(Outcome::NotOffered) => "the host offers no pingback",
         Lack::Refused(Outcome::NoOther) => "the host has no other port or address to send from",
         Lack::Refused(Outcome::Busy) => "the host has too many pingbacks waiting",

@@ -23,7 +23,7 @@ use dialects::{Making, Spoken};
 use driver::Drivers;
 use halloo_base::{Counters, LinkId, Responder};
 use halloo_io::route::{LinkAddress, Netlink};
-use halloo_io::{PacketSocket, Remote, TunDevice, Worker, WorkerOptions};
+use halloo_io::{PacketSocket, Remote, TunDevice, UdpSocket, Worker, WorkerOptions};
 use halloo_protocols::echo::{self, Key, TcpEcho, UdpEcho, UdpEchoOptions};
 use halloo_protocols::ip_echo::IP;
 use halloo_protocols::stun::{StunBeside, StunServer, StunServerOptions};
@@ -37,7 +37,7 @@ use listen::Origin;
 pub(crate) use ndn::Ndn;
 use nix::unistd::Uid;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,12 +208,8 @@ impl EchoHost {
                 transport: echo::UDP.transport,
                 secret: Secret::new(crate::random()?),
             };
-            let ports: Vec<_> = listeners
-                .udp
-                .iter()
-                .map(|socket| socket.local_addr().port())
-                .collect();
-            let responder = UdpEcho::new(echo_options(config, key, &ports), crate::random()?);
+            let ends = listeners.udp.iter().flat_map(ends).collect();
+            let responder = UdpEcho::new(echo_options(config, key, ends), crate::random()?);
             // Clients of STUN are answered here too, told apart by what they send; but they prove no key.
             let responder: Box<dyn Responder> = if config.serve.require_key {
                 Box::new(responder)
@@ -392,14 +388,22 @@ fn worker(busy_poll: bool) -> Result<Worker> {
     Worker::new(options).context("cannot set up the driver")
 }
 
-fn echo_options(config: &Config, key: Option<Key>, ports: &[u16]) -> UdpEchoOptions {
+/// Where a socket answers: one of both families in two ways.
+fn ends(socket: &UdpSocket) -> impl Iterator<Item = SocketAddr> {
+    let bound = socket.local_addr();
+    let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), bound.port());
+    let is_dual = bound.is_ipv6() && socket.covers(v4);
+    [Some(bound), is_dual.then_some(v4)].into_iter().flatten()
+}
+
+fn echo_options(config: &Config, key: Option<Key>, ends: Vec<SocketAddr>) -> UdpEchoOptions {
     UdpEchoOptions {
         key,
         require_key: config.serve.require_key,
         sessions: config.serve.sessions as usize,
         min_interval: config.serve.min_interval.0,
         server_id: config.serve.server_id,
-        pingback: config.pingback.options(ports),
+        pingback: config.pingback.options(ends),
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 mod demo;
 mod echo_client;
 mod key;
+mod nat;
 mod ndn;
 mod ping;
 mod serve;

@@ -10,7 +10,7 @@ use super::wire::{BASE, Flags, Pingback, Probe, TAG};
 use halloo_base::{Mono, Path, Wall};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The length of each such datagram, in bytes: a base section, and a tag where the request had one.
@@ -30,9 +30,10 @@ pub struct PingbackOptions {
     pub per_address: u16,
     /// Requests that wait, in all; about 200 bytes each, taken when they come. Default: 4096.
     pub most_waiting: u32,
-    /// Ports that this host answers at: the first that was not asked is the other one.
-    pub ports: Vec<u16>,
-    /// Addresses that it can send from: the first of the family that was not asked is the other one.
+    /// Where this host answers: each port with its address, or with the unspecified one of a family for all of that. Nothing
+    /// is sent from elsewhere but from where a question came to. The first port that was not asked is the other one.
+    pub ends: Vec<SocketAddr>,
+    /// Addresses that it has: the first of the family that was not asked is the other one.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -44,7 +45,7 @@ impl Default for PingbackOptions {
             longest_silence: Duration::from_secs(15 * 60),
             per_address: 32,
             most_waiting: 4096,
-            ports: vec![],
+            ends: vec![],
             addresses: vec![],
         }
     }
@@ -199,20 +200,31 @@ impl Waiting {
 
     /// The way that the datagrams go; nothing where this host has no such other end.
     fn other_end(&self, mut path: Path, ask: Pingback) -> Option<Path> {
-        if ask.other_port {
-            let asked = path.local.port();
-            let mut ports = self.options.ports.iter();
-            path.local.set_port(*ports.find(|&&port| port != asked)?);
+        let asked = SocketAddr::new(path.local.ip().to_canonical(), path.local.port());
+        if !ask.other_port && !ask.other_address {
+            return Some(path);
         }
+        // IPv4 in its IPv6 form stays so: it is the socket's own.
+        let mut addresses = self.options.addresses.iter().copied();
         if ask.other_address {
-            let asked = path.local.ip().to_canonical();
-            let is_v4 = path.remote.ip().to_canonical().is_ipv4();
-            let mut addresses = self.options.addresses.iter();
-            path.local
-                .set_ip(*addresses.find(|&&ip| ip.is_ipv4() == is_v4 && ip != asked)?);
+            let other = |ip: &IpAddr| ip.is_ipv4() == asked.is_ipv4() && *ip != asked.ip();
+            path.local.set_ip(addresses.find(other)?);
         }
+        let mut ends = self
+            .options
+            .ends
+            .iter()
+            .filter(|end| covers(**end, path.local.ip()));
+        let end = ends.find(|end| (end.port() != asked.port()) == ask.other_port)?;
+        path.local.set_port(end.port());
         Some(path)
     }
+}
+
+/// Whether a socket that is bound so can send from this address.
+fn covers(end: SocketAddr, ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    end.ip() == ip || (end.ip().is_unspecified() && end.is_ipv4() == ip.is_ipv4())
 }
 
 impl Promise {

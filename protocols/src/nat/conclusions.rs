@@ -27,13 +27,21 @@ impl Investigation {
             (_, true) => Kind::unknown(Lack::Unasked),
             _ => mapping(&sights),
         };
-        let filter = self.filtering();
+        // Who answers as a STUN server and not as an echo host is none.
+        let host = self.options.hosts.first().map(|host| host.ip());
+        let is_stun = sights.iter().any(|sight| Some(sight.end.ip()) == host);
+        let told = |lack| match lack {
+            Lack::NoAnswer if is_stun => Lack::NoEchoHost,
+            other => other,
+        };
+        let mut filter = self.filtering();
+        filter.lack = filter.lack.map(told);
         let (ports_kept, ports_seen) = self.ports();
         let hairpin = self.hairpin_result(translated, &kind, &filter);
         let lifetime = self.search.lifetime();
         let lifetime_lack = match lifetime.at_least.or(lifetime.below) {
             Some(_) => None,
-            None => Some(self.silences_lack()),
+            None => Some(told(self.silences_lack())),
         };
         Findings {
             stage: self.stage.unwrap_or(Stage::Asking),
@@ -47,7 +55,7 @@ impl Investigation {
             hairpin,
             lifetime,
             lifetime_lack,
-            inbound_refresh: self.refresh_result(),
+            inbound_refresh: self.refresh_result().map_err(told),
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) static TABLE: &[Dialect] = &[
 pub(crate) fn echo_options() -> UdpEchoOptions {
     UdpEchoOptions {
         pingback: Some(PingbackOptions {
-            ports: ECHO_PORTS.to_vec(),
+            ends: ECHO_PORTS.iter().map(|&port| ([0; 4], port).into()).collect(),
             ..PingbackOptions::default()
         }),
         ..UdpEchoOptions::default()

@@ -4,9 +4,10 @@ use halloo_base::{Counters, Dependence, LinkId};
 use halloo_protocols::echo::pingback::PingbackOptions;
 use halloo_protocols::echo::{UdpEcho, UdpEchoOptions};
 use halloo_protocols::nat::{Findings, Investigation, InvestigationOptions, Lack, SOCKETS, Stage};
-use halloo_protocols::stun::{STUN, StunServer, StunServerOptions};
+use halloo_protocols::stun::{Places, STUN, StunServer, StunServerOptions};
 use halloo_serve::{Secret, Server, ServerOptions};
 use halloo_sim::{NatOptions, Node, Quality, World, can_meet, ms, secs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ struct Internet {
     /// Hosts that are asked.
     hosts: usize,
     pingback: bool,
+    /// Whether the first host is a STUN server with two addresses (RFC 5780), and nothing else.
+    stun_alone: bool,
     loss: f64,
     longest: Duration,
     seed: u64,
@@ -36,6 +39,7 @@ impl Default for Internet {
             stun: true,
             hosts: 2,
             pingback: true,
+            stun_alone: false,
             loss: 0.0,
             longest: secs(60),
             seed: 1,
@@ -46,8 +50,11 @@ impl Default for Internet {
 impl Internet {
     /// An echo host with two ports, and a STUN server.
     fn server(&self, world: &mut World, node: Node, addresses: &[&str]) {
+        if let (true, &[first, other]) = (self.stun_alone, addresses) {
+            return stun_alone(world, node, first, other);
+        }
         let pingback = self.pingback.then(|| PingbackOptions {
-            ports: vec![7777, 7778],
+            ends: [7777, 7778].map(|port| ([0; 4], port).into()).to_vec(),
             addresses: addresses
                 .iter()
                 .map(|ip| ip.parse().expect("an address"))
@@ -112,10 +119,11 @@ impl Internet {
             .map(|nth| format!("0.0.0.0:{}", 40_000 + nth))
             .collect();
         let hosts = HOSTS.iter().take(self.hosts);
+        let port = if self.stun_alone { 3478 } else { 7777 };
         let investigation = Investigation::new(
             InvestigationOptions {
                 hosts: hosts
-                    .map(|ip| format!("{ip}:7777").parse().expect("an address"))
+                    .map(|ip| format!("{ip}:{port}").parse().expect("an address"))
                     .collect(),
                 stun_port: 3478,
                 link: LinkId(0),
@@ -134,6 +142,21 @@ impl Internet {
         }
         world.run_until_finished(machine, secs(1_000));
         world.machine(machine).findings().clone()
+    }
+}
+
+fn stun_alone(world: &mut World, node: Node, first: &str, other: &str) {
+    let at = |ip: &str, port: u16| -> SocketAddr { format!("{ip}:{port}").parse().expect("an address") };
+    let places = Places::new(at(first, 3478), at(other, 3479)).expect("two of both");
+    let stun = StunServer::new(StunServerOptions { places: vec![places] });
+    let options = ServerOptions {
+        reply_limit: STUN.reply_limit,
+        ..ServerOptions::new(Secret::new([7; 16]))
+    };
+    let server = Server::new(options, Box::new(stun), Arc::<Counters>::default());
+    let server = world.add(node, server.expect("the defaults are right"));
+    for place in places.all() {
+        world.udp(server, &place.to_string());
     }
 }
 
@@ -263,6 +286,24 @@ fn a_host_without_pingback_leaves_its_rows_open_and_no_others() {
     assert_eq!(found.filtering.lack, Some(refused));
     assert_eq!(found.lifetime_lack, Some(refused));
     assert_eq!(found.inbound_refresh, Err(refused));
+}
+
+#[test]
+fn a_stun_server_at_two_addresses_tells_mapping_and_filtering_alone() {
+    for mapping in KINDS {
+        for filtering in KINDS {
+            let found = Internet {
+                stun_alone: true,
+                hosts: 1,
+                ..Internet::default()
+            }
+            .find(Some(nat(mapping, filtering)));
+            assert_eq!(found.mapping.possible, [mapping], "{mapping:?} {filtering:?}");
+            assert_eq!(found.filtering.possible, [filtering], "{mapping:?} {filtering:?}");
+            assert_eq!(found.lifetime_lack, Some(Lack::NoEchoHost));
+            assert_eq!(found.inbound_refresh, Err(Lack::NoEchoHost));
+        }
+    }
 }
 
 #[test]

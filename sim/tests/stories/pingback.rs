@@ -23,7 +23,7 @@ fn ask(options: NatOptions, from: Source, silence: Duration, loss: f64, seed: u6
     let home = world.host("home", &["10.0.0.2"]);
     world.join(home, nat, Quality::delay(ms(1)).loss(loss));
     let pingback = PingbackOptions {
-        ports: PORTS.to_vec(),
+        ends: PORTS.map(|port| ([0; 4], port).into()).to_vec(),
         addresses: ADDRESSES.map(|ip| ip.parse().expect("an address")).to_vec(),
         ..PingbackOptions::default()
     };

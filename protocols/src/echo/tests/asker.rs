@@ -93,7 +93,7 @@ fn play(asker: &mut Asker, host: &mut Host, mut lose: impl FnMut() -> bool) -> V
 #[test]
 fn all_that_was_asked_for_is_told_with_its_number_source_and_time() {
     let other = PingbackOptions {
-        ports: vec![7777, 7778],
+        ends: vec![addr("0.0.0.0:7777"), addr("0.0.0.0:7778")],
         addresses: vec![[198, 51, 100, 1].into(), [198, 51, 100, 2].into()],
         ..PingbackOptions::default()
     };

@@ -168,7 +168,7 @@ fn the_other_port_and_address_are_used_where_there_are_any() {
         );
     }
     let mut double = host(Some(PingbackOptions {
-        ports: vec![7777, 7778],
+        ends: vec![addr("0.0.0.0:7777"), addr("0.0.0.0:7778")],
         addresses: vec![[198, 51, 100, 1].into(), [198, 51, 100, 2].into()],
         ..PingbackOptions::default()
     }));
@@ -193,6 +193,60 @@ fn the_other_port_and_address_are_used_where_there_are_any() {
         true,
     );
     assert_eq!(promised(&v6).0, Outcome::NoOther, "it has none of that family");
+}
+
+#[test]
+fn what_no_socket_can_send_is_not_promised() {
+    let (port, address) = ((true, false), (false, true));
+    let table: &[(&[&str], (bool, bool), Option<&str>)] = &[
+        (&["0.0.0.0:7777", "[::]:7778"], port, None),
+        (&["198.51.100.1:7777", "198.51.100.2:7778"], port, None),
+        (
+            &["198.51.100.1:7777", "198.51.100.1:7778"],
+            port,
+            Some("198.51.100.1:7778"),
+        ),
+        (&["198.51.100.1:7777"], address, None),
+        (&["198.51.100.1:7777", "198.51.100.2:7778"], address, None),
+        (
+            &["198.51.100.1:7777", "198.51.100.2:7777"],
+            address,
+            Some("198.51.100.2:7777"),
+        ),
+        (&["0.0.0.0:7777"], address, Some("198.51.100.2:7777")),
+        (&["[::]:7777"], address, None),
+        (
+            &["0.0.0.0:7777", "198.51.100.2:7778"],
+            (true, true),
+            Some("198.51.100.2:7778"),
+        ),
+    ];
+    for (ends, (other_port, other_address), from) in table {
+        let mut host = host(Some(PingbackOptions {
+            ends: ends.iter().map(|end| addr(end)).collect(),
+            addresses: vec![[198, 51, 100, 1].into(), [198, 51, 100, 2].into()],
+            ..PingbackOptions::default()
+        }));
+        let wish = Pingback {
+            count: 1,
+            other_port: *other_port,
+            other_address: *other_address,
+            ..ASK
+        };
+        let outcome = promised(&ask(&mut host, HOME, SECOND, 9, wish, true)).0;
+        let sent = sent(&mut host, 60 * SECOND);
+        assert_eq!(
+            sent.first().map(|(_, path, _)| path.local),
+            from.map(addr),
+            "{ends:?} {wish:?}"
+        );
+        let expected = if from.is_some() {
+            Outcome::Granted
+        } else {
+            Outcome::NoOther
+        };
+        assert_eq!(outcome, expected, "{ends:?} {wish:?}");
+    }
 }
 
 #[test]
