@@ -1,19 +1,12 @@
 //! Who is a member of which community, and what has changed since somebody last asked.
 
 use crate::PublicKey;
+use crate::wire::{Bookmark, CommunityId, CommunityTag};
 use halloo_base::Mono;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
-
-/// A community as a supernode knows it: a number that follows from its secret, which the supernode does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommunityId(pub [u8; 16]);
-
-/// What a community's name alone comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NameTag(pub [u8; 8]);
 
 /// How much a registry holds.
 #[derive(Clone, Copy, Debug)]
@@ -84,15 +77,6 @@ pub enum Change<'a> {
     Gone(&'a PublicKey),
 }
 
-/// How far somebody has followed a community's changes. Begin with the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bookmark {
-    /// Everything up to this version was told.
-    pub cursor: u32,
-    /// The list that is being followed was begun at this version; what left before that was never in it. 0 for none.
-    pub begun: u32,
-}
-
 /// What [`Registry::changes`] tells.
 #[derive(Debug)]
 pub struct Changes<'a> {
@@ -113,7 +97,7 @@ pub struct Registry {
     limits: RegistryLimits,
     communities: HashMap<CommunityId, Community>,
     /// How many communities there are of each name.
-    names: HashMap<NameTag, usize>,
+    names: HashMap<CommunityTag, usize>,
     /// When whose registration ends.
     ends: BTreeSet<(Mono, CommunityId, PublicKey)>,
     members: usize,
@@ -121,7 +105,7 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Community {
-    tag: NameTag,
+    tag: CommunityTag,
     members: HashMap<PublicKey, Member>,
     /// The same by the version of their last change.
     by_version: BTreeMap<u32, PublicKey>,
@@ -166,7 +150,7 @@ impl Registry {
     }
 
     /// How many communities have this name and another secret.
-    pub fn namesakes(&self, community: CommunityId, tag: NameTag) -> usize {
+    pub fn namesakes(&self, community: CommunityId, tag: CommunityTag) -> usize {
         let all = self.names.get(&tag).copied().unwrap_or(0);
         let own = self
             .communities
@@ -187,7 +171,7 @@ impl Registry {
     pub fn register(
         &mut self,
         community: CommunityId,
-        tag: NameTag,
+        tag: CommunityTag,
         key: PublicKey,
         profile: Profile,
         expires: Mono,

@@ -56,21 +56,18 @@ pub enum Control {
         /// Others of the community's name with another secret.
         strangers: u16,
     },
-    /// A part of the list of members.
+    /// A part of the list of members, or nothing but the news that there is something to be asked for.
     Members {
-        /// Of the list.
-        version: u32,
-        /// How many are to follow in other messages.
+        /// Where to go on.
+        next: Bookmark,
+        /// How many are to follow.
         more: u32,
-        /// These.
+        /// The list begins anew: who is not in it is a member no longer.
+        anew: bool,
+        /// Who came, or tells something else of itself now.
         members: Vec<Introduced>,
-    },
-    /// Who is a member no longer.
-    Gone {
-        /// Of the list.
-        version: u32,
-        /// These.
-        keys: Vec<PublicKey>,
+        /// Who left.
+        gone: Vec<PublicKey>,
     },
     /// "I want to meet him", or "he wants to meet you".
     Meet {
@@ -92,8 +89,8 @@ pub enum Control {
     },
     /// Other supernodes.
     Supernodes(Vec<SupernodeAt>),
-    /// "Tell me the members from this version on."
-    List(u32),
+    /// "Tell me the members from here on."
+    List(Bookmark),
     /// "I do not do this."
     Refused {
         /// The type of what was asked.
@@ -142,6 +139,15 @@ pub struct Introduced {
     pub name: String,
 }
 
+/// How far somebody has followed the changes of a list. Begin with the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bookmark {
+    /// Everything up to this version was told.
+    pub cursor: u32,
+    /// The list that is being followed was begun at this version; what left before that was never in it. 0 for none.
+    pub begun: u32,
+}
+
 /// Where another supernode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupernodeAt {
@@ -160,7 +166,6 @@ const FLUSH: u8 = 6;
 const REGISTER: u8 = 16;
 const REGISTERED: u8 = 17;
 const MEMBERS: u8 = 18;
-const GONE: u8 = 19;
 const MEET: u8 = 20;
 const OPEN_CHANNEL: u8 = 21;
 const CHANNEL: u8 = 22;
@@ -222,7 +227,6 @@ impl Control {
             Control::Register(_) => REGISTER,
             Control::Registered { .. } => REGISTERED,
             Control::Members { .. } => MEMBERS,
-            Control::Gone { .. } => GONE,
             Control::Meet { .. } => MEET,
             Control::OpenChannel(_) => OPEN_CHANNEL,
             Control::Channel { .. } => CHANNEL,
@@ -268,15 +272,18 @@ impl Control {
                 members: v.u32()?,
                 strangers: v.u16()?,
             },
-            MEMBERS => Control::Members {
-                version: v.u32()?,
-                more: v.u32()?,
-                members: v.all(|v| introduced(v, kind))?,
-            },
-            GONE => Control::Gone {
-                version: v.u32()?,
-                keys: v.all(key)?,
-            },
+            MEMBERS => {
+                let next = bookmark(v)?;
+                let (more, anew) = (v.u32()?, flag(v.u8()?, kind)?);
+                let gone = (0..v.u16()?).map(|_| key(v)).collect::<Result<_, _>>()?;
+                Control::Members {
+                    next,
+                    more,
+                    anew,
+                    members: v.all(|v| introduced(v, kind))?,
+                    gone,
+                }
+            }
             MEET => Control::Meet {
                 key: key(v)?,
                 candidates: candidates(v, kind)?,
@@ -293,7 +300,7 @@ impl Control {
                     key: key(v)?,
                 })
             })?),
-            LIST => Control::List(v.u32()?),
+            LIST => Control::List(bookmark(v)?),
             REFUSED => Control::Refused {
                 kind: v.u8()?,
                 reason: Status::from_octet(v.u8()?),
@@ -369,12 +376,18 @@ impl Control {
                 out.extend_from_slice(&strangers.to_be_bytes());
             }
             Control::Members {
-                version,
+                next,
                 more,
+                anew,
                 members,
+                gone,
             } => {
-                out.extend_from_slice(&version.to_be_bytes());
+                put_bookmark(out, *next);
                 out.extend_from_slice(&more.to_be_bytes());
+                out.push(u8::from(*anew));
+                let count_gone = u16::try_from(gone.len()).map_err(|_| WireError::TooLong)?;
+                out.extend_from_slice(&count_gone.to_be_bytes());
+                gone.iter().for_each(|key| out.extend_from_slice(&key.0));
                 for member in members {
                     out.extend_from_slice(&member.key.0);
                     out.extend_from_slice(&member.features.to_be_bytes());
@@ -384,10 +397,6 @@ impl Control {
                     out.push(count(name.len())?);
                     out.extend_from_slice(name.as_bytes());
                 }
-            }
-            Control::Gone { version, keys } => {
-                out.extend_from_slice(&version.to_be_bytes());
-                keys.iter().for_each(|key| out.extend_from_slice(&key.0));
             }
             Control::Meet { key, candidates } => {
                 out.extend_from_slice(&key.0);
@@ -409,7 +418,7 @@ impl Control {
                     out.extend_from_slice(&supernode.key.0);
                 }
             }
-            Control::List(version) => out.extend_from_slice(&version.to_be_bytes()),
+            Control::List(bookmark) => put_bookmark(out, *bookmark),
             Control::Refused { kind, reason, words } => {
                 out.extend_from_slice(&[*kind, reason.octet()]);
                 out.extend_from_slice(fit(words, LONGEST_WORDS).as_bytes());
@@ -417,6 +426,18 @@ impl Control {
         }
         Ok(())
     }
+}
+
+fn bookmark(value: &mut Reader<'_>) -> Result<Bookmark, WireError> {
+    Ok(Bookmark {
+        cursor: value.u32()?,
+        begun: value.u32()?,
+    })
+}
+
+fn put_bookmark(out: &mut Vec<u8>, bookmark: Bookmark) {
+    out.extend_from_slice(&bookmark.cursor.to_be_bytes());
+    out.extend_from_slice(&bookmark.begun.to_be_bytes());
 }
 
 /// As many items as an octet before them says.

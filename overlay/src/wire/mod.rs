@@ -11,7 +11,7 @@ mod payload;
 mod tests;
 mod tlv;
 
-pub use control::{Control, Controls, Introduced, Prefix, Registration, SupernodeAt};
+pub use control::{Bookmark, Control, Controls, Introduced, Prefix, Registration, SupernodeAt};
 pub use data::{Channel, Content, DataHeader, HEADER_LEN, LONGEST_DATAGRAM, TAG_LEN, flag};
 pub use handshake::{Cookie, Hello, HelloReply, Initiation, Response};
 pub use member::{CertificateBody, RevocationBody, Signed};

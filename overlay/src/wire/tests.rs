@@ -96,11 +96,11 @@ fn what_must_be_understood_refuses_and_what_may_be_left_out_is() {
     assert_eq!(walk(&[128, 0, 1, 5], take), Ok(()));
     assert_eq!(walk(&[128, 0, 0, 128, 0, 0], take), Err(WireError::Repeated(128)));
     assert_eq!(walk(&[128, 0, 2, 5], take), Err(WireError::Length));
-    let mut controls = Controls::new(&[99, 0, 1, 0, 200, 0, 0, 24, 0, 4, 0, 0, 0, 9]);
+    let mut controls = Controls::new(&[99, 0, 1, 0, 200, 0, 0, 5, 0, 1, 9]);
     assert_eq!(controls.next(), Some(Err(WireError::UnknownType(99))));
-    assert_eq!(controls.next(), Some(Ok(Control::List(9))));
+    assert_eq!(controls.next(), Some(Ok(Control::Unknown(9))));
     assert_eq!(controls.next(), None);
-    let mut broken = Controls::new(&[24, 0, 3, 0, 0, 0, 24, 0, 4, 0, 0, 0, 9]);
+    let mut broken = Controls::new(&[24, 0, 3, 0, 0, 0, 5, 0, 1, 9]);
     assert_eq!(broken.next(), Some(Err(WireError::Length)));
     assert_eq!(broken.next(), None);
 }
@@ -265,6 +265,10 @@ fn key() -> impl Strategy<Value = PublicKey> {
     any::<[u8; 32]>().prop_map(PublicKey)
 }
 
+fn bookmark() -> impl Strategy<Value = Bookmark> {
+    (any::<u32>(), any::<u32>()).prop_map(|(cursor, begun)| Bookmark { cursor, begun })
+}
+
 fn status() -> impl Strategy<Value = Status> {
     any::<u8>().prop_map(Status::from_octet)
 }
@@ -278,7 +282,6 @@ fn control() -> impl Strategy<Value = Control> {
             candidates,
             name,
         });
-    let one = |n: u32| n;
     prop_oneof![
         (any::<u32>(), any::<u64>(), 0..2_000u16).prop_map(|(number, time, padding)| Control::Ping {
             number,
@@ -319,17 +322,18 @@ fn control() -> impl Strategy<Value = Control> {
             }
         ),
         (
-            any::<u32>(),
-            any::<u32>(),
-            prop::collection::vec(introduced, 0..5)
+            bookmark(),
+            (any::<u32>(), any::<bool>()),
+            prop::collection::vec(introduced, 0..5),
+            prop::collection::vec(key(), 0..5)
         )
-            .prop_map(|(version, more, members)| Control::Members {
-                version,
+            .prop_map(|(next, (more, anew), members, gone)| Control::Members {
+                next,
                 more,
-                members
+                anew,
+                members,
+                gone
             }),
-        (any::<u32>(), prop::collection::vec(key(), 0..5))
-            .prop_map(|(version, keys)| Control::Gone { version, keys }),
         (key(), addresses()).prop_map(|(key, candidates)| Control::Meet { key, candidates }),
         key().prop_map(Control::OpenChannel),
         (key(), any::<u32>(), any::<u16>()).prop_map(|(key, number, lifetime)| Control::Channel {
@@ -342,7 +346,7 @@ fn control() -> impl Strategy<Value = Control> {
                 .map(|(address, key)| SupernodeAt { address, key })
                 .collect()
         )),
-        any::<u32>().prop_map(one).prop_map(Control::List),
+        bookmark().prop_map(Control::List),
         (any::<u8>(), status(), name).prop_map(|(kind, reason, words)| Control::Refused {
             kind,
             reason,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 const RED: CommunityId = CommunityId([1; 16]);
 const BLUE: CommunityId = CommunityId([2; 16]);
-const TAG: NameTag = NameTag([9; 8]);
+const TAG: CommunityTag = CommunityTag([9; 8]);
 
 fn key(number: u8) -> PublicKey {
     PublicKey([number; 32])
