@@ -30,6 +30,20 @@ pub struct Marks {
     pub ttl: Option<u8>,
 }
 
+impl Marks {
+    /// The TOS or traffic class octet of an answer to a datagram with these marks: the same, so that the way back treats it
+    /// alike and shows what it does to it. Only congestion is not handed on: what arrived with CE leaves as ECT(0).
+    pub fn of_answer(&self) -> u8 {
+        const CE: u8 = 3;
+        const ECT_0: u8 = 2;
+        if self.tos & CE == CE {
+            self.tos & !CE | ECT_0
+        } else {
+            self.tos
+        }
+    }
+}
+
 /// One datagram as it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
@@ -124,6 +138,20 @@ impl fmt::Display for Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_has_the_marks_of_its_request_but_no_congestion() {
+        for (tos, answer) in [
+            (0, 0),
+            (0xb8, 0xb8),
+            (0xb9, 0xb9),
+            (0xba, 0xba),
+            (0xbb, 0xba),
+            (3, 2),
+        ] {
+            assert_eq!(Marks { tos, ttl: None }.of_answer(), answer);
+        }
+    }
 
     #[test]
     fn a_packet_that_waits_to_be_cut_counts_for_its_segments() {

@@ -275,6 +275,19 @@ pub(crate) struct Observed {
     pub(crate) hops_taken_min: Option<u8>,
     pub(crate) hops_taken_max: Option<u8>,
     pub(crate) tos_rewritten: u64,
+    pub(crate) tos: Option<u8>,
+    pub(crate) answer_tos: Option<u8>,
+    pub(crate) forward_marks: MarkCounts,
+    pub(crate) backward_marks: MarkCounts,
+}
+
+/// What one way made of DSCP and ECN.
+#[derive(Serialize)]
+pub(crate) struct MarkCounts {
+    pub(crate) known: u64,
+    pub(crate) dscp_changed: u64,
+    pub(crate) ect_cleared: u64,
+    pub(crate) ce: u64,
 }
 
 /// Reports that probes do not get through.

@@ -32,6 +32,8 @@ pub(crate) struct Account {
     pub(crate) steps: Steps,
     /// TOS or traffic class octet of what is sent.
     pub(crate) tos: u8,
+    /// Whether answers leave with the marks that their probes arrived with.
+    pub(crate) mirrors_marks: bool,
     session: u32,
     path: Path,
     count: u64,
@@ -75,6 +77,7 @@ impl Account {
             observed: Observed::default(),
             steps: Steps::default(),
             tos: options.tos.unwrap_or(0),
+            mirrors_marks: options.mirrors_marks,
             session: options.id,
             path: options.path,
             count: options.count,

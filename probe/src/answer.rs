@@ -185,7 +185,19 @@ impl Account {
                 observed.ttl_max = Some(observed.ttl_max.map_or(ttl, |most| most.max(ttl)));
             }
         }
-        if let Some(seen) = answer.heard.reflection.and_then(|told| told.seen) {
+        let seen = answer.heard.reflection.and_then(|told| told.seen);
+        if let Some(arrived) = seen.and_then(|seen| seen.tos) {
+            observed.forward_marks.count(self.tos, arrived);
+            let marks = Marks {
+                tos: arrived,
+                ttl: None,
+            };
+            if let (true, Some(came)) = (self.mirrors_marks, answer.marks) {
+                observed.answer_tos = Some(marks.of_answer());
+                observed.backward_marks.count(marks.of_answer(), came.tos);
+            }
+        }
+        if let Some(seen) = seen {
             let mark = |seen: Seen| (seen.ttl, seen.tos);
             if let Some(before) = observed.seen.replace(seen) {
                 observed.address_changes += u64::from(before.addr != seen.addr);

@@ -51,4 +51,4 @@ pub use spread::{
 };
 pub use statistic::Statistic;
 pub use stream::StreamSession;
-pub use summary::{Budget, Counts, Ended, Observed, Sources, Summary, Unused};
+pub use summary::{Budget, Counts, Ended, MarkCounts, Observed, Sources, Summary, Unused};

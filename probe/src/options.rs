@@ -31,6 +31,9 @@ pub struct SessionOptions {
     pub outstanding: u32,
     /// TOS or traffic class octet for the session's datagrams; `None` leaves the socket's own.
     pub tos: Option<u8>,
+    /// Whether who answers sends its answers with the marks that it says a probe arrived with
+    /// ([`Marks::of_answer`](halloo_base::Marks::of_answer)), so that it is known how they left. Default: no.
+    pub mirrors_marks: bool,
     /// Ask for the instant when each probe left the host. Without it there is no wire round trip.
     pub departure_stamps: bool,
 }
@@ -82,6 +85,7 @@ impl SessionOptions {
             discard_late: false,
             outstanding: 64,
             tos: None,
+            mirrors_marks: false,
             departure_stamps: true,
         }
     }

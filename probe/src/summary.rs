@@ -210,6 +210,37 @@ pub struct Observed {
     /// Answers that came with another TOS than the probes left with. An echo host may answer with its own; where it
     /// sends back what it got, the path did it.
     pub tos_rewritten: u64,
+    /// What the way there made of the marks, where the responder tells what arrived.
+    pub forward_marks: MarkCounts,
+    /// The TOS that the last answer left with, where that is known.
+    pub answer_tos: Option<u8>,
+    /// What the way back made of the marks, where it is known how answers leave.
+    pub backward_marks: MarkCounts,
+}
+
+/// What one way made of DSCP and ECN (RFC 2474, RFC 3168).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MarkCounts {
+    /// Packets of which it is known how they left and how they arrived.
+    pub known: u64,
+    /// Of these: those that arrived with another DSCP.
+    pub dscp_changed: u64,
+    /// Those that left capable of ECN, and arrived without (Not-ECT): some hop clears it.
+    pub ect_cleared: u64,
+    /// Those that left without CE and arrived with it: a queue on the way was congested, and would have a sender slow down.
+    pub ce: u64,
+}
+
+impl MarkCounts {
+    /// Counts a packet that left and arrived with these TOS octets.
+    pub(crate) fn count(&mut self, left: u8, arrived: u8) {
+        const CE: u8 = 3;
+        let (ecn_left, ecn_arrived) = (left & CE, arrived & CE);
+        self.known += 1;
+        self.dscp_changed += u64::from(left >> 2 != arrived >> 2);
+        self.ect_cleared += u64::from(ecn_left != 0 && ecn_arrived == 0);
+        self.ce += u64::from(ecn_left != CE && ecn_arrived == CE);
+    }
 }
 
 impl Counts {

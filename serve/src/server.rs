@@ -68,7 +68,10 @@ impl Server {
         let longest = self.policy.room(&cx.env, rx);
         let room = cx.out.reserve(longest, rx.payload);
         let reply = self.policy.respond(&mut cx.env, rx, room)?;
+        let marks = rx.marks.of_answer();
         let how = Transmit {
+            // A socket's own are none.
+            tos: (marks != 0).then_some(marks),
             tag: reply.tag,
             offload: reply.offload,
             ..Transmit::to(reply.path)

@@ -363,6 +363,19 @@ fn observed(about: &About, observed: &probe::Observed) -> json::Observed {
         hops_taken_min: about.hops_taken(observed.ttl_max),
         hops_taken_max: about.hops_taken(observed.ttl_min),
         tos_rewritten: observed.tos_rewritten,
+        tos: observed.marks.map(|marks| marks.tos),
+        answer_tos: observed.answer_tos,
+        forward_marks: marks(&observed.forward_marks),
+        backward_marks: marks(&observed.backward_marks),
+    }
+}
+
+fn marks(marks: &probe::MarkCounts) -> json::MarkCounts {
+    json::MarkCounts {
+        known: marks.known,
+        dscp_changed: marks.dscp_changed,
+        ect_cleared: marks.ect_cleared,
+        ce: marks.ce,
     }
 }
 

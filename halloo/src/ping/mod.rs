@@ -3,6 +3,7 @@
 mod files;
 mod header;
 mod json;
+mod marks;
 mod path;
 mod plan;
 mod resolve;

@@ -214,6 +214,8 @@ pub(super) fn summary() -> Summary {
             seen: Some(seen()),
             ttl_min: Some(64),
             ttl_max: Some(64),
+            marks: exchange().marks,
+            answer_tos: Some(0xb8),
             ..Observed::default()
         },
         unreachable: vec![(UnreachableError(111), 1)],

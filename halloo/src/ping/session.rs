@@ -15,6 +15,7 @@ use halloo_io::{
 };
 use halloo_probe::{DatagramSession, Event, Exchange, SessionOptions, StreamSession};
 use halloo_protocols::ProberOptions;
+use halloo_protocols::echo::UDP;
 use halloo_protocols::http::HTTPS;
 use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
@@ -360,6 +361,8 @@ fn session_options(about: &About, plan: &Plan, path: Path) -> SessionOptions {
         lost_after: plan.lost_after,
         outstanding: window(about, plan),
         tos: plan.tos,
+        // docs/wire/probe.md; in QUIC the marks are the connection's.
+        mirrors_marks: about.target.protocol.scheme == UDP.scheme,
         // Forwarders forget a question when its time is over.
         discard_late: about.target.question.is_some(),
         departure_stamps: about.beside_ip().is_none(),

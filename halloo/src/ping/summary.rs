@@ -1,6 +1,6 @@
 //! The end of a session, for people: the lines of `ping`, a table, and what else there is to say.
 
-use super::{About, header};
+use super::{About, header, marks};
 use crate::format::{counted, local_time, millis, percent};
 use crate::screen::{BAD, DIM, GOOD, ODD, STRONG, Styled};
 use halloo_base::{Nanos, Transport};
@@ -223,6 +223,8 @@ fn facts(about: &About, summary: &Summary) -> Vec<String> {
     }
     fact("connect", connect(about, summary));
     fact("ttl", header::summary(about, summary));
+    fact("dscp", marks::dscp(about, summary));
+    fact("ecn", marks::ecn(about, summary));
     fact("seen as", seen(about, summary));
     fact("budget", budget(summary));
     fact("stamps", stamps(about, summary));
@@ -376,12 +378,6 @@ fn seen(about: &About, summary: &Summary) -> String {
         }
     }
     parts.extend(seen.ttl.map(|ttl| format!("ttl {ttl}")));
-    parts.extend(
-        seen.tos
-            .map(|tos| tos >> 2)
-            .filter(|&dscp| dscp != 0)
-            .map(|dscp| format!("dscp {dscp}")),
-    );
     let changes = [
         (observed.address_changes, "address change"),
         (observed.forward_mark_changes, "forward path change"),

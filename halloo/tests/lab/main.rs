@@ -8,6 +8,7 @@ mod ip_echo;
 mod links;
 mod nat;
 mod ndn;
+mod paths;
 mod peers;
 mod soak;
 mod stun;

@@ -1,5 +1,6 @@
 //! Frames as a peer would send them, made without any of halloo's own code.
 
+use halloo_base::Marks;
 use halloo_io::{Xdp, XdpOutcome};
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,6 +49,13 @@ impl Udp {
 
     pub(crate) fn frame(&self) -> Vec<u8> {
         framed(OUR_MAC, PEER_MAC, &self.datagram())
+    }
+
+    fn marks(&self) -> Marks {
+        Marks {
+            tos: self.tos,
+            ttl: Some(self.ttl),
+        }
     }
 
     fn datagram(&self) -> Vec<u8> {
@@ -109,7 +117,7 @@ impl Udp {
         let mut expected = Udp {
             from: self.to,
             to: self.from,
-            tos: 0,
+            tos: self.marks().of_answer(),
             ttl: 64,
             sum: self.sum,
             payload: payload.to_vec(),

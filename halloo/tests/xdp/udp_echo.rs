@@ -112,6 +112,23 @@ fn every_payload_comes_back_as_it_was() {
 }
 
 #[test]
+fn answers_have_the_marks_of_their_requests_but_for_congestion() {
+    let Some(program) = xdp("marks of answers") else {
+        return;
+    };
+    for peer in PEERS {
+        for tos in 0..=255 {
+            let asked = Udp {
+                tos,
+                ..Udp::new(peer, b"halloo")
+            };
+            let frame = answer(&program, &asked.frame()).expect("an answer");
+            assert_eq!(asked.answer(&frame), b"halloo", "{tos:#x}");
+        }
+    }
+}
+
+#[test]
 fn probes_are_answered_as_user_space_answers_them() {
     let Some(program) = xdp("structured probes") else {
         return;

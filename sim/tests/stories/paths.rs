@@ -1,10 +1,10 @@
 //! What paths do to some packets and not to others: to the long ones, and to those of some ports.
 
-use crate::stage::{SERVER, Stage, datagram_prober};
+use crate::stage::{SERVER, Stage, datagram_prober, options};
 use halloo_base::{LinkId, Path};
 use halloo_probe::{
-    Ended, MtuProbe, MtuReport, MtuSink, PathMtuOptions, PathMtuSession, PathMtuSessionOptions, PathMtuState,
-    SizeOutcome, SpreadOptions, SpreadReport, SpreadSession, SpreadSink,
+    Ended, MarkCounts, MtuProbe, MtuReport, MtuSink, PathMtuOptions, PathMtuSession, PathMtuSessionOptions,
+    PathMtuState, SessionOptions, SizeOutcome, SpreadOptions, SpreadReport, SpreadSession, SpreadSink,
 };
 use halloo_sim::{Quality, ms, secs};
 use std::sync::{Arc, Mutex};
@@ -190,6 +190,58 @@ fn ways_of_two_delays_are_told_apart_and_loss_on_all_is_nobodys() {
     assert_eq!(paths, [11, 43], "1.1 and 4.3 ms with the way back");
     let flows: usize = report.verdict.paths.iter().map(|path| path.flows.len()).sum();
     assert_eq!(flows, 32);
+}
+
+#[test]
+fn each_way_is_blamed_for_what_it_does_to_the_marks() {
+    let plain = || Quality::delay(ms(1));
+    let none = MarkCounts {
+        known: 10,
+        ..MarkCounts::default()
+    };
+    // EF with ECT(0) leaves; a wire writes what it likes.
+    let table = [
+        (plain(), plain(), Some(0xba), none, none),
+        (
+            plain().rewrite_tos(0x03),
+            plain(),
+            Some(0x02),
+            MarkCounts {
+                dscp_changed: 10,
+                ce: 10,
+                ..none
+            },
+            none,
+        ),
+        (
+            plain(),
+            plain().rewrite_tos(0x20),
+            Some(0xba),
+            none,
+            MarkCounts {
+                dscp_changed: 10,
+                ect_cleared: 10,
+                ..none
+            },
+        ),
+    ];
+    for (there, back, answer_tos, forward_marks, backward_marks) in table {
+        let mut stage = Stage::new(7, plain());
+        stage.forward(there);
+        stage.backward(back);
+        stage.udp_server();
+        let session = stage.udp_session(SessionOptions {
+            tos: Some(0xba),
+            mirrors_marks: true,
+            ..options(10, ms(10))
+        });
+        let observed = stage.play(session).observed;
+        assert_eq!(observed.answer_tos, answer_tos);
+        assert_eq!(
+            (observed.forward_marks, observed.backward_marks),
+            (forward_marks, backward_marks)
+        );
+    }
 }
 
 #[test]

@@ -291,7 +291,7 @@ loss      1 on the way there
 one-way   shortest 200 ns there, 300 ns back (± 500 ns); forward and backward are what comes on top
 clocks    differ by -1.50 us (± 500 ns), both within 3.00 us of UTC by their own account
 connect   lookup 1.500 ms
-seen as   192.0.2.1:40000, ttl 60, dscp 46
+seen as   192.0.2.1:40000, ttl 60
 budget    p50/max of slot 20 ns/50 ns, send 40 ns/100 ns, receive 60 ns/150 ns, residence 80 ns/200 ns
 stamps    T1 kernel, T2 kernel, T4 kernel; the echo host tells its own
 odd       3 answers to nothing asked

@@ -223,6 +223,12 @@ INLINE int is_odd_ipv4(u32 address)
 	return first == 0 || first == 127 || first >= 224;
 }
 
+/* The marks of an answer: those of the request, but that congestion is not handed on. CE becomes ECT(0). */
+INLINE u8 marks_of_answer(u8 tos)
+{
+	return (tos & 3) == 3 ? tos - 1 : tos;
+}
+
 INLINE int ipv4(const struct packet *packet)
 {
 	struct ipv4 *ip = (void *)(packet->frame + 1);
@@ -270,7 +276,7 @@ INLINE int ipv4(const struct packet *packet)
 		if (verdict != XDP_TX)
 			return verdict;
 		/* A datagram of this host's own, as the kernel would send it. */
-		ip->tos = 0;
+		ip->tos = marks_of_answer(ip->tos);
 		ip->fragment = DO_NOT_FRAGMENT;
 		ip->ttl = HOPS;
 		ip->checksum = 0;
@@ -332,7 +338,7 @@ INLINE int ipv6(const struct packet *packet)
 		verdict = echo_udp(packet, &datagram);
 		if (verdict != XDP_TX)
 			return verdict;
-		ip->version_class_flow = swap32(6u << 28);
+		ip->version_class_flow = swap32(6u << 28 | (u32)marks_of_answer(datagram.tos) << 20);
 		ip->hop_limit = HOPS;
 	}
 	__builtin_memcpy(ip->source, &datagram.destination, 16);
