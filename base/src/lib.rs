@@ -18,6 +18,7 @@ mod nat;
 mod outbox;
 mod protocol;
 mod rng;
+mod socket;
 mod stream;
 mod time;
 
@@ -32,6 +33,7 @@ pub use protocol::{
     Responder, Role, Seen, Transport, Trust, Verdict,
 };
 pub use rng::Rng;
+pub use socket::{Endpoint, SocketId, SocketInput};
 pub use stream::{
     AnyProber, CloseReason, ConnId, Finish, Next, Progress, StreamInput, StreamProber, StreamResponder,
 };

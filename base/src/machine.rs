@@ -1,6 +1,9 @@
 //! The one shape that every stateful part has, and the one way it is driven.
 
-use crate::{Clock, ConnId, Datagram, Frame, LinkId, Mono, Outbox, Path, Rng, Stamp, StreamInput, TxTag};
+use crate::{
+    Clock, ConnId, Datagram, Frame, LinkId, Mono, Outbox, Path, Rng, SocketId, SocketInput, Stamp,
+    StreamInput, TxTag,
+};
 use std::fmt;
 
 /// A part of halloo that keeps state: it is told things, and asks for things through its outbox.
@@ -32,6 +35,8 @@ pub enum Input<'a> {
     Frame(Frame<'a>),
     /// Something happened on a stream.
     Stream(ConnId, StreamInput<'a>),
+    /// What became of the wish for a socket ([`Outbox::open`]).
+    Socket(SocketId, SocketInput),
     /// What was sent with this tag left the host at this instant.
     Departed(TxTag, Stamp),
     /// The network or this host says that a path does not work. The bytes are what the report quotes of the failed

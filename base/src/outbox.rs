@@ -1,6 +1,6 @@
 //! What a machine wants done, collected in memory that is used again and again.
 
-use crate::{ConnId, LinkId, Offload, Path};
+use crate::{ConnId, Endpoint, LinkId, Offload, Path, SocketId};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -36,6 +36,10 @@ pub enum Output<'a> {
     Finish(ConnId),
     /// Drop the connection at once.
     Abort(ConnId),
+    /// Open a UDP socket; [`Input::Socket`](crate::Input::Socket) tells what became of that.
+    Open(SocketId, Endpoint),
+    /// Close a UDP socket that was opened so. Nothing is told: the machine knows.
+    Close(SocketId),
 }
 
 #[derive(Debug)]
@@ -46,6 +50,8 @@ enum Item {
     Write(ConnId, Option<TxTag>, Range<usize>),
     Finish(ConnId),
     Abort(ConnId),
+    Open(SocketId, Endpoint),
+    Close(SocketId),
 }
 
 /// Outputs in order, their bytes in one arena. Clearing keeps the memory, so a busy machine allocates nothing.
@@ -141,6 +147,18 @@ impl Outbox {
         self.items.push(Item::Abort(conn));
     }
 
+    /// Opens a UDP socket. It is there when [`Input::Socket`](crate::Input::Socket) says so; what is sent from its address
+    /// before that has no way to leave.
+    pub fn open(&mut self, socket: SocketId, endpoint: Endpoint) {
+        self.items.push(Item::Open(socket, endpoint));
+    }
+
+    /// Closes a UDP socket that this machine opened. What was sent by it before is sent; what it received before it is closed
+    /// may still be heard.
+    pub fn close(&mut self, socket: SocketId) {
+        self.items.push(Item::Close(socket));
+    }
+
     /// What the machine wanted, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> + Clone {
         self.items.iter().map(|item| self.output(item))
@@ -166,6 +184,8 @@ impl Outbox {
             Item::Write(conn, tag, range) => Output::Write(*conn, *tag, &self.arena[range.clone()]),
             Item::Finish(conn) => Output::Finish(*conn),
             Item::Abort(conn) => Output::Abort(*conn),
+            Item::Open(socket, endpoint) => Output::Open(*socket, *endpoint),
+            Item::Close(socket) => Output::Close(*socket),
         }
     }
 
@@ -216,12 +236,18 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out_in_order() {
         let mut out = Outbox::new();
+        let endpoint = Endpoint {
+            local: path().local,
+            link: LinkId(3),
+        };
         out.datagram(Transmit::to(path()), b"one");
         out.connect(ConnId(4), path());
         out.write(ConnId(4), Some(TxTag(9)), b"two");
         out.frame(LinkId(2), b"three");
         out.finish(ConnId(4));
         out.abort(ConnId(4));
+        out.open(SocketId(5), endpoint);
+        out.close(SocketId(5));
         let seen: Vec<_> = out.iter().collect();
         assert_eq!(
             seen,
@@ -232,6 +258,8 @@ mod tests {
                 Output::Frame(LinkId(2), Offload::default(), b"three"),
                 Output::Finish(ConnId(4)),
                 Output::Abort(ConnId(4)),
+                Output::Open(SocketId(5), endpoint),
+                Output::Close(SocketId(5)),
             ]
         );
     }

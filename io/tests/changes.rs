@@ -1,6 +1,9 @@
 //! Machines and sockets that come to a running worker and go again, with real sockets on loopback.
 
-use halloo_base::{ConnId, Cx, Deadline, Input, LinkId, Machine, Path, StreamInput, Transmit, TxTag};
+use halloo_base::{
+    ConnId, Cx, Deadline, Endpoint, Input, LinkId, Machine, Path, SocketId, SocketInput, StreamInput,
+    Transmit, TxTag, UnreachableError,
+};
 use halloo_io::{
     Control, Gone, ListenOptions, Newcomer, PostError, Remote, TcpListener, UdpOptions, UdpSocket, Worker,
     WorkerOptions,
@@ -395,4 +398,127 @@ fn what_was_posted_before_the_last_control_went_is_done() {
     worker.run().expect("it ends well");
     let said: Vec<_> = said.try_iter().collect();
     assert_eq!(said, [Said::Woken(1), Said::Stopped(1), Said::Dropped(1)]);
+}
+
+/// What an [`Opener`] opens when it has closed another one.
+const AFTERWARDS: SocketId = SocketId(u64::MAX);
+
+/// Opens the sockets that it is told to, echoes on all, and closes those that a peer names.
+struct Opener {
+    wishes: Vec<(SocketId, Endpoint)>,
+    tell: Sender<(SocketId, SocketInput)>,
+}
+
+impl Machine for Opener {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        match input {
+            Input::Wake => {
+                for (id, endpoint) in self.wishes.drain(..) {
+                    cx.out.open(id, endpoint);
+                }
+            }
+            Input::Socket(id, outcome) => {
+                // The test may have seen enough.
+                let _ = self.tell.send((id, outcome));
+            }
+            Input::Datagram(rx) => {
+                if let Some((number, rest)) = rx.payload.split_first_chunk()
+                    && rest == b"close"
+                {
+                    cx.out.close(SocketId(u64::from_be_bytes(*number)));
+                    cx.out.open(AFTERWARDS, endpoint("127.0.0.1:0", 0));
+                }
+                cx.out.datagram(Transmit::to(rx.path), rx.payload);
+            }
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+}
+
+fn endpoint(local: &str, link: u32) -> Endpoint {
+    Endpoint {
+        local: local.parse().expect("an address"),
+        link: LinkId(link),
+    }
+}
+
+/// A machine that wants these, in a worker that runs, and what it was told.
+fn opener(options: WorkerOptions, wishes: &[(u64, Endpoint)]) -> (Remote, Receiver<(SocketId, SocketInput)>) {
+    let mut worker = Worker::new(options).expect("a worker");
+    let (tell, told) = channel();
+    let wishes = wishes.iter().map(|&(id, endpoint)| (SocketId(id), endpoint));
+    let machine = worker.add(Box::new(Opener {
+        wishes: wishes.collect(),
+        tell,
+    }));
+    worker.udp(udp(false).0, machine).expect("it can be watched");
+    let remote = worker.remote();
+    thread::spawn(move || worker.run());
+    (remote, told)
+}
+
+fn refused(errno: i32) -> SocketInput {
+    SocketInput::Refused(UnreachableError(errno))
+}
+
+#[test]
+fn a_machine_opens_and_closes_sockets_and_is_told_what_became_of_it() {
+    let (_, taken) = {
+        let (socket, address) = udp(false);
+        (Box::leak(Box::new(socket)), address)
+    };
+    const LOOPBACK: u32 = 1;
+    let wishes = [
+        (1, endpoint("127.0.0.1:0", 0)),
+        (2, endpoint("[::1]:0", LOOPBACK)),
+        (1, endpoint("127.0.0.1:0", 0)),
+        (3, endpoint(&taken.to_string(), 0)),
+        (4, endpoint("192.0.2.1:0", 0)),
+        (5, endpoint("127.0.0.1:0", 0x7fff_ffff)),
+    ];
+    let (remote, told) = opener(WorkerOptions::default(), &wishes);
+    let hear = || told.recv_timeout(PATIENCE).expect("it is told");
+    let opened = |id| match hear() {
+        (SocketId(told), SocketInput::Opened(address)) if told == id => address,
+        other => panic!("{other:?}"),
+    };
+    let (first, second) = (opened(1), opened(2));
+    assert!(first.port() != 0 && second.is_ipv6());
+    let hear = || told.recv_timeout(PATIENCE).expect("it is told");
+    // EEXIST, EADDRINUSE, EADDRNOTAVAIL, and no such device in one of its two numbers.
+    assert_eq!(hear(), (SocketId(1), refused(17)));
+    assert_eq!(hear(), (SocketId(3), refused(98)));
+    assert_eq!(hear(), (SocketId(4), refused(99)));
+    let (id, outcome) = hear();
+    assert_eq!(id, SocketId(5));
+    assert!([refused(6), refused(19)].contains(&outcome), "{outcome:?}");
+    let client = client(first);
+    assert_echoes(&client);
+    let close = [&1u64.to_be_bytes()[..], b"close"].concat();
+    client.send(&close).expect("it is sent");
+    let mut room = [0; 16];
+    let len = client
+        .recv(&mut room)
+        .expect("what it said before it closed is sent");
+    assert_eq!(room[..len], close);
+    let (id, _) = hear();
+    assert_eq!(id, AFTERWARDS, "wishes are granted in their order");
+    assert_refused(&client);
+    remote.stop();
+}
+
+#[test]
+fn a_worker_that_waits_inside_its_socket_opens_no_other() {
+    let options = WorkerOptions {
+        answers_only: true,
+        ..WorkerOptions::default()
+    };
+    let (remote, told) = opener(options, &[(1, endpoint("127.0.0.1:0", 0))]);
+    let heard = told.recv_timeout(PATIENCE);
+    assert_eq!(heard, Ok((SocketId(1), SocketInput::UNSUPPORTED)));
+    remote.stop();
 }

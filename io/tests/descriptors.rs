@@ -1,7 +1,9 @@
 //! A worker whose machines come and go thousands of times holds no more than at the start. In a process of its own, because
 //! it counts the process's descriptors.
 
-use halloo_base::{Cx, Deadline, Input, Machine, StreamInput, Transmit};
+use halloo_base::{
+    Cx, Deadline, Endpoint, Input, LinkId, Machine, SocketId, SocketInput, StreamInput, Transmit,
+};
 use halloo_io::{ListenOptions, Newcomer, TcpListener, UdpOptions, UdpSocket, Worker, WorkerOptions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -118,4 +120,46 @@ fn thousands_of_machines_come_and_go_under_traffic_and_nothing_is_left_of_them()
     control.remove(resident).expect("posted");
     drop(control);
     worker.join().expect("it does not panic").expect("it ends well");
+}
+
+/// Closes each socket that it has opened, and opens another.
+struct Restless(u32);
+
+impl Machine for Restless {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        match input {
+            Input::Wake => {}
+            Input::Socket(id, SocketInput::Opened(_)) => {
+                self.0 -= 1;
+                cx.out.close(id);
+            }
+            other => panic!("{other:?}"),
+        }
+        if !self.finished() {
+            let endpoint = Endpoint {
+                local: "127.0.0.1:0".parse().expect("an address"),
+                link: LinkId(0),
+            };
+            cx.out.open(SocketId(7), endpoint);
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+
+    fn finished(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[test]
+fn thousands_of_sockets_that_a_machine_opens_and_closes_leave_nothing() {
+    let mut worker = Worker::new(WorkerOptions::default()).expect("a worker");
+    worker.add(Box::new(Restless(CYCLES)));
+    let before = descriptors();
+    worker.run().expect("it ends well");
+    // The last one may be closed with the worker.
+    let after = descriptors();
+    assert!(after <= before + 1, "{before} descriptors became {after}");
 }

@@ -268,7 +268,9 @@ impl<M: Machine> Bench<M> {
                 }
                 Output::Finish(id) => self.outputs.push(format!("finish {}", id.0)),
                 Output::Abort(id) => self.outputs.push(format!("abort {}", id.0)),
-                Output::Frame(..) => unreachable!("no session sends frames"),
+                Output::Frame(..) | Output::Open(..) | Output::Close(_) => {
+                    unreachable!("no session sends frames, or has sockets of its own")
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::close;
 use crate::hub::{Channel, Hub, Written, canonical};
 use crate::{Client, EarlyData, QuicEvent, QuicSink};
 use halloo_base::{
-    CloseReason, ConnId, Cx, Datagram, Deadline, Env, Input, Machine, Outbox, Output, Path, Stamp,
-    StreamInput, TxTag, Unreachable, UnreachableError,
+    CloseReason, ConnId, Cx, Datagram, Deadline, Env, Input, Machine, Outbox, Output, Path, SocketInput,
+    Stamp, StreamInput, TxTag, Unreachable, UnreachableError,
 };
 use quinn_proto::{DatagramEvent, Dir, Event, StreamEvent, StreamId, VarInt};
 use std::collections::{BTreeMap, VecDeque};
@@ -261,6 +261,7 @@ impl<M: Machine> QuicStreams<M> {
             out: &mut out,
         };
         self.machine.handle(&mut inner, input);
+        let mut refused = vec![];
         for output in out.iter() {
             match output {
                 Output::Connect(id, path) => self.connect(cx, id, path),
@@ -268,11 +269,15 @@ impl<M: Machine> QuicStreams<M> {
                 Output::Finish(id) => self.finish(cx, id),
                 Output::Abort(id) => self.abort(cx, id),
                 // Streams alone are carried.
-                Output::Datagram(..) | Output::Frame(..) => {}
+                Output::Datagram(..) | Output::Frame(..) | Output::Close(_) => {}
+                Output::Open(id, _) => refused.push(id),
             }
         }
         out.clear();
         self.out = out;
+        for id in refused {
+            self.tell(cx, Input::Socket(id, SocketInput::UNSUPPORTED));
+        }
         while let Some((id, input)) = self.news.pop_front() {
             self.tell(cx, Input::Stream(id, input));
         }

@@ -10,8 +10,8 @@ use crate::time::nanos;
 use crate::trace::{Fate, Kind};
 use crate::world::{Node, World};
 use halloo_base::{
-    Cx, Datagram, Deadline, Env, Frame, Input, LinkId, Mono, Offload, Output, Path, StampSource, StreamInput,
-    Transmit, TxTag, Unreachable, UnreachableError,
+    Cx, Datagram, Deadline, Endpoint, Env, Frame, Input, LinkId, Mono, Offload, Output, Path, SocketId,
+    SocketInput, StampSource, StreamInput, Transmit, TxTag, Unreachable, UnreachableError,
 };
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -287,6 +287,7 @@ impl World {
             }
             Pending::Departed(tag, at) => Input::Departed(*tag, *at),
             Pending::Unreachable(unreachable, quote) => Input::Unreachable(unreachable.clone(), quote),
+            Pending::Socket(id, outcome) => Input::Socket(*id, *outcome),
             Pending::LinkChanged(link, up) => Input::LinkChanged(*link, *up),
             Pending::Report => Input::Report,
             Pending::Stop => Input::Stop,
@@ -302,7 +303,53 @@ impl World {
             Output::Write(id, tag, bytes) => self.write(machine, at, id, tag, bytes),
             Output::Finish(id) => self.finish(machine, at, id),
             Output::Abort(id) => self.abort(machine, at, id),
+            Output::Open(id, endpoint) => {
+                let outcome = match self.open_socket(machine, id, endpoint) {
+                    Ok(local) => SocketInput::Opened(local),
+                    Err(error) => SocketInput::Refused(UnreachableError(error)),
+                };
+                let pending = Pending::Socket(id, outcome);
+                self.schedule(at, Event::Inbox { machine, pending });
+            }
+            Output::Close(id) => {
+                let is_meant = |socket: &Socket| socket.machine == machine && socket.name == Some(id);
+                let host = self.host_of_machine(machine);
+                host.sockets.retain(|socket| !is_meant(socket));
+            }
         }
+    }
+
+    /// Opens a socket that a machine wants.
+    fn open_socket(&mut self, machine: usize, name: SocketId, endpoint: Endpoint) -> Result<SocketAddr, i32> {
+        let host = self.host_of_machine(machine);
+        let mut local = canonical(endpoint.local);
+        let device = Some(endpoint.link).filter(|link| *link != LinkId::default());
+        if !local.ip().is_unspecified() && !host.owns(local.ip()) {
+            return Err(errno::ADDRNOTAVAIL);
+        }
+        let is_there = |link: &LinkId| host.interfaces.iter().any(|own| own.link == *link);
+        if device.is_some_and(|link| !is_there(&link)) {
+            return Err(errno::NODEV);
+        }
+        let named = |socket: &Socket| socket.machine == machine && socket.name == Some(name);
+        if host.sockets.iter().any(named) {
+            return Err(errno::EXIST);
+        }
+        if local.port() == 0 {
+            local.set_port(host.free_port());
+        }
+        let same = |other: &Socket| other.local == local && other.device == device;
+        if host.sockets.iter().any(same) {
+            return Err(errno::ADDRINUSE);
+        }
+        host.sockets.push(Socket {
+            local,
+            device,
+            machine,
+            waiting: 0,
+            name: Some(name),
+        });
+        Ok(local)
     }
 
     fn send_datagram(&mut self, machine: usize, at: u64, how: Transmit, bytes: &[u8]) {

@@ -2,7 +2,9 @@
 
 use crate::clock::HostClock;
 use crate::time::us;
-use halloo_base::{CloseReason, LinkId, Marks, Nanos, Path, Stamp, StampSource, TxTag, Unreachable};
+use halloo_base::{
+    CloseReason, LinkId, Marks, Nanos, Path, SocketId, SocketInput, Stamp, StampSource, TxTag, Unreachable,
+};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -105,6 +107,8 @@ pub(crate) struct Socket {
     pub(crate) device: Option<LinkId>,
     pub(crate) machine: usize,
     pub(crate) waiting: usize,
+    /// Its machine's own number for it, if that opened it.
+    pub(crate) name: Option<SocketId>,
 }
 
 impl Socket {
@@ -161,6 +165,7 @@ pub(crate) enum Pending {
     },
     Departed(TxTag, Stamp),
     Unreachable(Unreachable, Vec<u8>),
+    Socket(SocketId, SocketInput),
     LinkChanged(LinkId, bool),
     Report,
     Stop,
@@ -293,6 +298,7 @@ mod tests {
             device: device.map(LinkId),
             machine: 0,
             waiting: 0,
+            name: None,
         }
     }
 

@@ -252,6 +252,7 @@ impl World {
             device,
             machine: machine.0,
             waiting: 0,
+            name: None,
         }
     }
 }

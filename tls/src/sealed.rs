@@ -230,6 +230,8 @@ impl<M: Machine> Sealed<M> {
                 }
                 // Streams alone are sealed.
                 Output::Datagram(how, bytes) => cx.out.datagram(how, bytes),
+                Output::Open(id, endpoint) => cx.out.open(id, endpoint),
+                Output::Close(id) => cx.out.close(id),
                 Output::Frame(..) => {}
             }
         }

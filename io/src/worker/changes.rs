@@ -7,14 +7,26 @@ use super::control::{Attachment, AttachmentId, Command, GoneCounters};
 use super::datagrams::UdpPort;
 use super::machines::Seat;
 use super::{Source, Worker};
-use halloo_base::Input;
+use crate::udp::{UdpOptions, UdpSocket};
+use halloo_base::{Endpoint, Input, LinkId, SocketId, SocketInput, UnreachableError};
+use nix::net::if_::if_indextoname;
 use rustix::event::epoll::{self, EventFlags};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Changes that are made before traffic gets its turn.
 const AT_ONCE: usize = 64;
+
+/// UDP sockets that a machine may have while it opens more.
+const MOST_SOCKETS: usize = 1_024;
+
+/// What a machine wants done to its sockets.
+pub(super) enum Wish {
+    Open(SocketId, Endpoint),
+    Close(SocketId),
+}
 
 impl Worker {
     /// Makes the changes that others have posted. Returns whether there were any.
@@ -34,10 +46,14 @@ impl Worker {
                     machine,
                     attachments,
                     streams,
+                    sockets,
                 } => {
                     let seat = self.machines.insert(id, machine);
                     if let Some(options) = streams {
                         self.streams.set_options(seat, options);
+                    }
+                    if let Some(options) = sockets {
+                        self.sockets.insert(seat, options);
                     }
                     for (id, attachment) in attachments {
                         self.attach_or_count(id, attachment, Some(seat));
@@ -105,7 +121,7 @@ impl Worker {
         Ok(())
     }
 
-    fn attach_port(&mut self, id: AttachmentId, socket: crate::UdpSocket, owner: Seat) -> io::Result<()> {
+    fn attach_port(&mut self, id: AttachmentId, socket: UdpSocket, owner: Seat) -> io::Result<()> {
         let source = Source::Port(self.ports.len() as u32);
         epoll::add(&self.epoll, &socket, source.pack(), EventFlags::IN)?;
         self.ports.push(UdpPort::new(socket, owner, id));
@@ -135,6 +151,74 @@ impl Worker {
         }
     }
 
+    /// Opens and closes the sockets that machines want, and tells what became of it. That may make them want more: what is
+    /// left then waits for the next round, which begins at once.
+    pub(super) fn grant(&mut self) {
+        for _ in 0..AT_ONCE {
+            let Some((seat, wish)) = self.wishes.pop_front() else {
+                return;
+            };
+            match wish {
+                Wish::Open(name, endpoint) => {
+                    let outcome = match self.open(seat, name, endpoint) {
+                        Ok(local) => SocketInput::Opened(local),
+                        Err(errno) => SocketInput::Refused(UnreachableError(errno)),
+                    };
+                    self.tell(seat, Input::Socket(name, outcome));
+                }
+                Wish::Close(name) => {
+                    if let Some(place) = self.named(seat, name) {
+                        self.close_port(place);
+                    }
+                }
+            }
+        }
+        if !self.wishes.is_empty() {
+            self.shared.ring();
+        }
+    }
+
+    fn named(&self, seat: Seat, name: SocketId) -> Option<usize> {
+        let is_meant = |port: &UdpPort| port.owner() == seat && port.name() == Some(name);
+        self.ports.iter().position(is_meant)
+    }
+
+    fn open(&mut self, owner: Seat, name: SocketId, endpoint: Endpoint) -> Result<SocketAddr, i32> {
+        let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+        if self.shared.only_socket.get().is_some() {
+            return Err(libc::EOPNOTSUPP);
+        }
+        if self.named(owner, name).is_some() {
+            return Err(libc::EEXIST);
+        }
+        let own = self.ports.iter().filter(|port| port.owner() == owner);
+        if own.count() >= MOST_SOCKETS {
+            return Err(libc::EMFILE);
+        }
+        let device = match endpoint.link {
+            LinkId(0) => None,
+            LinkId(link) => {
+                let name = if_indextoname(link).map_err(|errno| errno as i32)?;
+                // A number that no device has is told as an empty name, and no error.
+                let name = name.into_string().ok().filter(|name| !name.is_empty());
+                Some(name.ok_or(libc::ENODEV)?)
+            }
+        };
+        let options = UdpOptions {
+            local: endpoint.local,
+            device,
+            ..self.sockets.get(&owner).cloned().unwrap_or_default()
+        };
+        let socket = UdpSocket::bind(&options).map_err(errno)?;
+        let local = socket.local_addr();
+        let id = AttachmentId(self.shared.number());
+        self.attach_port(id, socket, owner).map_err(errno)?;
+        if let Some(port) = self.ports.pop() {
+            self.ports.push(port.named(name));
+        }
+        Ok(local)
+    }
+
     /// Tells a machine to stop, sends what it says to that, and closes all that it had.
     fn remove(&mut self, seat: Seat) {
         if !self.machines.finished(seat) {
@@ -152,6 +236,8 @@ impl Worker {
         while let Some(place) = self.streams.listeners.place(|_, owner| owner == seat) {
             self.streams.listeners.close(&self.epoll, place);
         }
+        self.wishes.retain(|(wishing, _)| *wishing != seat);
+        self.sockets.remove(&seat);
         let (connections, bytes) = self.streams.forget(seat);
         let GoneCounters {
             connections: closed,

@@ -6,7 +6,7 @@ use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
 use crate::tcp::{StreamOptions, TcpListener};
 use crate::tuntap::{TapDevice, TunDevice};
-use crate::udp::UdpSocket;
+use crate::udp::{UdpOptions, UdpSocket};
 use halloo_base::Machine;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -81,6 +81,7 @@ pub struct Newcomer {
     machine: Box<dyn Machine>,
     attachments: Vec<Attachment>,
     streams: Option<StreamOptions>,
+    sockets: Option<UdpOptions>,
 }
 
 /// What joined.
@@ -125,6 +126,7 @@ pub(super) enum Command {
         machine: Box<dyn Machine>,
         attachments: Vec<(AttachmentId, Attachment)>,
         streams: Option<StreamOptions>,
+        sockets: Option<UdpOptions>,
     },
     Remove(MachineId),
     Attach {
@@ -216,6 +218,7 @@ impl Control {
             machine: newcomer.machine,
             attachments,
             streams: newcomer.streams,
+            sockets: newcomer.sockets,
         })?;
         Ok(joined)
     }
@@ -304,6 +307,7 @@ impl Newcomer {
             machine,
             attachments: vec![],
             streams: None,
+            sockets: None,
         }
     }
 
@@ -318,6 +322,13 @@ impl Newcomer {
     #[must_use]
     pub fn connecting(mut self, options: StreamOptions) -> Newcomer {
         self.streams = Some(options);
+        self
+    }
+
+    /// With UDP sockets of its own that are made like this, as [`Worker::sockets`](crate::Worker::sockets).
+    #[must_use]
+    pub fn opening(mut self, options: UdpOptions) -> Newcomer {
+        self.sockets = Some(options);
         self
     }
 }

@@ -10,7 +10,7 @@ use crate::sys::{
 };
 use crate::udp::UdpSocket;
 use halloo_base::{
-    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit, Unreachable,
+    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, SocketId, Stamp, Transmit, Unreachable,
     UnreachableError,
 };
 use nix::net::if_::if_nametoindex;
@@ -30,6 +30,8 @@ pub(super) struct UdpPort {
     socket: UdpSocket,
     owner: Seat,
     id: AttachmentId,
+    /// Its machine's own number for it, if that opened it.
+    name: Option<SocketId>,
     departures: Departures,
     /// The largest datagram that the kernel and the device cut out of a bigger send (UDP_SEGMENT); 0 for none.
     largest_segment: usize,
@@ -50,9 +52,22 @@ impl UdpPort {
             socket,
             owner,
             id,
+            name: None,
             departures: Departures::default(),
             largest_segment,
         }
+    }
+
+    /// The same, opened by its machine under this number.
+    pub(super) fn named(self, name: SocketId) -> UdpPort {
+        UdpPort {
+            name: Some(name),
+            ..self
+        }
+    }
+
+    pub(super) fn name(&self) -> Option<SocketId> {
+        self.name
     }
 
     pub(super) fn socket(&self) -> &UdpSocket {

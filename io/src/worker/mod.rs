@@ -19,7 +19,8 @@ use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
 use crate::tcp::{StreamOptions, TcpListener};
 use crate::tuntap::{TapDevice, TunDevice};
-use crate::udp::UdpSocket;
+use crate::udp::{UdpOptions, UdpSocket};
+use changes::Wish;
 use control::{Command, MOST_POSTED, Shared};
 use datagrams::{Courier, UdpPort};
 use devices::Devices;
@@ -27,6 +28,7 @@ use halloo_base::{Deadline, Input, Machine, Output, Rng};
 use machines::{Machines, Seat};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
@@ -53,7 +55,7 @@ pub struct WorkerOptions {
     /// Never sleep: ask the UDP sockets again and again. Burns a core for the shortest round trip.
     pub busy_poll: bool,
     /// This worker only answers: it may wait inside its only socket, which saves each answer a system call. A report
-    /// that is asked for then comes with the next datagram.
+    /// that is asked for then comes with the next datagram, and no machine is given sockets that it asks for.
     pub answers_only: bool,
     /// Seed of the machines' randomness.
     pub seed: u64,
@@ -74,6 +76,10 @@ pub struct Worker {
     posts: Option<(SyncSender<Command>, Receiver<Command>)>,
     /// The bell has rung since posted changes were looked for.
     rung: bool,
+    /// Sockets that machines want opened and closed before the next round.
+    wishes: VecDeque<(Seat, Wish)>,
+    /// How those are made.
+    sockets: HashMap<Seat, UdpOptions>,
 }
 
 /// What an epoll event is about, packed into its 64 bits of data.
@@ -110,6 +116,8 @@ impl Worker {
             links: None,
             posts: None,
             rung: true,
+            wishes: VecDeque::new(),
+            sockets: HashMap::new(),
         })
     }
 
@@ -204,6 +212,14 @@ impl Worker {
         }
     }
 
+    /// Says how the UDP sockets are made that a machine opens ([`Outbox::open`](halloo_base::Outbox::open)); their address and
+    /// device are the machine's choice. Default: [`UdpOptions::default`].
+    pub fn sockets(&mut self, options: UdpOptions, owner: MachineId) {
+        if let Some(seat) = self.machines.seat(owner) {
+            self.sockets.insert(seat, options);
+        }
+    }
+
     /// Tells every machine when a link comes up or goes down ([`Input::LinkChanged`]).
     ///
     /// # Errors
@@ -269,6 +285,7 @@ impl Worker {
                 self.obey();
             }
             let stuck = self.wake_due();
+            self.grant();
             if self.machines.all_finished() && self.is_left_alone() {
                 // Whoever dropped the last control may have posted before.
                 if !self.obey() {
@@ -443,6 +460,10 @@ impl Worker {
                     Output::Write(conn, tag, bytes) => self.write(machine, conn, tag, bytes),
                     Output::Finish(conn) => self.finish(machine, conn),
                     Output::Abort(conn) => self.abort(machine, conn),
+                    Output::Open(socket, endpoint) => {
+                        self.wishes.push_back((machine, Wish::Open(socket, endpoint)));
+                    }
+                    Output::Close(socket) => self.wishes.push_back((machine, Wish::Close(socket))),
                 }
             }
             outbox.clear();

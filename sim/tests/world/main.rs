@@ -5,6 +5,7 @@ mod hosts;
 mod nats;
 mod network;
 mod scribe;
+mod sockets;
 mod streams;
 
 use halloo_sim::{Node, Quality, World};

@@ -1,8 +1,8 @@
 //! A machine that follows a plan and writes down all that it is told.
 
 use halloo_base::{
-    CloseReason, ConnId, Cx, Deadline, Input, LinkId, Machine, Marks, Mono, Path, Stamp, StreamInput,
-    Transmit, TxTag, Unreachable,
+    CloseReason, ConnId, Cx, Deadline, Endpoint, Input, LinkId, Machine, Marks, Mono, Path, SocketId,
+    SocketInput, Stamp, StreamInput, Transmit, TxTag, Unreachable,
 };
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(crate) enum Told {
     Closed(ConnId, CloseReason),
     Departed(TxTag, Stamp),
     Unreachable(Unreachable, Vec<u8>),
+    Socket(SocketId, SocketInput),
     Link(LinkId, bool),
     Report,
     Stop,
@@ -40,6 +41,8 @@ pub(crate) enum Act {
     Write(ConnId, Option<TxTag>, Vec<u8>),
     Finish(ConnId),
     Abort(ConnId),
+    Open(SocketId, Endpoint),
+    Close(SocketId),
     /// Come to its own end.
     End,
 }
@@ -189,6 +192,8 @@ impl Scribe {
                 Act::Write(id, tag, bytes) => cx.out.write(id, tag, &bytes),
                 Act::Finish(id) => cx.out.finish(id),
                 Act::Abort(id) => cx.out.abort(id),
+                Act::Open(id, endpoint) => cx.out.open(id, endpoint),
+                Act::Close(id) => cx.out.close(id),
                 Act::End => self.ended = true,
             }
         }
@@ -242,6 +247,7 @@ impl Machine for Scribe {
             Input::Stream(id, StreamInput::Closed(why)) => Told::Closed(id, why),
             Input::Departed(tag, at) => Told::Departed(tag, at),
             Input::Unreachable(unreachable, quote) => Told::Unreachable(unreachable, quote.to_vec()),
+            Input::Socket(id, outcome) => Told::Socket(id, outcome),
             Input::LinkChanged(link, up) => Told::Link(link, up),
             Input::Report => Told::Report,
             Input::Stop => Told::Stop,
