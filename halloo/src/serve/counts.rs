@@ -5,7 +5,7 @@ use crate::json::{Head, ServeCounters};
 use halloo_base::{Clock, Counters, Reason, Snapshot, Transport};
 use halloo_io::SystemClock;
 use halloo_protocols::{Protocol, quic};
-use halloo_web::Tally;
+use halloo_web::{HttpServer, Tally};
 use std::sync::Arc;
 
 /// What is counted for one protocol, and on one device where it has some of its own.
@@ -35,6 +35,14 @@ pub(crate) fn counters(protocol: &'static Protocol) -> Counted {
         protocol,
         device: None,
         source: Source::Threads(vec![]),
+    }
+}
+
+/// What was asked for on the connections of a web server.
+pub(super) fn requests(protocol: &'static Protocol, server: &HttpServer) -> Counted {
+    Counted {
+        source: Source::Requests(Arc::clone(server.requests()), Arc::clone(server.tally())),
+        ..counters(protocol)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Protocols beside the echo, at ports of their own: who answers them, and on which thread.
 
-use super::counts::{Counted, Source, counters};
+use super::counts::{Counted, Source, counters, requests};
 use super::worker;
 use crate::config::{Config, Dialect, Driver, Given};
 use anyhow::{Context, Result, anyhow, bail};
@@ -98,10 +98,7 @@ impl Making<'_> {
             source: Source::Threads(vec![Arc::clone(server.counters())]),
             ..counters(protocol)
         };
-        let requests = Counted {
-            source: Source::Requests(Arc::clone(server.requests()), Arc::clone(server.tally())),
-            ..counters(protocol)
-        };
+        let requests = requests(protocol, &server);
         Ok((server, [counted, requests]))
     }
 

@@ -1,6 +1,6 @@
 //! QUIC: echo on a thread of ours, HTTP/3 on the web crate's.
 
-use super::counts::{Counted, Source, counters};
+use super::counts::{Counted, Source, counters, requests};
 use super::dialects::{Making, Spoken};
 use anyhow::{Context, Result};
 use halloo_base::Snapshot;
@@ -87,6 +87,7 @@ impl Making<'_> {
             source: Source::Threads(vec![Arc::clone(web.counters())]),
             ..counters(&quic::HTTP3)
         }));
+        counted.extend(web.as_ref().map(|web| requests(&quic::HTTP3, web)));
         Ok(Answering { worker, web, counted })
     }
 

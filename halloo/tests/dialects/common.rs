@@ -97,6 +97,13 @@ impl Running {
         std::iter::from_fn(|| self.line()).fold(String::new(), |text, line| text + &line + "\n")
     }
 
+    /// Asks it to end as it sees fit, and returns when it has.
+    pub(crate) fn end(mut self) {
+        let pid = i32::try_from(self.child.id()).expect("process ids are small");
+        kill(Pid::from_raw(pid), Signal::SIGQUIT).expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
     /// The rest of what it says, and its exit code.
     pub(crate) fn finish(mut self) -> (String, Option<i32>) {
         let text = self.rest();

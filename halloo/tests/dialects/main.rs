@@ -4,6 +4,8 @@
 //! `cargo xtask test` installs them; without them the tests that need them say so and end.
 
 mod common;
+mod http;
+mod identity;
 mod ntp;
 mod quic;
 mod sip;

@@ -1,80 +1,13 @@
 //! SIP under TLS: sipsak (GnuTLS) and openssl ask us; sipp behind socat (OpenSSL) answers us.
 
-use crate::common::{HALLOO, Port, Running, Server, own_address, ping, run};
+use crate::common::{HALLOO, Port, Running, own_address, ping, run};
+use crate::identity::Identity;
 use crate::sip::sipp_answers;
 use halloo_lab::program_or_skip;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// A certificate for an address, its key, and what they are known by.
-struct Identity {
-    folder: tempfile::TempDir,
-    fingerprint: String,
-}
-
-impl Identity {
-    fn of(openssl: &Path, address: &str) -> Identity {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = |name: &str| folder.path().join(name).display().to_string();
-        let (certificate, key) = (file("cert.pem"), file("key.pem"));
-        let name = format!("subjectAltName=IP:{address}");
-        let made = run(
-            openssl,
-            [
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=halloo",
-                "-addext",
-                &name,
-                "-keyout",
-                &key,
-                "-out",
-                &certificate,
-            ],
-        );
-        assert_eq!(made.1, Some(0), "{}", made.0);
-        let (text, _) = run(
-            openssl,
-            ["x509", "-in", &certificate, "-noout", "-fingerprint", "-sha256"],
-        );
-        let fingerprint = text.trim().split('=').nth(1).expect("a fingerprint").to_owned();
-        Identity { folder, fingerprint }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.file(name).display().to_string()
-    }
-
-    fn server(&self, more: &[&str]) -> Server {
-        let (certificate, key) = (self.path("cert.pem"), self.path("key.pem"));
-        let args = [
-            &[
-                "--sips",
-                "127.0.0.1:0",
-                "--tls-cert",
-                &certificate,
-                "--tls-key",
-                &key,
-            ],
-            more,
-        ];
-        Server::start(&args.concat())
-    }
-}
 
 #[test]
 fn sipsak_is_answered_under_tls() {

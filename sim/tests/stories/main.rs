@@ -2,6 +2,7 @@
 
 mod frames;
 mod http;
+mod http_trouble;
 mod nat;
 mod paths;
 mod pingback;
