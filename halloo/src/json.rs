@@ -49,6 +49,27 @@ pub(crate) struct Start {
     pub(crate) tls_ns: Option<i64>,
 }
 
+/// The handshake of a QUIC connection is complete.
+#[derive(Serialize)]
+pub(crate) struct Handshake {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) handshake_ns: u64,
+    pub(crate) resumed: Option<bool>,
+    pub(crate) early_data: &'static str,
+}
+
+/// A QUIC connection has moved, and the host has seen that.
+#[derive(Serialize)]
+pub(crate) struct Moved {
+    #[serde(flatten)]
+    pub(crate) of: Of,
+    pub(crate) time_ns: u64,
+    pub(crate) local: String,
+    pub(crate) seen_ns: u64,
+}
+
 /// One probe and what became of it.
 #[derive(Serialize)]
 pub(crate) struct Exchange {

@@ -1,12 +1,23 @@
 //! What a client needs to know before it connects.
 
 use crate::hub::{self, OptionsError, within, within_a_day};
+use crate::tickets::Tickets;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, VarInt};
+use rustls::client::{ClientSessionStore, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::quic::{ClientConnection, Version};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// When and to where a client's connections move (RFC 9000 section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moving {
+    /// So long after its handshake a connection goes on from the other port.
+    pub after: Duration,
+    /// That port; the driver has a socket of it too.
+    pub port: u16,
+}
 
 /// How a client's connections behave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +36,8 @@ pub struct ClientOptions {
     /// Whether to ask before the handshake is complete where an earlier connection of this client left a ticket (0-RTT). Who
     /// records what is sent so may send it to the host again. Default: no.
     pub early_data: bool,
+    /// When and to where its connections move. Default: they stay.
+    pub moving: Option<Moving>,
 }
 
 impl Default for ClientOptions {
@@ -35,6 +48,7 @@ impl Default for ClientOptions {
             mtu: 1_200,
             tos: None,
             early_data: false,
+            moving: None,
         }
     }
 }
@@ -45,10 +59,12 @@ pub struct Client {
     pub(crate) config: ClientConfig,
     pub(crate) name: String,
     pub(crate) options: ClientOptions,
+    pub(crate) tickets: Arc<Tickets>,
 }
 
 impl Client {
-    /// A client of the host of this name that believes what `tls` does. Tickets are kept where `tls` keeps them.
+    /// A client of the host of this name that believes what `tls` does. Tickets are kept for as long as there is a
+    /// clone of it.
     ///
     /// # Errors
     /// Options out of their range, or a configuration of TLS that QUIC cannot be spoken with.
@@ -63,6 +79,9 @@ impl Client {
         let mut tls = tls.clone();
         // It also tells whether there was a ticket. What leaves early is decided elsewhere.
         tls.enable_early_data = true;
+        let tickets = Arc::new(Tickets::new());
+        let kept: Arc<dyn ClientSessionStore> = Arc::<Tickets>::clone(&tickets);
+        tls.resumption = Resumption::store(kept);
         let tls = Arc::new(tls);
         // The library does not expect this to fail later.
         ClientConnection::new(Arc::clone(&tls), Version::V1, name.to_owned(), vec![])
@@ -78,6 +97,7 @@ impl Client {
             config,
             name: name.to_str().into_owned(),
             options,
+            tickets,
         })
     }
 }

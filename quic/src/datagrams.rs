@@ -127,7 +127,7 @@ impl<M: Machine> QuicDatagrams<M> {
             offered,
             early: offered && self.client.options.early_data,
         };
-        let mut channel = Channel::new(handle, quic, self.path);
+        let mut channel = Channel::new(handle, quic, self.path, cx.env.now);
         self.state = State::Connecting(attempt);
         if !attempt.early {
             self.hub.flush(cx.out, cx.env.now, &mut channel, None);
@@ -179,6 +179,12 @@ impl<M: Machine> QuicDatagrams<M> {
             self.channels.remove(&handle);
         }
         self.flush(cx, handle);
+        if let Some(channel) = self.channels.get_mut(&handle)
+            && let Some(took) = channel.moved(at.mono)
+        {
+            let path = channel.path;
+            self.sink.record(QuicEvent::Moved { path, at, took });
+        }
     }
 
     fn flush(&mut self, cx: &mut Cx<'_>, handle: usize) {
@@ -213,6 +219,7 @@ impl<M: Machine> QuicDatagrams<M> {
         self.sink.record(QuicEvent::Connected {
             path: channel.path,
             at,
+            took: channel.connected(at.mono, self.client.options.moving),
             resumed: resumed(attempt.offered, accepted),
             early,
         });
@@ -225,7 +232,10 @@ impl<M: Machine> QuicDatagrams<M> {
             && let Some(payload) = channel.quic.datagrams().recv()
         {
             let payload = &payload;
-            self.tell(cx, Input::Datagram(Datagram { payload, ..*rx }));
+            let mut path = rx.path;
+            // The machine knows nothing of moving.
+            path.local.set_port(self.path.local.port());
+            self.tell(cx, Input::Datagram(Datagram { path, payload, ..*rx }));
         }
     }
 

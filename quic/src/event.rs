@@ -1,6 +1,7 @@
 //! What a client tells of its connections.
 
 use halloo_base::{CloseReason, Path, Stamp};
+use std::time::Duration;
 
 /// Where a client's events go.
 pub trait QuicSink: Send {
@@ -24,11 +25,23 @@ pub enum QuicEvent {
         path: Path,
         /// When that datagram arrived.
         at: Stamp,
+        /// How long the handshake took, from the first datagram that was to leave.
+        took: Duration,
         /// Whether an earlier connection's ticket was taken, so that no certificate was shown. `None` if one was offered and
         /// the early data that went with it refused: the ticket may have been taken all the same.
         resumed: Option<bool>,
         /// What became of early data.
         early: EarlyData,
+    },
+    /// The connection has moved, and the host has asked whether somebody is there and was answered (path validation, RFC 9000
+    /// section 8.2).
+    Moved {
+        /// Both ends from now on.
+        path: Path,
+        /// When the datagram that asked arrived.
+        at: Stamp,
+        /// How long that took, from the first datagram that left from there.
+        took: Duration,
     },
     /// It never came up, or is gone before it was to be.
     Lost {

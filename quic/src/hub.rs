@@ -1,5 +1,6 @@
 //! The library's endpoint and connections, with time, paths and stamps as this house has them.
 
+use crate::client::Moving;
 use crate::departures::Departures;
 use bytes::BytesMut;
 use halloo_base::{Datagram, Mono, Outbox, Path, Transmit, TxTag};
@@ -166,6 +167,9 @@ impl Hub {
             if let Some(last) = last.take() {
                 self.depart(out, last);
             }
+            if let Some(Move::Underway(since, _)) = &mut channel.moving {
+                since.get_or_insert(now);
+            }
             let after = channel.quic.stats().frame_tx;
             let datagrams = after.datagram - before.datagram;
             if after.stream > before.stream {
@@ -195,7 +199,7 @@ impl Hub {
         }
         let timer = channel.quic.poll_timeout().map(|at| self.epoch.mono(at));
         let leave = channel.leaves_by.filter(|_| !channel.quic.is_closed());
-        channel.deadline = [timer, leave].into_iter().flatten().min();
+        channel.deadline = [timer, leave, channel.moves_at()].into_iter().flatten().min();
         if leave.is_some_and(|by| by <= now || !channel.has_more()) {
             channel.quic.close(at, channel.farewell, bytes::Bytes::new());
             self.flush(out, now, channel, None);
@@ -265,10 +269,21 @@ pub(crate) struct Channel {
     /// Until when it is to have ended, and the code to end it with.
     leaves_by: Option<Mono>,
     pub(crate) farewell: VarInt,
+    /// When it was made.
+    begun: Mono,
+    /// Whether it is to move, or is just moving.
+    moving: Option<Move>,
+}
+
+enum Move {
+    /// To this port, then.
+    Due(Mono, u16),
+    /// Since its first datagram left, if one has; so many questions about the path were answered before.
+    Underway(Option<Mono>, u64),
 }
 
 impl Channel {
-    pub(crate) fn new(handle: ConnectionHandle, quic: Connection, path: Path) -> Channel {
+    pub(crate) fn new(handle: ConnectionHandle, quic: Connection, path: Path, now: Mono) -> Channel {
         Channel {
             handle,
             quic,
@@ -278,6 +293,8 @@ impl Channel {
             deadline: None,
             leaves_by: None,
             farewell: VarInt::from_u32(0),
+            begun: now,
+            moving: None,
         }
     }
 
@@ -285,7 +302,8 @@ impl Channel {
     pub(crate) fn receive(&mut self, event: ConnectionEvent, path: Path) {
         self.quic.handle_event(event);
         let remote = self.quic.remote_address();
-        if remote != canonical(path.remote) {
+        // A client that has moved may still be sent something to where it was.
+        if remote != canonical(path.remote) || path.local.port() != self.path.local.port() {
             return;
         }
         if remote != canonical(self.path.remote) {
@@ -300,6 +318,13 @@ impl Channel {
         if is_due {
             self.quic.handle_timeout(epoch.instant(now));
         }
+        if let Some(Move::Due(at, port)) = self.moving
+            && at <= now
+        {
+            self.path.local.set_port(port);
+            self.quic.local_address_changed();
+            self.moving = Some(Move::Underway(None, self.quic.stats().frame_tx.path_response));
+        }
         is_due
     }
 
@@ -310,6 +335,32 @@ impl Channel {
         self.quic.datagrams().send(copy, false)?;
         self.tags.push_back(tag);
         Ok(())
+    }
+
+    /// The handshake is complete: how long it took. From now on it is to move.
+    pub(crate) fn connected(&mut self, at: Mono, moving: Option<Moving>) -> Duration {
+        self.moving = moving.map(|moving| Move::Due(at + moving.after, moving.port));
+        at.since(self.begun)
+    }
+
+    /// How long it took until the other end was seen where it has gone to; once.
+    pub(crate) fn moved(&mut self, at: Mono) -> Option<Duration> {
+        let Some(Move::Underway(Some(since), before)) = self.moving else {
+            return None;
+        };
+        let is_seen = self.quic.stats().frame_tx.path_response > before;
+        is_seen.then(|| {
+            self.moving = None;
+            at.since(since)
+        })
+    }
+
+    /// When it is to move.
+    fn moves_at(&self) -> Option<Mono> {
+        match self.moving {
+            Some(Move::Due(at, _)) => Some(at).filter(|_| !self.quic.is_closed()),
+            _ => None,
+        }
     }
 
     /// Whether something waits to leave that has to be acknowledged or is a DATAGRAM frame.

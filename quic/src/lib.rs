@@ -13,14 +13,17 @@ mod departures;
 mod event;
 mod hub;
 mod lent;
+mod resuming;
 mod server;
 mod streams;
+mod tickets;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Moving};
 pub use datagrams::QuicDatagrams;
 pub use event::{EarlyData, QuicEvent, QuicSink};
 pub use hub::OptionsError;
 pub use lent::{Gone, Lending, Lent, LentRecv, LentSend, Opener, StreamGone};
+pub use resuming::Resuming;
 pub use server::{Admit, DatagramEcho, MakeResponder, QuicCounters, QuicServer, QuicServerOptions, Services};
 pub use streams::QuicStreams;
 

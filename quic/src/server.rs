@@ -177,7 +177,7 @@ impl QuicServer {
         match self.hub.endpoint.accept(incoming, now, &mut self.hub.buf, None) {
             Ok((handle, quic)) => {
                 self.handshakes += 1;
-                let channel = Channel::new(handle, quic, rx.path);
+                let channel = Channel::new(handle, quic, rx.path, cx.env.now);
                 self.peers
                     .insert(handle.0, Peer::new(channel, source, cx.env.now));
                 self.settle(cx, handle.0, rx.at, Some(rx));

@@ -83,7 +83,7 @@ impl<M: Machine> QuicStreams<M> {
         };
         let offered = quic.has_0rtt();
         let mut line = Line {
-            channel: Channel::new(handle, quic, path),
+            channel: Channel::new(handle, quic, path, cx.env.now),
             id: Some(id),
             stream: None,
             early: None,
@@ -149,6 +149,10 @@ impl<M: Machine> QuicStreams<M> {
             self.lines.remove(&handle);
         } else if let Some(line) = self.lines.get_mut(&handle) {
             self.hub.flush(cx.out, cx.env.now, &mut line.channel, None);
+            if let Some(took) = line.channel.moved(at.mono) {
+                let path = line.channel.path;
+                self.sink.record(QuicEvent::Moved { path, at, took });
+            }
         }
     }
 
@@ -167,6 +171,7 @@ impl<M: Machine> QuicStreams<M> {
         self.sink.record(QuicEvent::Connected {
             path,
             at,
+            took: line.channel.connected(at.mono, self.client.options.moving),
             resumed: resumed(line.offered, accepted),
             early,
         });

@@ -6,6 +6,7 @@ mod nat;
 mod ndn;
 mod path;
 mod ping;
+mod quic;
 mod serve;
 mod value;
 
@@ -16,6 +17,7 @@ pub(crate) use ndn::parse_ndn_service as ndn_service;
 pub use ndn::{NdnService, ProgramArgs};
 pub use path::PathArgs;
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
+pub use quic::QuicArgs;
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
 pub use value::{Dscp, EchoAddress, Ecn, Interval, Link, MacAddress, OtherAddress, XdpDevice, XdpMode};
 pub(crate) use value::{

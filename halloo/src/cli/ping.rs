@@ -2,6 +2,7 @@
 
 use super::http::HttpArgs;
 use super::path::PathArgs;
+use super::quic::QuicArgs;
 use super::value::{Dscp, Interval, Link};
 use super::value::{parse_dscp, parse_hop, parse_interval, parse_link, parse_pingback, parse_span};
 use crate::ndn::Face;
@@ -137,7 +138,7 @@ pub struct PingArgs {
         value_parser = parse_pingback,
         conflicts_with_all = [
             "size", "interval", "count", "deadline", "face", "df", "record_route", "timestamp_option", "source_route",
-            "window", "log_dir", "csv_wide",
+            "window", "log_dir", "csv_wide", "zero_rtt", "migrate",
         ]
     )]
     pub pingback: Option<Ask>,
@@ -173,6 +174,10 @@ pub struct PingArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "each of its options has a text of its own")]
     pub http: HttpArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "each of its options has a text of its own")]
+    pub quic: QuicArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "each of its options has a text of its own")]

@@ -2,12 +2,13 @@
 
 use super::files::Best;
 use super::text::{break_words, notice};
-use super::{About, Report, final_word, header};
+use super::{About, Report, final_word, header, quic};
 use crate::json::{self, Head, Of};
 use crate::screen::Screen;
 use halloo_base::{Clock, Nanos, Wall};
 use halloo_io::SystemClock;
 use halloo_probe::{self as probe, Event, Statistic};
+use halloo_quic::QuicEvent;
 use serde::Serialize;
 use std::io;
 use std::time::Duration;
@@ -76,6 +77,34 @@ impl Report for JsonReport {
             Event::Exchange(_) | Event::Settled(_) | Event::Summary(_) => Ok(()),
             other => match event_error(about, other) {
                 Some(error) => self.print(&error),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn quic(&mut self, about: &About, event: &QuicEvent) -> io::Result<()> {
+        match event {
+            QuicEvent::Connected {
+                at,
+                took,
+                resumed,
+                early,
+                ..
+            } => self.print(&json::Handshake {
+                of: of(Some(about), "handshake"),
+                time_ns: at.wall.0,
+                handshake_ns: nanos(*took),
+                resumed: *resumed,
+                early_data: quic::early(*early),
+            }),
+            QuicEvent::Moved { path, at, took } => self.print(&json::Moved {
+                of: of(Some(about), "moved"),
+                time_ns: at.wall.0,
+                local: path.local.to_string(),
+                seen_ns: nanos(*took),
+            }),
+            other => match quic::notice(about, other) {
+                Some((_, text)) => self.print(&error(Some(about), "connection", text)),
                 None => Ok(()),
             },
         }

@@ -6,6 +6,7 @@ mod json;
 mod marks;
 mod path;
 mod plan;
+mod quic;
 mod resolve;
 #[cfg(test)]
 mod sample;
@@ -28,6 +29,7 @@ use crate::signals::{Request, Signals};
 use anyhow::{Context, Result};
 use files::{Writer, WriterOptions};
 use halloo_probe::{Event, Summary};
+use halloo_quic::QuicEvent;
 use session::Session;
 use sink::Wiring;
 use std::io;
@@ -59,6 +61,11 @@ pub(crate) trait Report {
 
     /// Something happened in a session.
     fn event(&mut self, about: &About, event: &Event) -> io::Result<()>;
+
+    /// Something happened to a session's QUIC connection.
+    fn quic(&mut self, _about: &About, _event: &QuicEvent) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Something went wrong beside the probes.
     fn problem(&mut self, about: Option<&About>, what: &str) -> io::Result<()>;
@@ -225,6 +232,9 @@ fn watch(
         // Asked before the rings are emptied: what is in them then is all there will be.
         let all_ended = sessions.iter().all(|session| session.fate.has_ended());
         for (session, asked) in sessions.iter_mut().zip(&mut asked) {
+            while let Some(Ok(event)) = session.quic.as_mut().map(rtrb::Consumer::pop) {
+                report.quic(&session.about, &event)?;
+            }
             while let Ok(event) = session.events.pop() {
                 match &event {
                     Event::Summary(summary) if std::mem::take(asked) => {

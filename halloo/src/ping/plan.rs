@@ -1,5 +1,6 @@
 //! What a command line asks for, checked.
 
+use super::quic::QuicPlan;
 use crate::cli::{EchoClientArgs, HttpArgs, Interval, Link, PingArgs, TimestampOption};
 use crate::key;
 use crate::target::{Host, Target};
@@ -44,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) http: HttpProberOptions,
     /// Whom to believe under TLS.
     pub(crate) trust: Trust,
+    pub(crate) quic: QuicPlan,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) csv_wide: Option<PathBuf>,
     /// The command line, for logs.
@@ -107,6 +109,10 @@ impl Plan {
             window: args.window,
             key,
             http: http_options(&args.http),
+            quic: QuicPlan {
+                zero_rtt: args.quic.zero_rtt,
+                migrate: args.quic.migrate,
+            },
             trust: match (args.http.pin, args.http.insecure) {
                 (Some(pin), _) => Trust::Pinned(pin),
                 (None, true) => Trust::Anyone,
@@ -156,6 +162,7 @@ impl Plan {
             key: None,
             http: HttpProberOptions::new("", "/"),
             trust: Trust::System,
+            quic: QuicPlan::default(),
             log_dir: None,
             csv_wide: None,
             command: command_line(),
@@ -217,6 +224,15 @@ impl Plan {
                     .with_context(|| target.to_string())?;
             }
             self.check_ip_options(target)?;
+            let is_quic = target.protocol.transport == Transport::Quic;
+            let of_quic = [
+                ("--zero-rtt", self.quic.zero_rtt),
+                ("--migrate", self.quic.migrate.is_some()),
+            ];
+            let given = of_quic.iter().find(|(_, given)| *given);
+            if let Some((option, _)) = given.filter(|_| !is_quic) {
+                bail!("{option}: for quic:// and udp+quic:// alone, not for {target}");
+            }
             ensure!(
                 !self.targets[..index].iter().any(|other| other.is(target)),
                 "{target} is given twice"

@@ -1,6 +1,7 @@
 //! A session on its own thread: sockets, driver, machine, and the way to reach it.
 
 use super::plan::Plan;
+use super::quic;
 use super::resolve::{Resolved, device_index};
 use super::sink::{Fate, Readers, RingSink, Wiring};
 use crate::cli::Link;
@@ -9,7 +10,7 @@ use crate::ndn::Face;
 use crate::random_u64;
 use crate::target::{Host, Target};
 use anyhow::{Context, Result, bail};
-use halloo_base::{AnyProber, LinkId, Machine, Path, Transport};
+use halloo_base::{AnyProber, LinkId, Path, Transport};
 use halloo_io::{
     IcmpSocket, RawOptions, RawSocket, Remote, StreamOptions, UdpOptions, UdpSocket, Worker, WorkerOptions,
 };
@@ -21,14 +22,14 @@ use halloo_protocols::icmp::{Family, IcmpProberOptions};
 use halloo_protocols::ip_echo::EXPERIMENTAL;
 use halloo_protocols::quic::QUIC;
 use halloo_protocols::sip;
-use halloo_quic::{Client, ClientOptions, QuicDatagrams, QuicStreams};
+use halloo_quic::QuicEvent;
 use halloo_tls::{Sealed, ServerName, Side};
 use rtrb::Consumer;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a session is, for those who print it.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub(crate) struct About {
 pub(super) struct Session {
     pub(super) about: About,
     pub(super) events: Consumer<Event>,
+    /// What is told of its connection, if it is one of QUIC.
+    pub(super) quic: Option<Consumer<QuicEvent>>,
     pub(super) rows: Option<Consumer<Event>>,
     pub(super) fate: Arc<Fate>,
     pub(super) remote: Remote,
@@ -186,6 +189,7 @@ impl Session {
                 remote: about.remote,
             },
         );
+        let mut of_quic = None;
         match (prober, icmp) {
             (AnyProber::Datagram(prober), Some(socket)) => {
                 let session = DatagramSession::new(options, prober, Box::new(sink))
@@ -209,14 +213,22 @@ impl Session {
                 worker.raw(socket, machine).context("cannot watch the socket")?;
             }
             (prober, _) if about.target.protocol.transport == Transport::Quic => {
-                let socket = open_udp(&about, plan, local)
-                    .map_err(explain)
-                    .with_context(|| cannot_use(&about))?;
+                let open = || {
+                    open_udp(&about, plan, local)
+                        .map_err(explain)
+                        .with_context(|| cannot_use(&about))
+                };
+                let socket = open()?;
                 options.path.local.set_port(socket.local_addr().port());
-                let machine =
-                    in_quic(&about, plan, options, prober, sink).with_context(|| cannot_ask(&about))?;
+                let other = plan.quic.migrate.map(|_| open()).transpose()?;
+                let port = other.as_ref().map(|socket| socket.local_addr().port());
+                let made = quic::machine(&about, plan, options, prober, sink, port);
+                let (machine, told) = made.with_context(|| cannot_ask(&about))?;
+                of_quic = Some(told);
                 let machine = worker.add(machine);
-                worker.udp(socket, machine).context("cannot watch the socket")?;
+                for socket in [Some(socket), other].into_iter().flatten() {
+                    worker.udp(socket, machine).context("cannot watch the socket")?;
+                }
             }
             (AnyProber::Datagram(prober), _) => {
                 let socket = open_udp(&about, plan, local)
@@ -260,6 +272,7 @@ impl Session {
         Ok(Session {
             about,
             events: screen,
+            quic: of_quic,
             rows: files,
             fate,
             remote,
@@ -376,44 +389,12 @@ fn sealed(target: &Target, plan: &Plan, offers: &[&[u8]]) -> Result<Side> {
 }
 
 /// The name that the certificate of this target is to be for.
-fn secured_name(target: &Target) -> Result<ServerName<'static>> {
+pub(super) fn secured_name(target: &Target) -> Result<ServerName<'static>> {
     Ok(match &target.host {
         Host::Name(name) => ServerName::try_from(name.clone())?,
         Host::V4(ip) => ServerName::from(IpAddr::from(*ip)),
         Host::V6(ip, _) => ServerName::from(IpAddr::from(*ip)),
         Host::Forwarder => bail!("a forwarder is not asked under TLS"),
-    })
-}
-
-/// A session whose streams or datagrams go in QUIC.
-fn in_quic(
-    about: &About,
-    plan: &Plan,
-    options: SessionOptions,
-    prober: AnyProber,
-    sink: RingSink,
-) -> Result<Box<dyn Machine>> {
-    /// Longer pauses are bridged by signs of life, or the connection would be gone by the next probe.
-    const QUIET: Duration = Duration::from_secs(10);
-    let tls = plan.trust.client(&[halloo_quic::ALPN])?;
-    let quic = ClientOptions {
-        keep_alive: (about.spacing >= QUIET).then_some(QUIET),
-        tos: plan.tos,
-        ..ClientOptions::default()
-    };
-    let client = Client::new(&tls, &secured_name(&about.target)?, quic)?;
-    // Nothing but the handshake is told of the connection, and that the session tells.
-    let nobody = Box::new(|_| {});
-    Ok(match prober {
-        AnyProber::Stream(prober) => {
-            let session = StreamSession::new(options, prober, Box::new(sink))?;
-            Box::new(QuicStreams::new(session, client, Instant::now(), nobody))
-        }
-        AnyProber::Datagram(prober) => {
-            let path = options.path;
-            let session = DatagramSession::new(options, prober, Box::new(sink))?;
-            Box::new(QuicDatagrams::new(session, client, path, Instant::now(), nobody))
-        }
     })
 }
 

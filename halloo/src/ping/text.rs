@@ -1,11 +1,12 @@
 //! What a person reads while probes go: a line for each answer, in the manner of `ping`.
 
-use super::{About, Report, header, summary};
+use super::{About, Report, header, quic, summary};
 use crate::format::{counted, millis, unix_time};
 use crate::screen::{BAD, DIM, ODD, STRONG, Screen, Styled};
 use halloo_base::{CloseReason, Nanos, Refusal, UnreachableError, Wall};
 use halloo_io::SystemClock;
 use halloo_probe::{Break, Event, Exchange, LossCause, Summary, Verdict};
+use halloo_quic::QuicEvent;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -137,6 +138,16 @@ impl Report for TextReport {
                 }
                 None => Ok(()),
             },
+        }
+    }
+
+    fn quic(&mut self, about: &About, event: &QuicEvent) -> io::Result<()> {
+        match quic::notice(about, event).filter(|_| !self.style.quiet) {
+            Some((bad, text)) => {
+                let style = if bad { BAD } else { DIM };
+                self.line(about, now(), &Styled(style, text).to_string())
+            }
+            None => Ok(()),
         }
     }
 

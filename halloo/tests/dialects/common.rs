@@ -226,6 +226,10 @@ pub(crate) fn ping(args: &[&str]) -> Pinged {
 }
 
 impl Pinged {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter()
+    }
+
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = &Value> {
         self.objects.iter().filter(|object| object["type"] == "exchange")
     }

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test` installs them; Debian's curl has no HTTP/3.
 
-use crate::common::{Port, Running, Server, own_address, ping, run};
+use crate::common::{Pinged, Port, Running, Server, own_address, ping, run};
 use halloo_lab::program_or_skip;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -115,6 +115,51 @@ fn halloo_asks_aioquic() {
             ping(&["-c", "10", "--insecure", &target]).assert_answered(10);
         }
     }
+}
+
+/// What the objects of this type tell.
+fn told<'a>(pinged: &'a Pinged, kind: &str) -> Vec<&'a Value> {
+    pinged.objects().filter(|object| object["type"] == kind).collect()
+}
+
+#[test]
+fn halloo_asks_before_its_handshake_is_complete_and_moves_halfway() {
+    let aioquic = Aioquic::here();
+    let server = server();
+    let address = SocketAddrV4::new(own_address(), 4433);
+    let theirs = aioquic.map(|aioquic| {
+        let role = ["server", &address.ip().to_string(), "4433"];
+        let peer = Running::start("env", aioquic.command(&role));
+        peer.line_with("listening");
+        peer
+    });
+    let mut hosts = vec![server.address("quic").to_string()];
+    hosts.extend(theirs.as_ref().map(|_| address.to_string()));
+    for (host, scheme) in hosts.iter().flat_map(|host| [(host, "quic"), (host, "udp+quic")]) {
+        let target = format!("{scheme}://{host}");
+        let pinged = ping(&[
+            "-c",
+            "30",
+            "--insecure",
+            "--zero-rtt",
+            "--migrate",
+            "0.1",
+            &target,
+        ]);
+        pinged.assert_answered(30);
+        let handshakes = told(&pinged, "handshake");
+        assert_eq!(handshakes.len(), 1, "{target}: {handshakes:?}");
+        assert_eq!(handshakes[0]["early_data"], "accepted", "{target}");
+        assert_eq!(handshakes[0]["resumed"], true, "{target}");
+        assert!(handshakes[0]["handshake_ns"].as_u64() > Some(0));
+        let moved = told(&pinged, "moved");
+        assert_eq!(moved.len(), 1, "{target}: {pinged:?}");
+        assert!(moved[0]["seen_ns"].as_u64() > Some(0));
+    }
+    let plain = ping(&["-c", "2", "--insecure", &format!("udp+quic://{}", hosts[0])]);
+    let handshakes = told(&plain, "handshake");
+    assert_eq!(handshakes[0]["early_data"], "none", "unless it is wanted");
+    assert_eq!(handshakes[0]["resumed"], false);
 }
 
 #[cfg(feature = "h3")]

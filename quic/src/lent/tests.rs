@@ -156,9 +156,8 @@ fn who_has_borrowed_it_hears_that_it_is_gone() {
     assert!(opener.poll_open_uni(&mut now()).is_pending());
     scene.world.tell(false, Input::Stop);
     while !scene.step() {}
-    let gone = match lent.poll_accept_uni(&mut now()) {
-        Poll::Ready(Err(gone)) => gone,
-        _ => panic!("it goes on"),
+    let Poll::Ready(Err(gone)) = lent.poll_accept_uni(&mut now()) else {
+        panic!("it goes on");
     };
     assert_eq!(gone, Gone::Closed(0));
     assert!(matches!(

@@ -94,6 +94,19 @@ fn every_field_is_in_the_document_and_nothing_else() {
         step_ns: Some(1),
         ..error(Some(&about), "unreachable", "no".into())
     };
+    let handshake = json::Handshake {
+        of: of(Some(&about), "handshake"),
+        time_ns: 1,
+        handshake_ns: 1,
+        resumed: Some(true),
+        early_data: "accepted",
+    };
+    let moved = json::Moved {
+        of: of(Some(&about), "moved"),
+        time_ns: 1,
+        local: "192.0.2.1:40000".into(),
+        seen_ns: 1,
+    };
     let counters = ServeCounters {
         head: Head::new("counters"),
         time_ns: 1,
@@ -206,6 +219,8 @@ fn every_field_is_in_the_document_and_nothing_else() {
     let of_ping = ["every object", "every object of ping"];
     let objects = [
         ("start", object(&connected), &of_ping[..]),
+        ("handshake", object(&handshake), &of_ping),
+        ("moved", object(&moved), &of_ping),
         ("exchange", object(&exchange(&about, &known)), &of_ping),
         ("error", object(&whole), &of_ping),
         ("summary", object(&summary(&about, &sample::summary())), &of_ping),
