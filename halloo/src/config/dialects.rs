@@ -211,6 +211,9 @@ pub(crate) struct Ntp {
     /// Claims `stratum` too while nobody keeps the clock, with this error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unkept_error: Option<Span>,
+    /// The NTP server of this host that tells all that instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ask: Option<SocketAddr>,
 }
 
 impl Default for Ntp {
@@ -221,12 +224,13 @@ impl Default for Ntp {
             stratum: 10,
             reference: Ipv4Addr::new(127, 127, 1, 1),
             unkept_error: None,
+            ask: None,
         }
     }
 }
 
 impl Ntp {
-    /// What is claimed of the clock.
+    /// What is claimed of the clock where nobody is asked.
     pub(crate) fn clock(&self) -> ClockSource {
         ClockSource::Kept {
             stratum: self.stratum,
@@ -239,6 +243,22 @@ impl Ntp {
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         if !(2..=16).contains(&self.stratum) {
             return Err(("ntp.stratum", format!("is {}, but must be 2 to 16", self.stratum)));
+        }
+        match self.ask {
+            // Of another host we would hear of another clock.
+            Some(ask) if !ask.ip().is_loopback() || ask.port() == 0 => {
+                return Err((
+                    "ntp.ask",
+                    format!("is {ask}, but must be a port of 127.0.0.1 or [::1]"),
+                ));
+            }
+            Some(ask) if self.listen.iter().any(|listen| listen.0.port() == ask.port()) => {
+                return Err((
+                    "ntp.ask",
+                    format!("is {ask}, where ntp.listen answers: it would be ourselves"),
+                ));
+            }
+            _ => {}
         }
         match self.unkept_error {
             // From 16 s on a clock counts as one that is not synchronised (RFC 5905 section 7.2, MAXDISP).

@@ -4,17 +4,18 @@ use super::counts::{Counted, Source, counters, requests};
 use super::worker;
 use crate::config::{Config, Dialect, Driver, Given};
 use anyhow::{Context, Result, anyhow, bail};
-use halloo_base::Responder;
-use halloo_io::{TcpListener, UdpSocket, Worker};
+use halloo_base::{LinkId, Path, Responder};
+use halloo_io::{TcpListener, UdpOptions, UdpSocket, Worker};
 use halloo_protocols::Protocol;
 use halloo_protocols::echo::Key;
-use halloo_protocols::ntp::{self, NtpServer, NtpServerOptions};
+use halloo_protocols::ntp::{self, ClockCell, ClockSource, NtpFollower, NtpServer, NtpServerOptions};
 use halloo_protocols::sip::{self, SipServer};
 use halloo_protocols::stamp::{self, ReflectorMode, StampReflector, StampReflectorOptions};
 use halloo_protocols::stun::{self, StunServer, StunServerOptions};
 use halloo_serve::{Guards, MakeResponder, Secret, Server, ServerOptions, StreamServer, StreamServerOptions};
 use halloo_tls::{Sealed, Side};
 use halloo_web::{HttpServer, TlsOptions};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A dialect and the sockets at which it is spoken.
@@ -122,7 +123,7 @@ impl Making<'_> {
             secret: Secret::new(crate::random()?),
         };
         let mut counted = counters(protocol);
-        let server = Server::new(options, self.responder(protocol)?, counted.thread())?;
+        let server = Server::new(options, self.responder(protocol, worker)?, counted.thread())?;
         let machine = worker.add(Box::new(server));
         for socket in sockets {
             worker.udp(socket, machine).context("cannot watch a UDP socket")?;
@@ -170,7 +171,7 @@ fn sealing(identity: &TlsOptions) -> Result<Side> {
 }
 
 impl Making<'_> {
-    fn responder(&self, protocol: &Protocol) -> Result<Box<dyn Responder>> {
+    fn responder(&self, protocol: &Protocol, worker: &mut Worker) -> Result<Box<dyn Responder>> {
         Ok(match protocol.scheme {
             scheme if scheme == stamp::STAMP.scheme => {
                 let section = &self.config.stamp;
@@ -192,11 +193,33 @@ impl Making<'_> {
                 Box::new(StunServer::new(StunServerOptions { places }))
             }
             scheme if scheme == ntp::NTP.scheme => Box::new(NtpServer::new(NtpServerOptions {
-                clock: self.config.ntp.clock(),
+                clock: self.clock(worker)?,
             })),
             scheme if scheme == sip::SIP.scheme => Box::new(SipServer::new(crate::random()?)),
             _ => bail!("nobody answers {} datagrams", protocol.name),
         })
+    }
+
+    /// What is known of this host's clock, and who finds it out.
+    fn clock(&self, worker: &mut Worker) -> Result<ClockSource> {
+        let Some(remote) = self.config.ntp.ask else {
+            return Ok(self.config.ntp.clock());
+        };
+        let socket = UdpSocket::bind(&UdpOptions {
+            local: SocketAddr::new(remote.ip(), 0),
+            ..UdpOptions::default()
+        })
+        .with_context(|| format!("cannot ask {remote} (ntp.ask)"))?;
+        let path = Path {
+            link: LinkId::default(),
+            local: socket.local_addr(),
+            remote,
+        };
+        let cell = Arc::new(ClockCell::default());
+        let follower = NtpFollower::new(path, crate::random_u64()?, Arc::clone(&cell));
+        let machine = worker.add(Box::new(follower));
+        worker.udp(socket, machine).context("cannot watch a UDP socket")?;
+        Ok(ClockSource::Told(cell))
     }
 
     fn stream_responder(&self, protocol: &Protocol) -> Result<MakeResponder> {

@@ -197,13 +197,13 @@ fn chronyd_serves(stage: &Stage, clock: &str) -> (Child, TempDir) {
     (stage.server().spawn_command(command), folder)
 }
 
-/// Blocks until something on the server's host has port 123.
-fn wait_until_served(stage: &Stage, address: &str) {
+/// Blocks until something on the server's host has this address and port.
+fn wait_until_bound(stage: &Stage, address: &str) {
     let mut ask = Command::new("sh");
     // Inotify does not reach sockets; `ss` in a loop is the kernel's own word, and it ends as soon as it can.
     ask.args([
         "-c",
-        &format!("until ss -Hlnu sport = :123 | grep -qF {address}; do :; done; echo served"),
+        &format!("until ss -Hlnu | grep -qF {address}; do :; done; echo served"),
     ]);
     stage
         .server()
@@ -237,7 +237,7 @@ fn our_prober_measures_chronys_server_and_believes_its_error_only_if_it_claims_o
         let (chronyd, _folder) = chronyd_serves(&stage, clock);
         // Both families: a socket each.
         for any in ["0.0.0.0:123", "[::]:123"] {
-            wait_until_served(&stage, any);
+            wait_until_bound(&stage, any);
         }
         let [v4, v6] = stage.addresses();
         for target in [format!("ntp://{v4}"), format!("ntp://[{v6}]:123")] {
@@ -259,6 +259,28 @@ fn our_prober_measures_chronys_server_and_believes_its_error_only_if_it_claims_o
 }
 
 #[test]
+fn who_keeps_the_clock_is_asked_how_good_it_is() {
+    let Some(stage) = Stage::or_skip("chronyd beside us") else {
+        return;
+    };
+    let beside = "local stratum 5\nport 11123\nbindaddress 127.0.0.1";
+    let (chronyd, _folder) = chronyd_serves(&stage, beside);
+    wait_until_bound(&stage, "127.0.0.1:11123");
+    let halloo = Halloo::on(stage.server(), "ask = \"127.0.0.1:11123\"");
+    let [address, _] = stage.addresses();
+    // Its first question and the answer are on their way; nothing tells when they have come but the claim itself.
+    while !stage
+        .ntpdate(&["-q", &address])
+        .0
+        .contains(&format!("{address} s5 no-leap"))
+    {}
+    let (said, code) = stage.chronyd(&address, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    halloo.assert_all_answered();
+    chronyd.signal(Signal::SIGTERM);
+}
+
+#[test]
 fn ntpds_answers_are_heard_and_its_kisses_are_refusals() {
     let Some(stage) = Stage::or_skip("ntpd as a server") else {
         return;
@@ -267,7 +289,7 @@ fn ntpds_answers_are_heard_and_its_kisses_are_refusals() {
     let command = stage.ntpd(&["-n"], &config);
     let _ntpd = stage.server().spawn_command(command);
     let [v4, _] = stage.addresses();
-    wait_until_served(&stage, &format!("{v4}:123"));
+    wait_until_bound(&stage, &format!("{v4}:123"));
     let (objects, code) = pinged(&stage, &["-c", "100", &format!("ntp://{v4}")]);
     assert_eq!(code, Some(1), "{objects:#?}");
     let is_refused = |exchange: &&Value| exchange["refusal"].is_object();

@@ -4,6 +4,7 @@
 //! See `docs/ntp.md`.
 
 mod clock;
+mod follower;
 mod prober;
 mod responder;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod timestamp;
 pub mod wire;
 
 pub use clock::{ClockCell, ClockSource, ClockState};
+pub use follower::NtpFollower;
 pub use prober::NtpProber;
 pub use responder::{NtpServer, NtpServerOptions};
 pub use timestamp::{Short, Timestamp};

@@ -1,6 +1,7 @@
 //! What the tests of this folder share: a host whose clock can be stepped, and requests.
 
 mod clock;
+mod follower;
 mod prober;
 mod responder;
 mod timestamp;
