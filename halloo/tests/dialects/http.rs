@@ -149,7 +149,7 @@ fn nginx_is_asked_on_as_many_connections_as_it_wants() {
     assert_eq!((log.len(), seen.len()), (43, 18), "{log:#?}");
     for line in &log {
         assert!(
-            line.ends_with(" \"-\" HTTP/1.1"),
+            line.ends_with(" \"identity\" HTTP/1.1"),
             "no compression is asked for: {line}"
         );
     }
