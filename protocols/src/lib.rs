@@ -107,6 +107,8 @@ pub struct ProberOptions {
     pub token: u64,
     /// Request size in payload bytes.
     pub size: usize,
+    /// TOS or traffic class octet of the requests. STAMP asks for answers of the same DSCP.
+    pub tos: u8,
     /// The host as the user wrote it, with `:port` where that is not the usual one, for protocols whose requests name it.
     pub authority: String,
     /// What NDN is asked for, and how. By default for no prefix at all.
@@ -152,6 +154,7 @@ impl Default for ProberOptions {
             key: None,
             token: 0,
             size: 64,
+            tos: 0,
             authority: String::new(),
             ndn: None,
             http: None,

@@ -79,6 +79,15 @@ fn ping_has_the_defaults_of_the_seed() {
 }
 
 #[test]
+fn a_sweep_has_a_pace_and_a_count_of_its_own() {
+    let every = |ms| Interval::Every(std::time::Duration::from_millis(ms));
+    let args = ping(&["--spread", "64", "x"]);
+    assert_eq!((args.interval, args.count), (every(10), 20));
+    let args = ping(&["--spread", "64", "-i", "2ms", "-c", "0", "x"]);
+    assert_eq!((args.interval, args.count), (every(2), 0));
+}
+
+#[test]
 fn frequency_is_another_name_of_interval() {
     assert_eq!(
         ping(&["--frequency", "0.2", "x"]).interval,
@@ -96,6 +105,17 @@ fn a_wrong_value_names_its_option_and_what_would_be_right() {
         (
             &["-I", "a/b", "x"],
             &["--link", "neither an address nor a device name"],
+        ),
+        (
+            &["--ecn", "4", "x"],
+            &["--ecn", "must be ect0, ect1, ce, not-ect"],
+        ),
+        (&["--spread", "1", "x"], &["--spread", "2..=1024"]),
+        (&["--pmtu", "-c", "3", "x"], &["--pmtu", "--count"]),
+        (&["--pmtu", "--spread", "8", "x"], &["--pmtu", "--spread"]),
+        (
+            &["--spread", "8", "--csv-wide", "f", "x"],
+            &["--spread", "--csv-wide"],
         ),
         (&["--window", "0", "x"], &["--window", "1..=4096"]),
         (&["gopher://x"], &["TARGET", "unknown protocol `gopher`"]),

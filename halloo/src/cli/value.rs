@@ -112,7 +112,7 @@ pub(crate) fn parse_ecn(text: &str) -> Result<Ecn, String> {
     let number = named.or_else(|| text.parse().ok()).filter(|&number| number < 4);
     number
         .map(|number| Ecn(number as u8))
-        .ok_or_else(|| "not an ECN codepoint: ect0, ect1, ce, not-ect, or 0 to 3".to_owned())
+        .ok_or_else(|| "must be ect0, ect1, ce, not-ect, or 0 to 3".to_owned())
 }
 
 impl Link {

@@ -167,6 +167,7 @@ impl Session {
                 key: plan.key.clone(),
                 token,
                 size: about.size as usize,
+                tos: plan.tos.unwrap_or(0),
                 authority: about.target.authority(),
                 ndn,
                 icmp: icmp.as_ref().map(of_icmp).unwrap_or_default(),

@@ -83,7 +83,7 @@ impl StampProber {
         };
         // 0 would mean that there is none (RFC 8972 section 3).
         let ssid = (options.token as u16).max(1);
-        let template = Template::stamp(mode, options.size, options.token);
+        let template = Template::stamp(mode, options.size, options.token, options.tos);
         StampProber(Sender::new(mode, options.key.clone(), ssid, template))
     }
 }

@@ -228,14 +228,14 @@ fn method(source: StampSource) -> u8 {
     }
 }
 
-/// Section 4.4 with erratum 8199. Which DSCP an answer has is not the responder's to say, so RP tells that the one which
-/// was asked for is not honoured.
+/// Section 4.4 with erratum 8199. An answer leaves with the DSCP that its request arrived with
+/// ([`Marks::of_answer`](halloo_base::Marks::of_answer)), and RP tells where that is not the one which was asked for.
 fn answer_class_of_service(value: &mut [u8], seen_tos: u8) -> Outcome {
     let asked = value.first_chunk().map(ClassOfService::parse).unwrap_or_default();
     let told = ClassOfService {
         requested_dscp: asked.requested_dscp,
         seen_tos,
-        reverse_path: 1,
+        reverse_path: u8::from(asked.requested_dscp != seen_tos >> 2),
     };
     fill(value, &told.emit())
 }

@@ -1,6 +1,6 @@
 //! Requests of one size, made once and filled in for each probe.
 
-use super::tlv;
+use super::tlv::{self, ClassOfService};
 use super::wire::{self, HMAC, Mode};
 use crate::echo::Key;
 use halloo_base::Rng;
@@ -22,7 +22,7 @@ struct Hmac {
 const SOURCE: [u8; tlv::HEADER] = [tlv::UNRECOGNISED, tlv::SOURCE_IP, 0, tlv::IP_LEN as u8];
 
 /// What is asked for where there is room, the most useful first: a type, the length of its value, and how that begins;
-/// the rest of it is zeros. So the class of service asks for answers of DSCP 0.
+/// the rest of it is zeros. The class of service then asks for answers of the request's own DSCP.
 const WANTED: [(u8, usize, &[u8]); 4] = [
     (tlv::CLASS_OF_SERVICE, tlv::CLASS_OF_SERVICE_LEN, &[]),
     (tlv::TIMESTAMP_INFORMATION, tlv::TIMESTAMP_INFORMATION_LEN, &[]),
@@ -39,7 +39,7 @@ const LEAST_PROTECTED: usize = tlv::HEADER + HMAC + tlv::HEADER + tlv::CLASS_OF_
 
 impl Template {
     /// A STAMP request of `size` bytes; `None` if the base packet does not fit, or if no padding is that long.
-    pub(super) fn stamp(mode: Mode, size: usize, token: u64) -> Option<Template> {
+    pub(super) fn stamp(mode: Mode, size: usize, token: u64, tos: u8) -> Option<Template> {
         let mut left = size.checked_sub(mode.base())?;
         let mut bytes = vec![0; mode.base()];
         let is_protected = mode == Mode::Authenticated && left >= LEAST_PROTECTED;
@@ -57,6 +57,13 @@ impl Template {
             if left == needed || left >= needed + tlv::HEADER {
                 let value = push(&mut bytes, kind, len)?;
                 value.iter_mut().zip(start).for_each(|(to, from)| *to = *from);
+                if let (tlv::CLASS_OF_SERVICE, Some(value)) = (kind, value.first_chunk_mut()) {
+                    let wish = ClassOfService {
+                        requested_dscp: tos >> 2,
+                        ..ClassOfService::default()
+                    };
+                    *value = wish.emit();
+                }
                 left -= needed;
             }
         }

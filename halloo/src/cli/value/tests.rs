@@ -64,6 +64,28 @@ fn code_points_have_numbers_and_names() {
         assert!(error.starts_with("must be 0 to 63, or a name: "), "{error}");
     }
     assert_eq!(Dscp(46).tos(), 0xb8);
+    assert_eq!(
+        [0, 1, 8, 46, 47].map(|dscp| Dscp(dscp).to_string()),
+        ["CS0", "LE", "CS1", "EF", "47"]
+    );
+}
+
+#[test]
+fn ecn_is_read_by_name_and_by_number() {
+    // RFC 3168 section 5: ECT(1) is 01, ECT(0) is 10.
+    for (text, value, name) in [
+        ("not-ect", 0, "Not-ECT"),
+        ("ECT1", 1, "ECT(1)"),
+        ("ect0", 2, "ECT(0)"),
+        ("ce", 3, "CE"),
+    ] {
+        assert_eq!(parse_ecn(text), Ok(Ecn(value)), "{text}");
+        assert_eq!(parse_ecn(&value.to_string()), Ok(Ecn(value)));
+        assert_eq!(Ecn(value).name(), name);
+    }
+    for text in ["4", "-1", "ect", ""] {
+        assert!(parse_ecn(text).is_err(), "{text}");
+    }
 }
 
 #[test]

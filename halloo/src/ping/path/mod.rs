@@ -17,7 +17,7 @@ use halloo_io::{Remote, Worker};
 use halloo_probe::{MtuProbe, MtuReport, SpreadReport};
 use json::JsonPath;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 use text::TextPath;
@@ -57,6 +57,13 @@ trait PathPrinter {
     fn mtu(&mut self, about: &About, report: &MtuReport) -> io::Result<()>;
     /// What the flows show.
     fn spread(&mut self, about: &About, report: &SpreadReport) -> io::Result<()>;
+}
+
+/// How a target fared.
+struct Told {
+    is_well: bool,
+    /// Somebody wants an end; nothing else is to be asked.
+    is_stopped: bool,
 }
 
 /// A worker that is ready to ask.
@@ -106,10 +113,11 @@ impl Errand {
                     for mut about in abouts {
                         id += 1;
                         about.id = id;
-                        let Some(well) = self.ask(&about, plan, &mut *printer, signals)? else {
-                            return Ok(false);
-                        };
-                        is_well &= well;
+                        let told = self.ask(&about, plan, &mut *printer, signals)?;
+                        is_well &= told.is_well;
+                        if told.is_stopped {
+                            return Ok(is_well);
+                        }
                     }
                 }
             }
@@ -117,14 +125,14 @@ impl Errand {
         Ok(is_well)
     }
 
-    /// Asks one target over one link. Returns whether all is well, or nothing if somebody wants an end.
+    /// Asks one target over one link.
     fn ask(
         self,
         about: &About,
         plan: &Plan,
         printer: &mut dyn PathPrinter,
         signals: &Signals,
-    ) -> Result<Option<bool>> {
+    ) -> Result<Told> {
         let (sender, news) = channel();
         let teller = Teller {
             news: sender,
@@ -159,13 +167,13 @@ fn watch(
     signals: &Signals,
     remote: &Remote,
     news: &Receiver<News>,
-) -> Result<Option<bool>> {
-    let (mut is_stopping, mut is_well) = (false, None);
+) -> Result<Told> {
+    let (mut is_stopped, mut is_well) = (false, None);
     loop {
         while let Some(request) = signals.next() {
             match request {
                 Request::Drain | Request::Stop => {
-                    is_stopping = true;
+                    is_stopped = true;
                     remote.stop();
                 }
                 Request::Report => remote.report(),
@@ -183,19 +191,16 @@ fn watch(
                     let well = report.verdict.bad.is_empty() && report.answered > report.refused;
                     is_well = report.ended.map(|_| well);
                 }
-                Err(std::sync::mpsc::TryRecvError::Empty) => break,
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => {
-                    // It broke off before its last word where there is none.
-                    return Ok(if is_stopping {
-                        None
-                    } else {
-                        Some(is_well.unwrap_or(false))
-                    });
-                }
+                Err(TryRecvError::Empty) => break,
+                // It broke off before its last word where there is none.
+                Err(TryRecvError::Disconnected) => is_well = is_well.or(Some(false)),
+            }
+            if is_well.is_some() {
+                break;
             }
         }
-        if is_well.is_some() {
-            return Ok(is_well.filter(|_| !is_stopping));
+        if let Some(is_well) = is_well {
+            return Ok(Told { is_well, is_stopped });
         }
         thread::park_timeout(Duration::from_millis(250));
     }
@@ -206,5 +211,51 @@ impl Teller {
         // Nobody listens where the end has come already.
         let _ = self.news.send(news);
         self.main.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+    use halloo_protocols::ALL;
+
+    #[test]
+    fn what_cannot_be_asked_so_is_refused_with_what_can() {
+        let target = |scheme: &str| match scheme {
+            "ndn" => Target::parse("ndn://h/a"),
+            "sip" => Target::parse("sip:h"),
+            "http" | "https" => Target::parse(&format!("{scheme}://h/")),
+            scheme => Target::parse(&format!("{scheme}://h")),
+        };
+        let (mut searched, mut swept) = (vec![], vec![]);
+        for protocol in ALL {
+            let Ok(target) = target(protocol.scheme) else {
+                continue;
+            };
+            let plan = Plan::of(vec![target.clone()]);
+            match pmtu::check(&target) {
+                Ok(()) => searched.push(protocol.scheme),
+                Err(why) => assert!(why.to_string().starts_with("--pmtu goes with udp://, "), "{why}"),
+            }
+            match spread::check(&plan, &target) {
+                Ok(()) => swept.push(protocol.scheme),
+                Err(why) => assert!(
+                    why.to_string().starts_with("--spread goes with udp://, "),
+                    "{why}"
+                ),
+            }
+        }
+        assert_eq!(searched, ["udp", "icmp", "stamp", "twamp"]);
+        assert_eq!(swept, ["udp", "stamp", "twamp", "stun", "ntp"]);
+    }
+
+    #[test]
+    fn a_sweep_has_a_pace() {
+        let target = Target::parse("udp://h").expect("a target");
+        let mut plan = Plan::of(vec![target.clone()]);
+        plan.interval = crate::cli::Interval::Flood;
+        let why = spread::check(&plan, &target).expect_err("a flood");
+        assert!(why.to_string().starts_with("--spread needs an interval"), "{why}");
     }
 }

@@ -142,6 +142,7 @@ fn maker(new_prober: NewProber, about: &About, plan: &Plan, icmp: IcmpProberOpti
     let options = ProberOptions {
         key: plan.key.clone(),
         token: random_u64()?,
+        tos: plan.tos.unwrap_or(0),
         authority: about.target.authority(),
         icmp,
         ..ProberOptions::default()

@@ -69,6 +69,7 @@ pub(super) fn prepare(about: &About, plan: &Plan, ports: u16, teller: Teller) ->
             key: plan.key.clone(),
             token: random_u64()?,
             size: about.size as usize,
+            tos: plan.tos.unwrap_or(0),
             authority: about.target.authority(),
             ..ProberOptions::default()
         });

@@ -204,3 +204,12 @@ fn a_target_is_asked_once() {
     );
     assert_eq!(error("udp://h udp://h:7 tcp://h:7"), None);
 }
+
+#[test]
+fn dscp_and_ecn_make_one_octet() {
+    let tos = |words: &str| plan(words).expect("a plan").tos;
+    assert_eq!(tos("--dscp ef --ecn ect0 h"), Some(0xba));
+    assert_eq!(tos("--ecn ce h"), Some(3));
+    assert_eq!(tos("--dscp 0 h"), Some(0));
+    assert_eq!(tos("h"), None);
+}

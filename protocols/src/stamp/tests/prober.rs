@@ -544,3 +544,18 @@ fn a_session_always_has_an_identifier() {
         assert!(!wire::is_padded(&asked));
     }
 }
+
+#[test]
+fn answers_are_asked_for_with_the_dscp_of_the_requests() {
+    let mut prober = StampProber::new(&ProberOptions {
+        size: 52,
+        tos: 0xba,
+        ..ProberOptions::default()
+    });
+    let asked = ask(&mut prober, 0, 52);
+    // RFC 8972 section 4.4: the upper six bits.
+    assert_eq!(
+        asked[44..],
+        [0x80, kinds::CLASS_OF_SERVICE, 0, 4, 46 << 2, 0, 0, 0]
+    );
+}
