@@ -2,6 +2,7 @@
 //!
 //! Needs root; says loudly when it did not run.
 
+mod changes;
 mod icmp;
 mod packet;
 mod raw;

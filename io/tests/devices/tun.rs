@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 
-const ECHO: [&str; 2] = ["192.0.2.77", "2001:db8::77"];
-const OURS: [&str; 2] = ["10.9.0.1/24", "fd00:9::1/64"];
+pub(super) const ECHO: [&str; 2] = ["192.0.2.77", "2001:db8::77"];
+pub(super) const OURS: [&str; 2] = ["10.9.0.1/24", "fd00:9::1/64"];
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.split('/')
         .next()
         .and_then(|ip| ip.parse().ok())
@@ -21,7 +21,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// A device that is on, with addresses for the host and routes to the echo addresses.
-fn furnish(host: &Host, options: &TunOptions) -> TunDevice {
+pub(super) fn furnish(host: &Host, options: &TunOptions) -> TunDevice {
     let device = host.enter(|| {
         let device = TunDevice::open(options).expect("root may make a TUN");
         let mut netlink = Netlink::open().expect("a netlink socket");
