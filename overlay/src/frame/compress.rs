@@ -1,15 +1,14 @@
 //! Contents made shorter, where that is worth it.
 
-use super::content::{COMPRESSED, FRAGMENT, FRAMES, SEGMENT};
 use super::refused::Refused;
 use crate::Compression;
+use crate::wire::{Content, HEADER_LEN, LONGEST_DATAGRAM, TAG_LEN};
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 use std::fmt;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
-/// The longest content there can be, compressed or not: a UDP datagram's payload over IPv4, less the header and the tag of
-/// a data datagram.
-pub const LONGEST_CONTENT: usize = 65_507 - 32;
+/// The longest content there can be, compressed or not.
+pub const LONGEST_CONTENT: usize = LONGEST_DATAGRAM - HEADER_LEN - TAG_LEN;
 
 /// Kind and length before compression.
 const FIELDS: usize = 3;
@@ -110,7 +109,7 @@ impl Compressor {
         if room.len() >= content.len() {
             return None;
         }
-        room[0] = kind + COMPRESSED;
+        room[0] = kind | Content::COMPRESSED;
         // No more than LONGEST_CONTENT.
         room[1..FIELDS].copy_from_slice(&(rest.len() as u16).to_be_bytes());
         room[FIELDS..].copy_from_slice(&self.scratch[..len]);
@@ -137,10 +136,10 @@ impl Decompressor {
         buffer: &mut [u8],
     ) -> Result<usize, Refused> {
         let (fields, rest) = content.split_first_chunk::<FIELDS>().ok_or(Refused::Truncated)?;
-        let kind = fields[0]
-            .checked_sub(COMPRESSED)
-            .filter(|&kind| is_compressible(kind))
-            .ok_or(Refused::NotCompressible)?;
+        let kind = fields[0] & !Content::COMPRESSED;
+        if fields[0] == kind || !is_compressible(kind) {
+            return Err(Refused::NotCompressible);
+        }
         let announced = usize::from(u16::from_be_bytes([fields[1], fields[2]]));
         let room = buffer.get_mut(..1 + announced).ok_or(Refused::Corrupt)?;
         let (first, room) = room.split_first_mut().ok_or(Refused::Corrupt)?;
@@ -160,8 +159,9 @@ impl Decompressor {
     }
 }
 
+/// Whether contents that begin with this octet carry frames, and are as they were.
 fn is_compressible(kind: u8) -> bool {
-    matches!(kind, FRAMES | SEGMENT | FRAGMENT)
+    Content::parse(kind).is_some_and(|(content, compressed)| !compressed && !content.is_control())
 }
 
 fn zstd_encoder() -> Option<CCtx<'static>> {

@@ -3,20 +3,8 @@
 use super::ethernet::{SHORTEST_FRAME, long_number, number};
 use super::layers::{LONGEST_FRAME, NEEDS_CHECKSUM, sane};
 use super::refused::Refused;
+use crate::wire::Content;
 use halloo_base::Offload;
-
-/// Nothing: keeps a path open.
-pub const NOTHING: u8 = 0;
-/// Whole frames.
-pub const FRAMES: u8 = 1;
-/// A part of a super-frame, which stands alone.
-pub const SEGMENT: u8 = 2;
-/// A part of a frame, which needs the others.
-pub const FRAGMENT: u8 = 3;
-/// Control messages.
-pub const CONTROL: u8 = 4;
-/// Added to the kind of what was made shorter.
-pub const COMPRESSED: u8 = 128;
 
 /// A segment's fields before the headers.
 pub(crate) const SEGMENT_FIELDS: usize = 10;
@@ -29,9 +17,9 @@ const OFFLOAD_FOLLOWS: u16 = 0x8000;
 const CHECKSUM_FOLLOWS: u8 = 1;
 const SEGMENTATION_FOLLOWS: u8 = 2;
 
-/// A content, looked at as far as its kind needs.
+/// What a content holds, looked at as far as its kind needs.
 #[derive(Clone, Copy, Debug)]
-pub enum Content<'a> {
+pub enum Body<'a> {
     /// Keeps a path open.
     Nothing,
     /// One frame or more.
@@ -82,21 +70,20 @@ pub struct Fragment<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-impl<'a> Content<'a> {
+impl<'a> Body<'a> {
     /// Looks at a content as it came out of its datagram.
     ///
     /// # Errors
     /// [`Refused`] if it is not what the format allows.
-    pub fn parse(bytes: &'a [u8]) -> Result<Content<'a>, Refused> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Body<'a>, Refused> {
         let (&kind, rest) = bytes.split_first().ok_or(Refused::Truncated)?;
-        match kind {
-            NOTHING => Ok(Content::Nothing),
-            FRAMES => Frames::parse(rest).map(Content::Frames),
-            SEGMENT => Segment::parse(bytes).map(Content::Segment),
-            FRAGMENT => Fragment::parse(bytes).map(Content::Fragment),
-            CONTROL => Ok(Content::Control(rest)),
-            kind if kind >= COMPRESSED => Ok(Content::Compressed),
-            _ => Err(Refused::UnknownKind),
+        match Content::parse(kind).ok_or(Refused::UnknownKind)? {
+            (_, true) => Ok(Body::Compressed),
+            (Content::Nothing, _) => Ok(Body::Nothing),
+            (Content::Frames, _) => Frames::parse(rest).map(Body::Frames),
+            (Content::Segment, _) => Segment::parse(bytes).map(Body::Segment),
+            (Content::Fragment, _) => Fragment::parse(bytes).map(Body::Fragment),
+            (Content::Control, _) => Ok(Body::Control(rest)),
         }
     }
 }
@@ -163,7 +150,7 @@ pub fn append_frame(buffer: &mut [u8], used: usize, frame: &[u8], offload: Offlo
         put.octets(&offload.checksum_offset.to_be_bytes());
     }
     put.octets(frame);
-    buffer[0] = FRAMES;
+    buffer[0] = Content::Frames as u8;
     Some(end)
 }
 
@@ -196,7 +183,7 @@ impl<'a> Segment<'a> {
     /// Writes fields, headers and payload; they fit.
     pub(crate) fn emit(&self, payload: &[u8], buffer: &mut [u8]) -> usize {
         let mut put = Writer { buffer, at: 0 };
-        put.octets(&[SEGMENT, self.segmentation]);
+        put.octets(&[Content::Segment as u8, self.segmentation]);
         for field in [self.segment_size, self.number, self.offset, self.total] {
             put.octets(&field.to_be_bytes());
         }
@@ -264,7 +251,7 @@ impl<'a> Fragment<'a> {
             flags |= SEGMENTATION_FOLLOWS;
         }
         let mut put = Writer { buffer, at: 0 };
-        put.octets(&[FRAGMENT, flags]);
+        put.octets(&[Content::Fragment as u8, flags]);
         // Neither is more than LONGEST_FRAME.
         for field in [self.number, self.offset as u32, self.total as u32] {
             put.octets(&field.to_be_bytes());

@@ -48,14 +48,15 @@ impl Finisher {
             return Ok(());
         }
         if offload.segmentation == 0 {
-            self.scratch.clear();
-            self.scratch.extend_from_slice(frame);
-            fill_in(&mut self.scratch, offload);
-            out(&self.scratch);
+            self.one(frame, offload, out);
             return Ok(());
         }
         let (layers, headers, payload) = understood(frame, offload).ok_or(Unfinished::Headers)?;
         let size = usize::from(offload.segment_size);
+        if payload.len() <= size {
+            self.one(frame, offload, out);
+            return Ok(());
+        }
         for (index, packet) in payload.chunks(size).enumerate() {
             self.scratch.clear();
             self.scratch.extend_from_slice(headers);
@@ -71,6 +72,13 @@ impl Finisher {
             out(&self.scratch);
         }
         Ok(())
+    }
+
+    fn one(&mut self, frame: &[u8], offload: Offload, out: &mut impl FnMut(&[u8])) {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(frame);
+        fill_in(&mut self.scratch, offload);
+        out(&self.scratch);
     }
 }
 

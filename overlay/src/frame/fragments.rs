@@ -138,31 +138,30 @@ impl Reassembler {
 
     /// A slot for a new frame, with memory for it.
     fn begin(&mut self, now: Mono, fragment: &Fragment<'_>) -> usize {
-        // First one that is free and long enough, then any that is free or done, then a new one, then the oldest.
-        let free = |slot: &Slot| slot.state == State::Free;
-        let roomy = |slot: &Slot| free(slot) && slot.bytes.capacity() >= fragment.total;
-        let oldest = |slots: &[Slot], state: State| {
+        let long_enough = |slot: &Slot| slot.bytes.capacity() >= fragment.total;
+        let oldest = |slots: &[Slot], is: &dyn Fn(&Slot) -> bool| {
             (0..slots.len())
-                .filter(|&at| slots[at].state == state)
+                .filter(|&at| is(&slots[at]))
                 .min_by_key(|&at| slots[at].since)
         };
-        let reusable = self
-            .slots
-            .iter()
-            .position(roomy)
-            .or_else(|| self.slots.iter().position(free));
-        let at = match reusable {
-            Some(at) => at,
-            None if self.slots.len() < MOST_FRAMES => {
-                self.slots.push(Slot::new());
-                self.slots.len() - 1
-            }
-            None => match oldest(&self.slots, State::Done) {
-                Some(at) => at,
-                // All are open: there are MOST_FRAMES of them, so there is an oldest.
-                None => oldest(&self.slots, State::Open).unwrap_or(0),
-            },
-        };
+        let free = |slot: &Slot| slot.state == State::Free;
+        let done = |slot: &Slot| slot.state == State::Done;
+        // Memory that is there before memory that is not, so that nothing is allocated for ever; what is done before what
+        // is open.
+        let slots = &self.slots;
+        let may_grow = slots.len() < MOST_FRAMES;
+        let at = oldest(slots, &|slot| free(slot) && long_enough(slot))
+            .or_else(|| (may_grow && self.memory() + fragment.total <= self.memory).then_some(slots.len()))
+            .or_else(|| oldest(slots, &|slot| done(slot) && long_enough(slot)))
+            .or_else(|| oldest(slots, &free))
+            .or_else(|| oldest(slots, &done))
+            .or_else(|| may_grow.then_some(slots.len()))
+            .or_else(|| oldest(slots, &|_| true))
+            // There are MOST_FRAMES of them, so there is an oldest.
+            .unwrap_or(0);
+        if at == self.slots.len() {
+            self.slots.push(Slot::new());
+        }
         self.counts.displaced += u64::from(self.slots[at].state == State::Open);
         self.slots[at].state = State::Free;
         self.make_room(at, fragment.total);

@@ -1,6 +1,6 @@
 //! Joining: what arrived, into frames as a device takes them.
 
-use super::content::{Content, Segment};
+use super::content::{Body, Segment};
 use super::fragments::Reassembler;
 use super::layers::{LONGEST_FRAME, Layers, Part};
 use super::refused::Refused;
@@ -109,20 +109,20 @@ impl<P: Copy + Eq> Joiner<P> {
         content: &[u8],
         out: &mut impl FnMut(&[u8], Offload),
     ) -> Result<(), Refused> {
-        match Content::parse(content)? {
-            Content::Segment(segment) => self.segment(from, &segment, out),
-            Content::Frames(frames) => {
+        match Body::parse(content)? {
+            Body::Segment(segment) => self.segment(from, &segment, out),
+            Body::Frames(frames) => {
                 for (frame, offload) in frames {
                     self.flush_before(from, frame, out);
                     out(frame, offload);
                 }
                 Ok(())
             }
-            Content::Fragment(fragment) => fragments.take(now, &fragment, &mut |frame, offload| {
+            Body::Fragment(fragment) => fragments.take(now, &fragment, &mut |frame, offload| {
                 self.flush_before(from, frame, out);
                 out(frame, offload);
             }),
-            Content::Nothing | Content::Control(_) | Content::Compressed => Ok(()),
+            Body::Nothing | Body::Control(_) | Body::Compressed => Ok(()),
         }
     }
 

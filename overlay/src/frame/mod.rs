@@ -21,9 +21,7 @@ mod refused;
 mod tests;
 
 pub use compress::{Compressor, Decompressor, LONGEST_CONTENT, Probe};
-pub use content::{
-    COMPRESSED, CONTROL, Content, FRAGMENT, FRAMES, Fragment, Frames, NOTHING, SEGMENT, Segment, append_frame,
-};
+pub use content::{Body, Fragment, Frames, Segment, append_frame};
 pub use cut::{Cut, Cutter, LEAST_ROOM, is_whole};
 pub use ethernet::{Ethernet, SHORTEST_FRAME, Tag};
 pub use finish::{Finisher, Unfinished};

@@ -69,7 +69,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "halloo-fuzz",
-        imports: &["halloo-base", "halloo-protocols", "halloo"],
+        imports: &["halloo-base", "halloo-protocols", "halloo-overlay", "halloo"],
     },
     Room {
         name: "halloo-bench",

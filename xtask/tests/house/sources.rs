@@ -28,6 +28,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "nothing else lets a test count allocations",
     ),
     (
+        "overlay/tests/frame_allocations.rs",
+        "nothing else lets a test count allocations",
+    ),
+    (
         "probe/tests/allocation.rs",
         "nothing else lets a test count allocations",
     ),

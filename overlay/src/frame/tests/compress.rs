@@ -1,7 +1,12 @@
-use super::super::{COMPRESSED, CONTROL, Compressor, Decompressor, FRAMES, LONGEST_CONTENT, Probe, Refused};
+use super::super::{Compressor, Decompressor, LONGEST_CONTENT, Probe, Refused};
 use crate::Compression;
+use crate::wire::Content;
 use halloo_base::Rng;
 use proptest::prelude::*;
+
+const FRAMES: u8 = Content::Frames as u8;
+const CONTROL: u8 = Content::Control as u8;
+const COMPRESSED: u8 = Content::COMPRESSED;
 
 const BOTH: [Compression; 2] = [Compression::Lz4, Compression::Zstd];
 
@@ -111,7 +116,7 @@ fn what_announces_another_length_is_refused() {
             wrong[1..3].copy_from_slice(&lie.to_be_bytes());
             assert_eq!(decompress(&wrong, 1_400), Err(Refused::Corrupt), "{lie}");
         }
-        for kind in [0, COMPRESSED, COMPRESSED + CONTROL, 255] {
+        for kind in [0, FRAMES, COMPRESSED, COMPRESSED + CONTROL, 255] {
             let mut wrong = good.clone();
             wrong[0] = kind;
             assert_eq!(decompress(&wrong, 1_400), Err(Refused::NotCompressible), "{kind}");

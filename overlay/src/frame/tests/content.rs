@@ -1,10 +1,10 @@
-use super::super::content::{Content, append_frame};
+use super::super::content::{Body, append_frame};
 use super::super::{Cutter, Joiner, LEAST_ROOM, Reassembler, Refused};
 use super::packets::{Shape, payload, plain, super_frame};
 use halloo_base::{Mono, Offload};
 
 fn frames(content: &[u8]) -> Vec<(Vec<u8>, Offload)> {
-    let Content::Frames(frames) = Content::parse(content).unwrap() else {
+    let Body::Frames(frames) = Body::parse(content).unwrap() else {
         panic!("{content:02x?}")
     };
     frames.map(|(frame, offload)| (frame.to_vec(), offload)).collect()

@@ -306,7 +306,7 @@ proptest! {
                 .unwrap();
         }
         let udp_in_parts = sent.iter().any(|(_, offload, shape)| {
-            shape.is_some_and(|shape| shape.udp) && usize::from(offload.segment_size) + 80 > room
+            shape.is_some_and(|shape| shape.udp) && usize::from(offload.segment_size) + 100 > room
         });
         if !udp_in_parts {
             prop_assert_eq!(frames.len(), sent.len());
