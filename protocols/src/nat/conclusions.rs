@@ -159,8 +159,9 @@ impl Investigation {
         }
         match first_alone {
             _ if open => Err(Lack::Unasked),
-            2.. => Ok(false),
-            _ => Err(Lack::NothingCame),
+            0 => Err(Lack::NothingCame),
+            // That the second of all of them was lost is for once in thousands of lossy ways.
+            _ => Ok(false),
         }
     }
 

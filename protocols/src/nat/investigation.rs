@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Rounds that narrow a lifetime down.
 const ROUNDS: usize = 2;
 /// Mappings on which it is tried whether what comes in keeps them alive.
-const REFRESHES: usize = 4;
+const REFRESHES: usize = 6;
 /// Where each errand has its socket: the first ones by number, and then those of the silences.
 const MAPPING: usize = 0;
 const SAME: usize = 1;
@@ -32,6 +32,8 @@ pub const SOCKETS: usize = SILENCES + SIDE_BY_SIDE as usize * (1 + ROUNDS) + REF
 const APART: Duration = Duration::from_millis(10);
 /// Datagrams of a trial: more than one, because networks lose some.
 const COPIES: u16 = 3;
+/// The same for a filter, which is tried once.
+const FILTER_COPIES: u16 = 8;
 const COPIES_APART: Duration = Duration::from_millis(100);
 /// How often and how far apart two sockets here send to each other's outside.
 const HAIRPIN_ROUNDS: u32 = 5;
@@ -131,7 +133,7 @@ impl Investigation {
             (OTHER_ADDRESS, Source::OtherAddress),
         ] {
             let ask = Ask {
-                count: COPIES,
+                count: FILTER_COPIES,
                 gap: COPIES_APART,
                 silence: COPIES_APART,
                 from,

@@ -308,7 +308,7 @@ fn a_stun_server_at_two_addresses_tells_mapping_and_filtering_alone() {
 
 #[test]
 fn losses_change_no_verdict() {
-    for seed in 0..6 {
+    for seed in 0..12 {
         let lossy = Internet {
             loss: 0.05,
             seed,
