@@ -28,7 +28,7 @@ impl Investigation {
             _ => mapping(&sights),
         };
         // Who answers as a STUN server and not as an echo host is none.
-        let host = self.options.hosts.first().map(|host| host.ip());
+        let host = self.options.hosts.first().map(std::net::SocketAddr::ip);
         let is_stun = sights.iter().any(|sight| Some(sight.end.ip()) == host);
         let told = |lack| match lack {
             Lack::NoAnswer if is_stun => Lack::NoEchoHost,

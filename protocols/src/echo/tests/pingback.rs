@@ -195,10 +195,13 @@ fn the_other_port_and_address_are_used_where_there_are_any() {
     assert_eq!(promised(&v6).0, Outcome::NoOther, "it has none of that family");
 }
 
+/// Another port, another address.
+type Wish = (bool, bool);
+
 #[test]
 fn what_no_socket_can_send_is_not_promised() {
     let (port, address) = ((true, false), (false, true));
-    let table: &[(&[&str], (bool, bool), Option<&str>)] = &[
+    let table: &[(&[&str], Wish, Option<&str>)] = &[
         (&["0.0.0.0:7777", "[::]:7778"], port, None),
         (&["198.51.100.1:7777", "198.51.100.2:7778"], port, None),
         (

@@ -3,12 +3,15 @@
 use super::findings::{Came, Findings, Sight, either, filtering, mapping};
 use super::query::{Fate, How, LONGEST, Query};
 use super::search::Search;
+use super::task::{Errand, Purpose, Task};
 use super::*;
+use crate::echo::asker::{Ask, Asker, AskerOptions, REQUEST, Source};
 use crate::echo::pingback::Outcome;
 use crate::echo::tests::{datagram, with_env};
+use crate::echo::wire::{Pingback, Probe};
 use crate::stun::wire::{Change, Class, Message, Writer, attribute};
 use halloo_base::Dependence::{self, AddressAndPortDependent, AddressDependent, EndpointIndependent};
-use halloo_base::{LinkId, Path};
+use halloo_base::{LinkId, Mono, Path};
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -207,6 +210,86 @@ fn what_came_once_outweighs_a_loss() {
             below: Some(span(30)),
         }
     );
+}
+
+/// A trial that asked at 0, 1 and 2 s, was promised something at the last, and got what its second question had asked for, if
+/// `at` says when; then its time was over.
+fn repeated(at: Option<u64>) -> (Vec<Duration>, Option<Duration>) {
+    let second = 1_000_000_000;
+    let silence = Duration::from_secs(20);
+    let path = Path {
+        link: LinkId(0),
+        local: self::at("10.0.0.2:40000"),
+        remote: self::at("198.51.100.1:7777"),
+    };
+    let mut asker = Asker::new(AskerOptions {
+        token: 7,
+        key: None,
+        path,
+        ask: Ask {
+            count: 1,
+            gap: silence,
+            silence,
+            from: Source::Same,
+        },
+        patience: Duration::from_secs(1),
+        lost_after: Duration::from_secs(1),
+        tries: 5,
+    });
+    let hear = |asker: &mut Asker, now: u64, probe: Probe| {
+        let mut bytes = vec![0; usize::from(probe.length)];
+        probe.emit(&mut bytes).expect("room");
+        asker
+            .hear(&datagram("198.51.100.1:7777", now, &bytes))
+            .expect("it is its own");
+    };
+    let answer = |seq, outcome| {
+        let mut reply = Probe::request(7, seq, true, false).asking_back(Pingback {
+            count: 1,
+            other_port: false,
+            other_address: false,
+            outcome,
+            gap: silence,
+            silence,
+        });
+        reply.flags.reply = true;
+        reply.wide.as_mut().expect("asked for").cookie = 5;
+        reply
+    };
+    for seq in 0..3 {
+        let now = u64::from(seq) * second;
+        with_env(now, |env| asker.send(env, &mut [0; REQUEST])).expect("it asks");
+        match seq {
+            0 => hear(&mut asker, now, answer(seq, Outcome::Unproven)),
+            2 => hear(&mut asker, now, answer(seq, Outcome::Granted)),
+            _ => {}
+        }
+    }
+    if let Some(at) = at {
+        let mut probe = Probe::request(7, 1, false, false);
+        probe.flags.reply = true;
+        probe.flags.pingback = true;
+        probe.received = 1;
+        hear(&mut asker, at * second, probe);
+    }
+    assert_eq!(
+        with_env(60 * second, |env| asker.send(env, &mut [0; REQUEST])),
+        None
+    );
+    let task = Task {
+        socket: 0,
+        start: Mono(0),
+        purpose: Purpose::Lifetime,
+        errand: Errand::Ask(Box::new(asker)),
+    };
+    task.silences()
+}
+
+#[test]
+fn a_repeated_question_breaks_the_silence_and_is_taken_off_it() {
+    let span = Duration::from_secs;
+    assert_eq!(repeated(None), (vec![], Some(span(20))));
+    assert_eq!(repeated(Some(21)), (vec![span(19)], Some(span(20))));
 }
 
 /// A question that has been sent, and its bytes.
