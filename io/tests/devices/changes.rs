@@ -1,11 +1,39 @@
 //! Devices that come to a running worker and go again.
 
 use super::tun::{ECHO, OURS, furnish, ip};
-use super::{Swap, converse, own_port, settle};
+use super::{PATIENCE, Swap, converse, own_port, settle};
+use halloo_base::{Cx, Deadline, Input, Machine};
 use halloo_io::route::Netlink;
-use halloo_io::{Newcomer, PacketOptions, PacketSocket, TunDevice, TunOptions, Worker, WorkerOptions};
+use halloo_io::{
+    AttachmentId, Control, Newcomer, PacketOptions, PacketSocket, TunDevice, TunOptions, Worker,
+    WorkerOptions,
+};
 use halloo_lab::Lab;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc::{Sender, channel};
+
+/// Says that it was woken.
+struct Word(Sender<()>);
+
+impl Machine for Word {
+    fn handle(&mut self, _cx: &mut Cx<'_>, input: Input<'_>) {
+        if let Input::Wake = input {
+            self.0.send(()).expect("the test listens");
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+}
+
+/// Takes an attachment away, and returns when it is gone: changes are made in their order.
+fn detach(control: &Control, attachment: AttachmentId) {
+    control.detach(attachment).expect("posted");
+    let (word, heard) = channel();
+    control.add(Newcomer::new(Box::new(Word(word)))).expect("posted");
+    heard.recv_timeout(PATIENCE).expect("it is woken");
+}
 
 #[test]
 fn a_device_that_is_taken_away_is_gone_and_the_others_go_on() {
@@ -24,7 +52,7 @@ fn a_device_that_is_taken_away_is_gone_and_the_others_go_on() {
     });
     let echo = furnish(&far, &tun("echo0"));
     let mut worker = far.enter(|| Worker::new(WorkerOptions::default()).expect("a worker"));
-    let control = worker.control();
+    let (control, remote) = (worker.control(), worker.remote());
     let thread = far.thread(move || worker.run());
 
     let newcomer = Newcomer::new(Box::new(Swap::new([0; 6]).0));
@@ -34,7 +62,7 @@ fn a_device_that_is_taken_away_is_gone_and_the_others_go_on() {
     converse(&socket, ip(ECHO[0]), 64, 1);
     // The last one takes the first one's place, and then the second one's.
     for gone in [0, 1] {
-        control.detach(tuns.attachments[gone]).expect("posted");
+        detach(&control, tuns.attachments[gone]);
         converse(&socket, ip(ECHO[0]), 64, 1);
     }
     let is_there = |name: &str| {
@@ -63,13 +91,13 @@ fn a_device_that_is_taken_away_is_gone_and_the_others_go_on() {
     let newcomer = Newcomer::new(Box::new(machine)).with(first).with(second);
     let packets = control.add(newcomer).expect("posted");
     let asker = own_port(&near, links[1].a().v4().into());
-    control.detach(packets.attachments[0]).expect("posted");
+    detach(&control, packets.attachments[0]);
     converse(&asker, spare(&links[1]), 64, 1);
 
     for machine in [packets.machine, tuns.machine] {
         control.remove(machine).expect("posted");
     }
-    drop(control);
+    remote.stop();
     thread.join().expect("it does not panic").expect("it ends well");
     assert!(!is_there("echo0"));
 }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::testing::{
-    DELAY, Diary, Network, Talker, World, base, certificate, client, lines, path, pinned, server, sink,
+    At, DELAY, Diary, Network, Talker, World, base, certificate, client, lines, path, pinned, server, sink,
 };
 use crate::{ClientOptions, QuicServerOptions};
-use halloo_base::{Mono, Reason};
+use halloo_base::{Endpoint, Mono, Outbox, Reason, Rng, SocketId};
 use halloo_tls::{Pin, Trust};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -341,4 +341,44 @@ proptest! {
         prop_assert!(scene.world.run(LONG));
         prop_assert!(lines(&scene.told).ends_with(&["Done".to_owned()]));
     }
+}
+
+/// Wants a socket of its own, and keeps what becomes of that.
+struct Wisher(std::sync::Arc<std::sync::Mutex<Vec<SocketInput>>>);
+
+impl Machine for Wisher {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        match input {
+            Input::Wake => {
+                let endpoint = Endpoint {
+                    local: path().local,
+                    link: path().link,
+                };
+                cx.out.open(SocketId(3), endpoint);
+            }
+            Input::Socket(SocketId(3), outcome) => self.0.lock().expect("one thread").push(outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+}
+
+#[test]
+fn a_machine_inside_has_no_sockets_of_its_own_and_is_told_so() {
+    let told = std::sync::Arc::default();
+    let (_, der) = certificate();
+    let wisher = Wisher(std::sync::Arc::clone(&told));
+    let mut machine = QuicStreams::new(wisher, pinned(&der), base(), sink(&Diary::default()));
+    let mut out = Outbox::new();
+    let env = Env {
+        now: Mono(0),
+        clock: &At(Mono(0)),
+        rng: &mut Rng::new(1),
+    };
+    machine.handle(&mut Cx { env, out: &mut out }, Input::Wake);
+    assert!(out.is_empty(), "{out:?}");
+    assert_eq!(*told.lock().expect("one thread"), [SocketInput::UNSUPPORTED]);
 }

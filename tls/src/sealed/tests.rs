@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Pin, Trust};
-use halloo_base::{Clock, LinkId, Mono, Rng, StampSource, Wall};
+use halloo_base::{Clock, Endpoint, LinkId, Mono, Rng, SocketId, SocketInput, StampSource, Wall};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -371,5 +371,50 @@ fn who_is_secured_or_gone_has_no_more_time_to_keep() {
             "it is counted as any that goes"
         );
         assert!(gone.sealed.greeting.is_empty() && gone.sealed.deadline().is_none());
+    }
+}
+
+/// Wants a socket of its own, and closes it when it has it.
+struct Wisher;
+
+impl Machine for Wisher {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        match input {
+            Input::Wake => cx.out.open(SocketId(3), endpoint()),
+            Input::Socket(id, SocketInput::Opened(_)) => cx.out.close(id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        local: path().local,
+        link: LinkId(0),
+    }
+}
+
+#[test]
+fn a_wish_for_a_socket_and_its_answer_pass_through() {
+    let (side, _) = server();
+    let mut sealed = Sealed::new(Wisher, side);
+    let mut out = Outbox::new();
+    let opened = SocketInput::Opened(path().local);
+    for (input, wanted) in [
+        (Input::Wake, Output::Open(SocketId(3), endpoint())),
+        (Input::Socket(SocketId(3), opened), Output::Close(SocketId(3))),
+    ] {
+        let env = Env {
+            now: Mono(0),
+            clock: &Standing,
+            rng: &mut Rng::new(1),
+        };
+        sealed.handle(&mut Cx { env, out: &mut out }, input);
+        assert_eq!(out.iter().collect::<Vec<_>>(), [wanted]);
+        out.clear();
     }
 }
