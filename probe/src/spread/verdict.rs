@@ -335,6 +335,17 @@ mod tests {
     }
 
     #[test]
+    fn even_loss_does_not_depend_on_the_flow_be_it_little_or_much() {
+        for lost in [1, 2, 10, 18, 19] {
+            assert!(!depends_on_flow(&lossy(20, &[lost; 16])), "{lost}");
+        }
+        for (few, many) in [(0, 10), (10, 20)] {
+            let lost: Vec<_> = (0..16).map(|place| if place < 4 { many } else { few }).collect();
+            assert!(depends_on_flow(&lossy(20, &lost)), "{few} {many}");
+        }
+    }
+
+    #[test]
     fn chance_alone_makes_no_bad_flow() {
         let mut rng = Rng::new(9);
         let mut alarms = 0;
