@@ -153,3 +153,25 @@ fn the_first_of_an_answer_is_told_apart_from_its_end() {
         "what was no answer is no beginning of one"
     );
 }
+
+#[test]
+fn an_answer_of_many_pieces_begins_with_the_first_of_them() {
+    let mut bench = parting_streams(options(10), false);
+    bench.run_to(0);
+    bench.open(0);
+    for ms in [3, 5, 7] {
+        bench.run_to(ms);
+        bench.data(0, b"(");
+    }
+    bench.run_to(8);
+    bench.part(0);
+    let [answer] = bench.exchanges()[..] else {
+        panic!("one answer")
+    };
+    let first = Mono((1_000 + 3) * MS - 2_000);
+    assert_eq!(answer.t4_first.map(|at| at.mono), Some(first));
+    assert_eq!(
+        (answer.first_byte, answer.host),
+        (Some(Nanos(2_998_000)), Some(ms(8)))
+    );
+}
