@@ -219,8 +219,10 @@ fn under_tls_nginx_is_known_by_its_fingerprint_alone() {
 
 #[test]
 fn a_captive_portal_is_told_from_a_good_answer() {
+    /// Path, options, and how it is refused.
+    type Case<'a> = (&'a str, &'a [&'a str], Option<(u64, &'a str)>);
     let Some(nginx) = Nginx::start() else { return };
-    let table: [(&str, &[&str], Option<(u64, &str)>); 9] = [
+    let table: [Case<'_>; 9] = [
         ("/none", &["--expect-status", "204"], None),
         ("/health", &["--expect-status", "204"], Some((200, "OK"))),
         (

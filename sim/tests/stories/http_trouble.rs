@@ -33,7 +33,7 @@ impl StreamResponder for Odd {
         while let Some(len) = rx[used..].windows(END.len()).position(|window| window == END) {
             used += len + END.len();
             let number = 1 + self.asked.fetch_add(1, Ordering::Relaxed);
-            if number % self.odd_every == 0 {
+            if number.is_multiple_of(self.odd_every) {
                 tx.extend(self.odd.bytes());
                 if self.goes {
                     return (rx.len(), Next::Close);

@@ -73,10 +73,9 @@ impl Kind {
 impl Tally {
     pub(super) fn count(&self, kind: Kind, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        for counter in [self.kinds.get(kind as usize), self.statuses.get(class)] {
-            if let Some(counter) = counter {
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
+        let counters = [self.kinds.get(kind as usize), self.statuses.get(class)];
+        for counter in counters.into_iter().flatten() {
+            counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 

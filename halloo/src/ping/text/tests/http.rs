@@ -66,11 +66,8 @@ fn the_summary_has_every_part_in_a_row_or_on_the_line_of_the_connection() {
         "{lines:#?}"
     );
     let mut alone = sample::summary();
-    for row in [&mut alone.host, &mut alone.first_byte, &mut alone.total] {
-        if let Some(row) = row {
-            row.count = 1;
-        }
-    }
+    let rows = [&mut alone.host, &mut alone.first_byte, &mut alone.total];
+    rows.into_iter().flatten().for_each(|row| row.count = 1);
     let lines = summary::block(&about(), &alone);
     assert!(
         lines
