@@ -220,6 +220,18 @@ impl Hub {
         self.flush(out, now, channel, None);
     }
 
+    /// Ends a connection without a word: to somebody who has not shown that he is there the last one could be one too many
+    /// (RFC 9000 section 8.1), and the library counts it not.
+    pub(crate) fn abandon(&mut self, now: Mono, channel: &mut Channel) {
+        let at = self.epoch.instant(now);
+        channel.quic.close(at, channel.farewell, bytes::Bytes::new());
+        self.buf.clear();
+        while channel.quic.poll_transmit(at, 1, &mut self.buf).is_some() {
+            self.buf.clear();
+        }
+        channel.deadline = channel.quic.poll_timeout().map(|at| self.epoch.mono(at));
+    }
+
     fn depart(&mut self, out: &mut Outbox, last: Leaving) {
         let transmit = Transmit {
             tos: last.tos,

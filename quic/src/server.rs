@@ -403,8 +403,12 @@ impl QuicServer {
 
     /// Says goodbye, whatever was still to be said.
     fn leave(&mut self, cx: &mut Cx<'_>, peer: &mut Peer) {
+        let is_known = peer.connected;
         self.over(peer);
-        self.hub.leave(cx.out, cx.env.now, &mut peer.channel);
+        match is_known {
+            true => self.hub.leave(cx.out, cx.env.now, &mut peer.channel),
+            false => self.hub.abandon(cx.env.now, &mut peer.channel),
+        }
     }
 
     fn stop(&mut self, cx: &mut Cx<'_>) {
