@@ -11,6 +11,8 @@ pub mod frame;
 mod id;
 pub mod supernode;
 pub mod switch;
+mod way;
 pub mod wire;
 
 pub use id::{Cipher, Compression, Mac, PublicKey};
+pub use way::Way;

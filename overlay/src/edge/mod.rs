@@ -1,3 +1,565 @@
 //! An edge: the end that has a TAP.
+//!
+//! [`Edge`] is the machine. It owns an [`Association`](association) with each supernode and a [`Remote`](remote) for each
+//! other edge, and carries frames between its device and them.
 
+mod association;
+mod carrier;
+mod control;
+mod event;
+mod leg;
+mod options;
+mod own;
 pub mod path;
+mod remote;
+#[cfg(test)]
+mod tests;
+
+pub use carrier::EdgePort;
+pub use event::{EdgeEvent, EdgeStatus, Observer, PathStatus, PeerStatus, SupernodeStatus};
+pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace};
+
+use crate::PublicKey;
+use crate::crypto::{Admission, Class, Event, Gate, Local, Numbers, Request};
+use crate::switch::{Forward, Switch, TableKey};
+use crate::way::Way;
+use crate::wire::{Message, Prefix};
+use association::Association;
+use carrier::Carrier;
+use halloo_base::{
+    Cx, Datagram, Deadline, Frame, Input, LinkId, Machine, Mono, Path, Unreachable, UnreachableError,
+};
+use own::{Own, earlier};
+use path::Via;
+use remote::Remote;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Owners of sessions from here on are supernodes.
+const SUPERNODES: u32 = 1 << 31;
+/// Supernodes at most, those that we were told of among them.
+const MOST_SUPERNODES: usize = 16;
+/// Who is greater waits so long for the other to begin.
+const YIELD: Duration = Duration::from_millis(1_500);
+/// The MAC table is swept this often.
+const SWEEP: Duration = Duration::from_secs(1);
+/// EMSGSIZE (errno(3)), as every Linux has it but alpha, mips, parisc and sparc.
+const TOO_LONG: UnreachableError = UnreachableError(90);
+
+/// What came, and has become of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    datagrams: u64,
+    malformed: u64,
+    strangers: u64,
+    cookies: u64,
+    handshakes_refused: u64,
+    unknown_session: u64,
+    replayed: u64,
+    not_authentic: u64,
+    bad_control: u64,
+}
+
+/// An edge of the overlay.
+pub struct Edge {
+    options: EdgeOptions,
+    own: Own,
+    supernodes: Vec<Association>,
+    remotes: Vec<Option<Remote>>,
+    by_key: HashMap<PublicKey, u32>,
+    carrier: Carrier,
+    opened: Vec<u8>,
+    address: Option<Prefix>,
+    counts: Counts,
+    /// When something is due, but for what waits to be sent.
+    next: Option<Mono>,
+    sweep: Mono,
+    /// Since when something waits for the end of the batch.
+    flush: Option<Mono>,
+    started: bool,
+    stopped: bool,
+}
+
+/// Who a session is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Supernode(usize),
+    Peer(u32),
+}
+
+impl Who {
+    fn of(owner: u32) -> Who {
+        match owner.checked_sub(SUPERNODES) {
+            Some(place) => Who::Supernode(place as usize),
+            None => Who::Peer(owner),
+        }
+    }
+}
+
+impl Edge {
+    /// An edge that begins when it is first woken.
+    pub fn new(
+        options: EdgeOptions,
+        local: Local,
+        mut entropy: EdgeEntropy,
+        observer: Box<dyn Observer>,
+    ) -> Edge {
+        let mut key = [0; 16];
+        entropy.fill(&mut key);
+        let mut switch = Switch::new(options.table, TableKey(key), options.flood, ());
+        switch.own(options.mac, EdgePort::Tap);
+        Edge {
+            carrier: Carrier::new(options.tap, switch),
+            own: Own {
+                local,
+                numbers: Numbers::default(),
+                entropy,
+                gate: Gate::new(false),
+                observer,
+                message: vec![],
+            },
+            options,
+            supernodes: vec![],
+            remotes: vec![],
+            by_key: HashMap::new(),
+            opened: vec![0; 1 << 16],
+            address: None,
+            counts: Counts::default(),
+            next: None,
+            sweep: Mono(0),
+            flush: None,
+            started: false,
+            stopped: false,
+        }
+    }
+
+    /// The path to a remote address, from wherever routing chooses.
+    fn path_to(&self, remote: SocketAddr) -> Path {
+        let port = self.options.bind.port();
+        let any: IpAddr = if remote.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        Path {
+            link: LinkId::default(),
+            local: SocketAddr::new(any, port),
+            remote,
+        }
+    }
+
+    fn start(&mut self, now: Mono) {
+        self.started = true;
+        for place in self.options.supernodes.clone() {
+            self.associate(place, now);
+        }
+    }
+
+    fn associate(&mut self, place: SupernodePlace, now: Mono) {
+        let known = |known: &Association| {
+            known.place.address == place.address || (known.key().is_some() && known.key() == place.key)
+        };
+        if self.supernodes.len() < MOST_SUPERNODES && !self.supernodes.iter().any(known) {
+            let owner = SUPERNODES + self.supernodes.len() as u32;
+            let path = self.path_to(place.address);
+            self.supernodes.push(Association::new(owner, place, path, now));
+        }
+    }
+
+    /// The peer with this key, made if there is room.
+    fn remote_for(&mut self, key: PublicKey) -> Option<u32> {
+        if key == self.own.local.public() {
+            return None;
+        }
+        if let Some(&owner) = self.by_key.get(&key) {
+            return Some(owner);
+        }
+        if self.by_key.len() >= self.options.peers {
+            return None;
+        }
+        let owner = match self.remotes.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.remotes.push(None);
+                self.remotes.len() - 1
+            }
+        };
+        self.remotes[owner] = Some(Remote::new(owner as u32, key));
+        self.by_key.insert(key, owner as u32);
+        Some(owner as u32)
+    }
+
+    fn remote(&mut self, owner: u32) -> Option<&mut Remote> {
+        self.remotes.get_mut(owner as usize)?.as_mut()
+    }
+
+    fn forget(&mut self, owner: u32) {
+        if let Some(remote) = self.remotes.get_mut(owner as usize).and_then(Option::take) {
+            self.by_key.remove(&remote.peer.key());
+            let mut peer = remote.peer;
+            peer.close(&mut self.own.numbers);
+            self.carrier.switch.table_mut().forget_port(EdgePort::Peer(owner));
+        }
+    }
+
+    fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
+        self.counts.datagrams += 1;
+        let way = Way::direct(self.path_to(rx.path.remote));
+        match Message::parse(rx.payload) {
+            Ok(Message::Channel(channel)) => {
+                let way = Way {
+                    via: Via::Channel(channel.number),
+                    ..way
+                };
+                // A relay is a supernode of ours, or a peer.
+                let relays = self
+                    .supernodes
+                    .iter()
+                    .any(|known| known.place.address == rx.path.remote);
+                match Message::parse(channel.inner) {
+                    Ok(message) if relays => self.message(cx, way, &message, channel.inner),
+                    _ => self.counts.malformed += 1,
+                }
+            }
+            Ok(message) => self.message(cx, way, &message, rx.payload),
+            Err(_) => self.counts.malformed += 1,
+        }
+    }
+
+    fn message(&mut self, cx: &mut Cx<'_>, way: Way, message: &Message<'_>, datagram: &[u8]) {
+        match message {
+            Message::Data(header) => self.data(cx, way, header, datagram),
+            Message::Initiation(initiation) => self.initiation(cx, way, initiation),
+            Message::Response(response) => {
+                let Some(owner) = self.own.numbers.owner(response.receiver) else {
+                    self.counts.unknown_session += 1;
+                    return;
+                };
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.respond(context, response, out)
+                        .map(|step| (step.send, step.event))
+                });
+            }
+            Message::Cookie(cookie) => {
+                let Some(owner) = self.own.numbers.owner(cookie.receiver) else {
+                    self.counts.unknown_session += 1;
+                    return;
+                };
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.take_cookie(context.now, cookie, out)
+                        .map(|step| (step.send, step.event))
+                });
+            }
+            Message::HelloReply(reply) => {
+                let now = cx.env.now;
+                let asked = |known: &&mut Association| known.place.address == way.path.remote;
+                if let Some(association) = self.supernodes.iter_mut().find(asked) {
+                    association.hello_reply(reply, now);
+                    self.soon(now);
+                }
+            }
+            Message::Hello(_) | Message::Channel(_) => self.counts.malformed += 1,
+        }
+    }
+
+    /// Has a peer take a message of a handshake, and sends what follows from it back by the same way.
+    fn with_peer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        owner: u32,
+        way: Way,
+        deed: impl FnOnce(
+            &mut crate::crypto::Peer,
+            &mut crate::crypto::Context<'_>,
+            &mut Vec<u8>,
+        ) -> Result<(bool, Option<Event>), crate::crypto::HandshakeError>,
+    ) {
+        let peer = match Who::of(owner) {
+            Who::Supernode(place) => self
+                .supernodes
+                .get_mut(place)
+                .and_then(|known| known.peer.as_mut()),
+            Who::Peer(owner) => {
+                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
+                remote.map(|remote| &mut remote.peer)
+            }
+        };
+        let Some(peer) = peer else { return };
+        let result = self
+            .own
+            .handshake(cx, &[way], |context, out| match deed(peer, context, out) {
+                Ok((send, event)) => (send, Ok(event)),
+                Err(error) => (false, Err(error)),
+            });
+        match result {
+            Ok(event) => self.happened(cx, Who::of(owner), Some(way), event),
+            Err(_) => self.counts.handshakes_refused += 1,
+        }
+        self.soon(cx.env.now);
+    }
+
+    fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
+        let own = &mut self.own;
+        match own.gate.admit(
+            cx.env.now,
+            &mut *own.entropy,
+            &own.local,
+            way.path.remote,
+            initiation,
+        ) {
+            Admission::Stranger => self.counts.strangers += 1,
+            Admission::Cookie(cookie) => {
+                self.counts.cookies += 1;
+                way.send(cx.out, &cookie);
+            }
+            Admission::Read => {
+                let Ok(request) = Request::read(&own.local, &mut *own.entropy, initiation) else {
+                    self.counts.handshakes_refused += 1;
+                    return;
+                };
+                let Some(owner) = self.remote_for(request.key()) else {
+                    self.counts.handshakes_refused += 1;
+                    return;
+                };
+                if let Some(name) = request.proposal().map(|proposal| proposal.name.clone())
+                    && let Some(remote) = self.remote(owner)
+                    && !name.is_empty()
+                {
+                    remote.name = name;
+                }
+                let seen = way.path.remote;
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.accept(context, request, seen, out)
+                        .map(|step| (step.send, step.event))
+                });
+                let (link_mtu, now) = (self.options.link_mtu, cx.env.now);
+                if let Some(remote) = self.remote(owner) {
+                    remote.consider(way, link_mtu, now);
+                }
+            }
+        }
+    }
+
+    fn data(&mut self, cx: &mut Cx<'_>, way: Way, header: &crate::wire::DataHeader, datagram: &[u8]) {
+        let Some(owner) = self.own.numbers.owner(header.receiver) else {
+            self.counts.unknown_session += 1;
+            return;
+        };
+        let who = Who::of(owner);
+        let peer = match who {
+            Who::Supernode(place) => self
+                .supernodes
+                .get_mut(place)
+                .and_then(|known| known.peer.as_mut()),
+            Who::Peer(owner) => {
+                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
+                remote.map(|remote| &mut remote.peer)
+            }
+        };
+        let Some(peer) = peer else { return };
+        let now = cx.env.now;
+        let keys = (now, &self.own.local, &mut self.own.numbers);
+        let opened = match peer.open(keys, header, datagram, &mut self.opened) {
+            Ok((opened, event)) => {
+                if event.is_some() {
+                    self.happened(cx, who, Some(way), event);
+                }
+                opened
+            }
+            Err(error) => {
+                use crate::crypto::OpenError;
+                match error {
+                    OpenError::Again | OpenError::Older => self.counts.replayed += 1,
+                    OpenError::NoSession => self.counts.unknown_session += 1,
+                    _ => self.counts.not_authentic += 1,
+                }
+                return;
+            }
+        };
+        let link_mtu = self.options.link_mtu;
+        let mut leg = None;
+        match who {
+            Who::Supernode(place) => self.supernodes[place].heard(now),
+            Who::Peer(owner) if opened.proved => {
+                if let Some(remote) = self.remote(owner) {
+                    let before = remote.legs.len();
+                    leg = remote.heard(way, link_mtu, now);
+                    if remote.legs.len() != before {
+                        // It has moved: ask there at once.
+                        self.soon(now);
+                    }
+                }
+            }
+            Who::Peer(_) => {}
+        }
+        let content = std::mem::take(&mut self.opened);
+        match (opened.class, who) {
+            (Class::Control, _) => self.controls(cx, who, way, leg, &content[..opened.len], datagram.len()),
+            (Class::Frames, Who::Peer(owner)) => {
+                if let Some(Some(remote)) = self.remotes.get_mut(owner as usize)
+                    && self
+                        .carrier
+                        .receive(cx, (owner, remote), &content[..opened.len])
+                        .is_err()
+                {
+                    self.carrier.counts.refused += 1;
+                }
+                self.flush.get_or_insert(now);
+            }
+            (Class::Frames, Who::Supernode(_)) => self.counts.bad_control += 1,
+        }
+        self.opened = content;
+    }
+
+    fn frame(&mut self, cx: &mut Cx<'_>, rx: &Frame<'_>) {
+        let now = cx.env.now;
+        match self.carrier.decide(now, rx.bytes) {
+            Forward::To(EdgePort::Peer(owner)) => self.send(cx, owner, rx),
+            Forward::Flood(_) => {
+                for owner in 0..self.remotes.len() as u32 {
+                    if self.remotes[owner as usize].as_ref().is_some_and(Remote::is_up) {
+                        self.send(cx, owner, rx);
+                    }
+                }
+            }
+            Forward::To(EdgePort::Tap) | Forward::Drop(_) => {}
+        }
+        self.flush.get_or_insert(now);
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, owner: u32, rx: &Frame<'_>) {
+        let Some(Some(remote)) = self.remotes.get_mut(owner as usize) else {
+            return;
+        };
+        self.carrier
+            .send(&self.own, cx, (owner, remote), rx.bytes, rx.offload);
+        if let Some(best) = remote.best {
+            let at = remote.legs[best].deadline(true);
+            self.next = earlier(self.next, Some(at));
+        }
+    }
+
+    /// Looks at everything that may be due.
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.env.now;
+        for place in 0..self.supernodes.len() {
+            let event = self.supernodes[place].wake(&mut self.own, cx);
+            self.happened(cx, Who::Supernode(place), None, event);
+            while let Some(due) = self.supernodes[place].due(now) {
+                self.ask(cx, place, due);
+            }
+        }
+        for owner in 0..self.remotes.len() as u32 {
+            let Some(remote) = self.remotes[owner as usize].as_mut() else {
+                continue;
+            };
+            let before = remote.best;
+            let event = remote.wake(&mut self.own, cx);
+            let moved = remote.is_up() && remote.best != before;
+            let wants_relay = remote.wants_relay(now);
+            let (key, gone) = (remote.peer.key(), remote.listed == 0 && !remote.is_up());
+            let down = matches!(event, Some(Event::GaveUp | Event::Down));
+            self.happened(cx, Who::Peer(owner), None, event);
+            if moved {
+                self.tell_path(owner);
+            }
+            if down && gone {
+                self.forget(owner);
+            } else if wants_relay {
+                self.ask_relays(cx, key);
+            }
+        }
+        if now >= self.sweep {
+            self.carrier.switch.age(now);
+            self.sweep = now + SWEEP;
+        }
+        self.next = self.all_deadlines();
+    }
+
+    fn all_deadlines(&self) -> Option<Mono> {
+        let supernodes = self.supernodes.iter().map(|known| known.deadline(&self.own));
+        let remotes = self
+            .remotes
+            .iter()
+            .flatten()
+            .map(|remote| remote.deadline(&self.own));
+        supernodes.chain(remotes).fold(Some(self.sweep), earlier)
+    }
+
+    fn soon(&mut self, at: Mono) {
+        self.next = earlier(self.next, Some(at));
+    }
+
+    fn unreachable(&mut self, report: &Unreachable, now: Mono) {
+        for remote in self.remotes.iter_mut().flatten() {
+            for leg in &mut remote.legs {
+                if leg.way.path.remote == report.path.remote {
+                    if report.error == TOO_LONG {
+                        leg.too_long();
+                    } else if leg.way.via == Via::Direct {
+                        leg.state.refused();
+                    }
+                }
+            }
+            remote.choose();
+        }
+        self.soon(now);
+    }
+
+    fn stop(&mut self, cx: &mut Cx<'_>) {
+        self.carrier.flush(&self.own, cx, &mut self.remotes);
+        self.farewell(cx);
+        self.stopped = true;
+    }
+}
+
+impl Machine for Edge {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        let now = cx.env.now;
+        if !self.started {
+            self.start(now);
+        }
+        match input {
+            Input::Datagram(rx) => self.datagram(cx, &rx),
+            Input::Frame(rx) if rx.link == self.options.tap => self.frame(cx, &rx),
+            Input::Wake => {
+                if self.flush.take().is_some() {
+                    self.carrier.flush(&self.own, cx, &mut self.remotes);
+                }
+                if self.next.is_none_or(|next| next <= now) {
+                    self.tick(cx);
+                }
+            }
+            Input::LinkChanged(link, _) if link != self.options.tap => {
+                self.remotes
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|remote| remote.hurry(now));
+                self.supernodes.iter_mut().for_each(|known| known.hurry(now));
+                self.soon(now);
+            }
+            Input::Unreachable(report, _) => self.unreachable(&report, now),
+            Input::Report => {
+                let status = self.status();
+                self.own.observer.status(status);
+            }
+            Input::Stop | Input::Drain if !self.stopped => self.stop(cx),
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        if self.stopped {
+            return None;
+        }
+        if let Some(at) = self.flush {
+            return Some(Deadline::new(at, "end of batch"));
+        }
+        self.next.map(|at| Deadline::new(at, "overlay"))
+    }
+
+    fn finished(&self) -> bool {
+        self.stopped
+    }
+}

@@ -159,6 +159,12 @@ impl Registry {
         all - usize::from(own)
     }
 
+    /// The members of a community.
+    pub fn keys(&self, community: CommunityId) -> impl Iterator<Item = &PublicKey> {
+        let found = self.communities.get(&community);
+        found.into_iter().flat_map(|found| found.by_version.values())
+    }
+
     /// A member.
     pub fn member(&self, community: CommunityId, key: &PublicKey) -> Option<&Member> {
         self.communities.get(&community)?.members.get(key)

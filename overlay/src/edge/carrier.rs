@@ -1,0 +1,291 @@
+//! Frames on their way: from the device into datagrams, and out of datagrams to the device.
+
+use super::own::Own;
+use super::remote::{Remote, path_number};
+use crate::Compression;
+use crate::crypto::{Certificate, Class};
+use crate::frame::{
+    Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joiner, LONGEST_CONTENT, Refused,
+    append_frame, is_whole,
+};
+use crate::switch::{Claims, Forward, Port, Switch};
+use crate::wire::{Content, HEADER_LEN, TAG_LEN};
+use crate::{Mac, switch};
+use halloo_base::{Cx, LinkId, Mono, Offload, Outbox, Transmit};
+
+/// A port of an edge's switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EdgePort {
+    /// The device.
+    Tap,
+    /// The peer of this number.
+    Peer(u32),
+}
+
+impl Port for EdgePort {
+    fn is_peer(self) -> bool {
+        matches!(self, EdgePort::Peer(_))
+    }
+}
+
+/// What a member's certificate lets him send from; anything without one.
+struct Member<'a>(Option<&'a Certificate>);
+
+impl Claims<EdgePort> for Member<'_> {
+    fn may_claim(&self, _port: EdgePort, mac: Mac) -> bool {
+        self.0.is_none_or(|certificate| certificate.allows_mac(mac))
+    }
+}
+
+/// What has become of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CarrierCounts {
+    pub(super) to_peers: u64,
+    pub(super) from_peers: u64,
+    pub(super) no_path: u64,
+    pub(super) not_a_frame: u64,
+    pub(super) not_cut: u64,
+    pub(super) refused: u64,
+}
+
+/// What frames go through. One for each thread.
+pub(super) struct Carrier {
+    tap: LinkId,
+    cutter: Cutter,
+    compressor: Compressor,
+    decompressor: Decompressor,
+    joiner: Joiner<u32>,
+    /// A content before it is made shorter, or after it has its length back.
+    content: Vec<u8>,
+    pub(super) switch: Switch<EdgePort>,
+    pub(super) counts: CarrierCounts,
+    /// Peers for whom whole frames wait to be sent together.
+    waiting: Vec<u32>,
+}
+
+impl Carrier {
+    pub(super) fn new(tap: LinkId, switch: Switch<EdgePort>) -> Carrier {
+        Carrier {
+            tap,
+            cutter: Cutter::new(0),
+            compressor: Compressor::new(),
+            decompressor: Decompressor::new(),
+            joiner: Joiner::new(),
+            content: vec![0; LONGEST_CONTENT],
+            switch,
+            counts: CarrierCounts::default(),
+            waiting: vec![],
+        }
+    }
+
+    pub(super) fn joined(&self) -> JoinCounts {
+        self.joiner.counts()
+    }
+
+    /// Where a frame of the device goes. One that is none goes nowhere.
+    pub(super) fn decide(&mut self, now: Mono, frame: &[u8]) -> Forward<EdgePort> {
+        let Some(frame) = Ethernet::parse(frame) else {
+            self.counts.not_a_frame += 1;
+            return Forward::Drop(switch::Reason::Stopped);
+        };
+        self.switch.forward(now, EdgePort::Tap, &frame, &())
+    }
+
+    /// Sends a frame to a peer, or has it wait for others that go with it.
+    pub(super) fn send(
+        &mut self,
+        own: &Own,
+        cx: &mut Cx<'_>,
+        (owner, remote): (u32, &mut Remote),
+        frame: &[u8],
+        offload: Offload,
+    ) {
+        let Some(room) = remote.room().filter(|_| remote.is_up()) else {
+            self.counts.no_path += 1;
+            return;
+        };
+        self.counts.to_peers += 1;
+        remote.sent.0 += 1;
+        remote.sent.1 += frame.len() as u64;
+        if is_whole(frame.len(), offload, room) {
+            if remote.waiting.len() < room {
+                remote.waiting.resize(room, 0);
+            }
+            for _ in 0..2 {
+                let used = remote.waiting_len;
+                if let Some(len) = append_frame(&mut remote.waiting[..room], used, frame, offload) {
+                    if used == 0 {
+                        self.waiting.push(owner);
+                    }
+                    remote.waiting_len = len;
+                    return;
+                }
+                // No room beside those that wait already.
+                self.send_waiting(own, cx, remote);
+            }
+            self.counts.not_cut += 1;
+            return;
+        }
+        self.send_waiting(own, cx, remote);
+        if let Err(CutError::Room | CutError::Long | CutError::Short | CutError::Offload) =
+            self.cut(own, cx, remote, frame, offload, room)
+        {
+            self.counts.not_cut += 1;
+        }
+    }
+
+    fn cut(
+        &mut self,
+        own: &Own,
+        cx: &mut Cx<'_>,
+        remote: &mut Remote,
+        frame: &[u8],
+        offload: Offload,
+        room: usize,
+    ) -> Result<(), CutError> {
+        let compression = remote.compression();
+        let mut cut = self.cutter.cut(frame, offload, room)?;
+        while !cut.is_done() {
+            if compression == Compression::None {
+                seal(own, cx, remote, room, |buffer| cut.next(buffer));
+            } else {
+                let Some(len) = cut.next(&mut self.content[..room]) else {
+                    break;
+                };
+                let (compressor, content) = (&mut self.compressor, &self.content[..len]);
+                let mut probe = remote.probe;
+                seal(own, cx, remote, room, |buffer| {
+                    shorten(compressor, compression, &mut probe, content, buffer)
+                });
+                remote.probe = probe;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits for a peer.
+    fn send_waiting(&mut self, own: &Own, cx: &mut Cx<'_>, remote: &mut Remote) {
+        let len = std::mem::take(&mut remote.waiting_len);
+        if len == 0 {
+            return;
+        }
+        let compression = remote.compression();
+        let waiting = std::mem::take(&mut remote.waiting);
+        let (compressor, mut probe) = (&mut self.compressor, remote.probe);
+        seal(own, cx, remote, len, |buffer| {
+            shorten(compressor, compression, &mut probe, &waiting[..len], buffer)
+        });
+        remote.probe = probe;
+        remote.waiting = waiting;
+    }
+
+    /// Sends everything that waits, and hands out everything that is being joined: nothing more comes with it.
+    pub(super) fn flush(&mut self, own: &Own, cx: &mut Cx<'_>, remotes: &mut [Option<Remote>]) {
+        while let Some(owner) = self.waiting.pop() {
+            if let Some(Some(remote)) = remotes.get_mut(owner as usize) {
+                self.send_waiting(own, cx, remote);
+            }
+        }
+        let (tap, out) = (self.tap, &mut *cx.out);
+        self.joiner
+            .flush(&mut |frame, offload| write(out, tap, frame, offload));
+    }
+
+    /// Takes a content that came from a peer, and hands its frames to the device if they are for it.
+    pub(super) fn receive(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (owner, remote): (u32, &mut Remote),
+        content: &[u8],
+    ) -> Result<(), Refused> {
+        let now = cx.env.now;
+        let mut content = content;
+        if content
+            .first()
+            .is_some_and(|kind| kind & Content::COMPRESSED != 0)
+        {
+            let compression = remote.compression();
+            let len = self
+                .decompressor
+                .decompress(compression, content, &mut self.content)?;
+            content = &self.content[..len];
+        }
+        let claims = Member(
+            remote
+                .peer
+                .agreed()
+                .and_then(|agreed| agreed.certificate.as_ref()),
+        );
+        let (switch, counts, tap, out) = (&mut self.switch, &mut self.counts, self.tap, &mut *cx.out);
+        let received = &mut remote.received;
+        self.joiner.take(
+            owner,
+            &mut remote.fragments,
+            now,
+            content,
+            &mut |frame, offload| {
+                counts.from_peers += 1;
+                received.0 += 1;
+                received.1 += frame.len() as u64;
+                let Some(parsed) = Ethernet::parse(frame) else {
+                    return;
+                };
+                match switch.forward(now, EdgePort::Peer(owner), &parsed, &claims) {
+                    Forward::To(EdgePort::Tap) | Forward::Flood(_) => write(out, tap, frame, offload),
+                    Forward::To(EdgePort::Peer(_)) | Forward::Drop(_) => {}
+                }
+            },
+        )
+    }
+}
+
+fn write(out: &mut Outbox, tap: LinkId, frame: &[u8], offload: Offload) {
+    out.reserve(frame.len(), frame);
+    out.commit_frame(tap, offload, frame.len());
+}
+
+/// A content as it goes: shorter, if that is worth it.
+fn shorten(
+    compressor: &mut Compressor,
+    compression: Compression,
+    probe: &mut crate::frame::Probe,
+    content: &[u8],
+    buffer: &mut [u8],
+) -> Option<usize> {
+    if let Some(len) = compressor.compress(compression, probe, content, buffer) {
+        return Some(len);
+    }
+    buffer.get_mut(..content.len())?.copy_from_slice(content);
+    Some(content.len())
+}
+
+/// Seals a content where it is written, in the memory that is sent.
+fn seal(
+    own: &Own,
+    cx: &mut Cx<'_>,
+    remote: &mut Remote,
+    room: usize,
+    fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+) {
+    let Some(at) = remote.best else { return };
+    let leg = &mut remote.legs[at];
+    let (way, prefix) = (leg.way, leg.way.prefix());
+    let start = prefix + HEADER_LEN;
+    let buffer = cx.out.reserve(start + room + TAG_LEN, &[]);
+    let Some(len) = fill(&mut buffer[start..start + room]) else {
+        return;
+    };
+    way.wrap(buffer);
+    let now = cx.env.now;
+    let sealed = remote.peer.seal(
+        (now, &own.local),
+        path_number(at),
+        Class::Frames,
+        &mut buffer[prefix..],
+        len,
+    );
+    if let Ok(len) = sealed {
+        leg.sent(way.overhead() + len, now);
+        cx.out.commit(Transmit::to(way.path), prefix + len);
+    }
+}

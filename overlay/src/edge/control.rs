@@ -1,0 +1,545 @@
+//! What an edge says to supernodes and peers beside frames, and what it does about what they say.
+
+use super::association::Due;
+use super::path::Via;
+use super::remote::{Remote, path_number};
+use super::{Edge, EdgeEvent, EdgePort, EdgeStatus, Who, YIELD};
+use crate::PublicKey;
+use crate::crypto::{Event, Refusal};
+use crate::way::{Way, say};
+use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError};
+use halloo_base::{Cx, Mono, Nanos};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The bit of TLV 130 that says "I want no direct path".
+const NO_DIRECT: u32 = 4;
+
+impl Edge {
+    /// A session came, went or was refused.
+    pub(super) fn happened(&mut self, cx: &mut Cx<'_>, who: Who, way: Option<Way>, event: Option<Event>) {
+        let Some(event) = event else { return };
+        let now = cx.env.now;
+        match who {
+            Who::Supernode(place) => self.supernode_happened(place, &event, now),
+            Who::Peer(owner) => self.peer_happened(owner, way, &event, now),
+        }
+        let (key, name) = match who {
+            Who::Supernode(place) => (self.supernodes[place].key(), String::new()),
+            Who::Peer(owner) => {
+                let remote = self.remote(owner);
+                remote.map_or((None, String::new()), |remote| {
+                    (Some(remote.peer.key()), remote.name.clone())
+                })
+            }
+        };
+        let (Event::Refused(refusal) | Event::Refuses(refusal)) = &event else {
+            return;
+        };
+        if let Some(key) = key {
+            self.own.tell(EdgeEvent::Refused {
+                key,
+                name,
+                by_us: matches!(event, Event::Refuses(_)),
+                refusal: refusal.clone(),
+            });
+        }
+    }
+
+    fn supernode_happened(&mut self, place: usize, event: &Event, now: Mono) {
+        let association = &mut self.supernodes[place];
+        match event {
+            Event::Up { follows } => {
+                let agreed = association.peer.as_ref().and_then(|peer| peer.agreed());
+                association.seen = agreed.and_then(|agreed| agreed.seen).or(association.seen);
+                association.up(now, *follows);
+            }
+            Event::Refused(_) | Event::Refuses(_) => association.restart(&mut self.own, now),
+            Event::GaveUp | Event::Down => {
+                let address = association.place.address;
+                self.own.tell(EdgeEvent::SupernodeLost(address));
+            }
+        }
+        self.soon(now);
+    }
+
+    fn peer_happened(&mut self, owner: u32, way: Option<Way>, event: &Event, now: Mono) {
+        let link_mtu = self.options.link_mtu;
+        let Some(remote) = self.remote(owner) else { return };
+        match event {
+            Event::Up { follows } => {
+                remote.refusal = None;
+                if let Some(way) = way
+                    && let Some(at) = remote.consider(way, link_mtu, now)
+                    && !*follows
+                {
+                    // The first words came by it: so will the first frames, until something better is known.
+                    remote.best = Some(at);
+                }
+                let told = remote.peer.agreed().map(|agreed| {
+                    if !agreed.name.is_empty() {
+                        remote.name.clone_from(&agreed.name);
+                    }
+                    EdgeEvent::PeerUp {
+                        key: remote.peer.key(),
+                        name: remote.name.clone(),
+                        cipher: agreed.cipher,
+                        compression: agreed.compression,
+                    }
+                });
+                if let Some(told) = told.filter(|_| !follows) {
+                    self.own.tell(told);
+                    self.tell_path(owner);
+                }
+            }
+            Event::Down => {
+                let (key, name) = (remote.peer.key(), remote.name.clone());
+                remote.best = None;
+                self.own.tell(EdgeEvent::PeerDown { key, name });
+            }
+            Event::Refused(refusal) | Event::Refuses(refusal) => remote.refusal = Some(refusal.clone()),
+            Event::GaveUp => {}
+        }
+        self.soon(now);
+    }
+
+    pub(super) fn tell_path(&mut self, owner: u32) {
+        let told = self.remote(owner).and_then(|remote| {
+            let leg = &remote.legs[remote.best?];
+            Some(EdgeEvent::PathChanged {
+                key: remote.peer.key(),
+                name: remote.name.clone(),
+                remote: leg.way.path.remote,
+                relayed: leg.way.via != Via::Direct,
+                round_trip: leg.state.round_trip(),
+            })
+        });
+        if let Some(told) = told {
+            self.own.tell(told);
+        }
+    }
+
+    /// Takes what a supernode or a peer says. `leg` is the way it came by, of a peer; `size` that of its datagram.
+    pub(super) fn controls(
+        &mut self,
+        cx: &mut Cx<'_>,
+        who: Who,
+        way: Way,
+        leg: Option<usize>,
+        content: &[u8],
+        size: usize,
+    ) {
+        let Some((&kind, tlvs)) = content.split_first() else {
+            return;
+        };
+        if kind != crate::wire::Content::Control as u8 {
+            return;
+        }
+        for control in Controls::new(tlvs) {
+            match control {
+                Ok(control) => self.control(cx, who, way, leg, control, size),
+                Err(WireError::UnknownType(kind)) => {
+                    self.counts.bad_control += 1;
+                    self.answer(cx, who, way, leg, &Control::Unknown(kind));
+                }
+                Err(_) => self.counts.bad_control += 1,
+            }
+        }
+    }
+
+    fn control(
+        &mut self,
+        cx: &mut Cx<'_>,
+        who: Who,
+        way: Way,
+        leg: Option<usize>,
+        control: Control,
+        size: usize,
+    ) {
+        let now = cx.env.now;
+        match (control, who) {
+            (Control::Ping { number, time, .. }, _) => {
+                let pong = Control::Pong {
+                    number,
+                    time,
+                    size: u16::try_from(size).unwrap_or(u16::MAX),
+                    seen: way.path.remote,
+                    waited: 0,
+                };
+                self.answer(cx, who, way, leg, &pong);
+            }
+            (
+                Control::Pong {
+                    number,
+                    time,
+                    seen,
+                    waited,
+                    ..
+                },
+                _,
+            ) => {
+                let took = Nanos(now.0.saturating_sub(time) as i64) - Nanos(waited as i64);
+                self.pong(who, leg, number, took, seen, now);
+            }
+            (Control::Close { words, .. }, Who::Supernode(place)) => {
+                let _ = words;
+                let association = &mut self.supernodes[place];
+                association.restart(&mut self.own, now);
+                let address = association.place.address;
+                self.own.tell(EdgeEvent::SupernodeLost(address));
+            }
+            (Control::Close { reason, words }, Who::Peer(owner)) => self.closed(owner, reason, words, now),
+            (control, Who::Supernode(place)) => self.supernode_says(cx, place, control),
+            (Control::Candidates(candidates), Who::Peer(owner)) => {
+                self.consider_all(owner, &candidates, now);
+            }
+            (Control::Flush(macs), Who::Peer(owner)) => {
+                for mac in macs {
+                    self.carrier.switch.table_mut().forget(mac, EdgePort::Peer(owner));
+                }
+            }
+            (Control::Unknown(_) | Control::Refused { .. }, Who::Peer(_)) => {}
+            (_, Who::Peer(_)) => self.counts.bad_control += 1,
+        }
+    }
+
+    fn pong(&mut self, who: Who, leg: Option<usize>, number: u32, took: Nanos, seen: SocketAddr, now: Mono) {
+        match who {
+            Who::Supernode(place) => {
+                let association = &mut self.supernodes[place];
+                association.answered(number, took, now);
+                if association.seen != Some(seen) {
+                    // We are somewhere else now: the others should know.
+                    association.seen = Some(seen);
+                    association.hurry(now);
+                }
+            }
+            Who::Peer(owner) => {
+                let (Some(remote), Some(at)) = (self.remote(owner), leg) else {
+                    return;
+                };
+                remote.answered(at, number, took, now);
+                if remote.choose().is_some() {
+                    self.tell_path(owner);
+                }
+            }
+        }
+        self.soon(now);
+    }
+
+    fn answer(&mut self, cx: &mut Cx<'_>, who: Who, way: Way, leg: Option<usize>, control: &Control) {
+        let control = std::slice::from_ref(control);
+        match who {
+            Who::Supernode(place) => {
+                self.supernodes[place].say(&self.own, cx, control);
+            }
+            Who::Peer(owner) => {
+                if let (Some(Some(remote)), Some(at)) = (self.remotes.get_mut(owner as usize), leg) {
+                    let own = (cx.env.now, &self.own.local);
+                    say(own, &mut remote.peer, (path_number(at), &way), cx.out, control);
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, owner: u32, reason: Status, words: String, now: Mono) {
+        let Some(Some(remote)) = self.remotes.get_mut(owner as usize) else {
+            return;
+        };
+        remote.peer.close(&mut self.own.numbers);
+        remote.best = None;
+        let (key, name) = (remote.peer.key(), remote.name.clone());
+        if reason == Status::Agreed {
+            remote.listed = 0;
+            self.own.tell(EdgeEvent::PeerDown { key, name });
+            self.forget(owner);
+            return;
+        }
+        let refusal = Refusal {
+            status: reason,
+            words,
+        };
+        remote.refusal = Some(refusal.clone());
+        remote.meet(now + Duration::from_secs(30));
+        self.own.tell(EdgeEvent::Refused {
+            key,
+            name,
+            by_us: false,
+            refusal,
+        });
+    }
+
+    fn supernode_says(&mut self, cx: &mut Cx<'_>, place: usize, control: Control) {
+        let now = cx.env.now;
+        match control {
+            Control::Registered {
+                lifetime,
+                address,
+                members,
+                strangers,
+            } => {
+                let association = &mut self.supernodes[place];
+                let first = !association.registered;
+                association.registered(Duration::from_secs(lifetime.max(3).into()), now);
+                association.members = members;
+                if first && let Some(key) = association.key() {
+                    let told = EdgeEvent::Registered {
+                        supernode: association.place.address,
+                        key,
+                        seen: association.seen,
+                        members,
+                        strangers,
+                    };
+                    self.own.tell(told);
+                }
+                if let Some(address) = address
+                    && self.address != Some(address)
+                {
+                    self.address = Some(address);
+                    self.own.tell(EdgeEvent::Address(address));
+                }
+                self.soon(now);
+            }
+            Control::Members {
+                next,
+                more,
+                anew,
+                members,
+                gone,
+            } => {
+                let is_news = members.is_empty() && gone.is_empty() && more > 0 && !anew;
+                if is_news {
+                    self.supernodes[place].has_news(now);
+                } else {
+                    self.listed(place, anew, &members, &gone, now);
+                    self.supernodes[place].page(next, more > 0, now);
+                }
+                self.soon(now);
+            }
+            Control::Meet { key, candidates } => {
+                if let Some(owner) = self.remote_for(key) {
+                    self.consider_all(owner, &candidates, now);
+                    self.meet(owner, now);
+                }
+            }
+            Control::Channel { key, number, .. } => {
+                let (way, link_mtu) = (self.supernodes[place].way(), self.options.link_mtu);
+                if let Some(owner) = self.remote_for(key)
+                    && let Some(remote) = self.remote(owner)
+                {
+                    remote.forget_channels(way.path.remote, Some(number));
+                    let way = Way {
+                        via: Via::Channel(number),
+                        ..way
+                    };
+                    remote.consider(way, link_mtu, now);
+                    self.meet(owner, now);
+                }
+            }
+            Control::Supernodes(others) => {
+                for other in others {
+                    let place = super::SupernodePlace {
+                        address: other.address,
+                        key: Some(other.key),
+                    };
+                    self.associate(place, now);
+                }
+                self.soon(now);
+            }
+            Control::Refused { reason, words, .. } => {
+                let association = &mut self.supernodes[place];
+                association.refused(now);
+                if let Some(key) = association.key() {
+                    self.own.tell(EdgeEvent::Refused {
+                        key,
+                        name: String::new(),
+                        by_us: false,
+                        refusal: Refusal {
+                            status: reason,
+                            words,
+                        },
+                    });
+                }
+            }
+            Control::Unknown(_) => {}
+            _ => self.counts.bad_control += 1,
+        }
+    }
+
+    /// A page of a supernode's list.
+    fn listed(&mut self, place: usize, anew: bool, members: &[Introduced], gone: &[PublicKey], now: Mono) {
+        let bit = 1u64 << place;
+        if anew {
+            self.remotes
+                .iter_mut()
+                .flatten()
+                .for_each(|remote| remote.listed &= !bit);
+        }
+        for member in members {
+            let Some(owner) = self.remote_for(member.key) else {
+                continue;
+            };
+            if let Some(remote) = self.remote(owner) {
+                remote.listed |= bit;
+                if remote.name.is_empty() {
+                    remote.name.clone_from(&member.name);
+                }
+            }
+            if member.features & NO_DIRECT == 0 {
+                self.consider_all(owner, &member.candidates, now);
+            }
+            self.meet(owner, now);
+        }
+        for key in gone {
+            if let Some(&owner) = self.by_key.get(key)
+                && let Some(remote) = self.remote(owner)
+            {
+                remote.listed &= !bit;
+                if remote.listed == 0 && !remote.is_up() {
+                    self.forget(owner);
+                }
+            }
+        }
+    }
+
+    /// The smaller key begins; the other one does if nothing has come of it after a while.
+    fn meet(&mut self, owner: u32, now: Mono) {
+        let ours = self.own.local.public();
+        if let Some(remote) = self.remote(owner) {
+            let at = if ours < remote.peer.key() {
+                now
+            } else {
+                now + YIELD
+            };
+            remote.meet(at);
+        }
+        self.soon(now);
+    }
+
+    fn consider_all(&mut self, owner: u32, candidates: &[SocketAddr], now: Mono) {
+        if !self.options.direct {
+            return;
+        }
+        let own_address = |address: &SocketAddr| self.options.candidates.contains(address);
+        let ways: Vec<Way> = candidates
+            .iter()
+            .filter(|address| is_usable(address) && !own_address(address))
+            .map(|&address| Way::direct(self.path_to(address)))
+            .collect();
+        let link_mtu = self.options.link_mtu;
+        if let Some(remote) = self.remote(owner) {
+            for way in ways {
+                remote.consider(way, link_mtu, now);
+            }
+        }
+    }
+
+    /// Asks a supernode for what is due.
+    pub(super) fn ask(&mut self, cx: &mut Cx<'_>, place: usize, due: Due) {
+        let controls = match due {
+            Due::List(bookmark) => vec![Control::List(bookmark)],
+            Due::Register => {
+                let options = &self.options;
+                let register = Registration {
+                    lifetime: options.lifetime.as_secs() as u16,
+                    macs: vec![options.mac],
+                    addresses: options.addresses.clone(),
+                    wants_address: options.wants_address,
+                    name: self.own.local.offer.name.clone(),
+                };
+                vec![
+                    Control::Register(register),
+                    Control::Candidates(options.candidates.clone()),
+                ]
+            }
+        };
+        self.supernodes[place].say(&self.own, cx, &controls);
+    }
+
+    /// Asks those who know a peer to introduce us, and to carry for us until we have met.
+    pub(super) fn ask_relays(&mut self, cx: &mut Cx<'_>, key: PublicKey) {
+        let candidates = self.options.candidates.clone();
+        for association in &mut self.supernodes {
+            if association.registered {
+                let meet = Control::Meet {
+                    key,
+                    candidates: candidates.clone(),
+                };
+                association.say(&self.own, cx, &[meet, Control::OpenChannel(key)]);
+            }
+        }
+    }
+
+    pub(super) fn farewell(&mut self, cx: &mut Cx<'_>) {
+        let close = [Control::Close {
+            reason: Status::Agreed,
+            words: String::new(),
+        }];
+        for remote in self.remotes.iter_mut().flatten() {
+            if let Some(at) = remote.best {
+                let (own, way) = ((cx.env.now, &self.own.local), remote.legs[at].way);
+                say(own, &mut remote.peer, (path_number(at), &way), cx.out, &close);
+            }
+        }
+        for association in &mut self.supernodes {
+            association.say(&self.own, cx, &close);
+        }
+    }
+
+    pub(super) fn status(&self) -> EdgeStatus {
+        let table = self.carrier.switch.table();
+        let mut peers: Vec<_> = self
+            .remotes
+            .iter()
+            .enumerate()
+            .filter_map(|(owner, remote)| {
+                let remote: &Remote = remote.as_ref()?;
+                let stations = table.count(EdgePort::Peer(owner as u32));
+                Some(remote.status(stations as u32))
+            })
+            .collect();
+        peers.sort_by_key(|peer| peer.key);
+        let (frames, joined, switch) = (
+            self.carrier.counts,
+            self.carrier.joined(),
+            self.carrier.switch.counts(),
+        );
+        let counts = self.counts;
+        EdgeStatus {
+            supernodes: self.supernodes.iter().map(|known| known.status()).collect(),
+            peers,
+            address: self.address,
+            counters: vec![
+                ("datagrams", counts.datagrams),
+                ("malformed", counts.malformed),
+                ("strangers", counts.strangers),
+                ("cookies", counts.cookies),
+                ("handshakes_refused", counts.handshakes_refused),
+                ("unknown_session", counts.unknown_session),
+                ("replayed", counts.replayed),
+                ("not_authentic", counts.not_authentic),
+                ("bad_control", counts.bad_control),
+                ("frames_to_peers", frames.to_peers),
+                ("frames_from_peers", frames.from_peers),
+                ("no_path", frames.no_path),
+                ("not_a_frame", frames.not_a_frame),
+                ("not_cut", frames.not_cut),
+                ("content_refused", frames.refused),
+                ("segments", joined.segments),
+                ("joined", joined.joined),
+                ("partial", joined.partial),
+                ("forwarded", switch.forwarded),
+                ("flooded", switch.flooded),
+                ("learned", switch.learned),
+                ("moved", switch.moved),
+                ("flapping", switch.flapping),
+            ],
+        }
+    }
+}
+
+/// Whether a peer can be there.
+fn is_usable(address: &SocketAddr) -> bool {
+    let ip = address.ip();
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+}

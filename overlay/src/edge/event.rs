@@ -1,0 +1,160 @@
+//! What an edge tells of itself.
+
+use super::path::Health;
+use crate::crypto::Refusal;
+use crate::wire::Prefix;
+use crate::{Cipher, Compression, PublicKey};
+use halloo_base::Nanos;
+use std::net::SocketAddr;
+
+/// Something that happened, for a journal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EdgeEvent {
+    /// A supernode has taken us in.
+    Registered {
+        /// Where it is.
+        supernode: SocketAddr,
+        /// Who it is.
+        key: PublicKey,
+        /// Our address as it sees it.
+        seen: Option<SocketAddr>,
+        /// Members of the community.
+        members: u32,
+        /// Communities of the same name with another secret.
+        strangers: u16,
+    },
+    /// A supernode gave us an address, or the one that we asked for.
+    Address(Prefix),
+    /// A supernode does not answer any more.
+    SupernodeLost(SocketAddr),
+    /// A supernode, or a peer, will not have to do with us, or we not with it.
+    Refused {
+        /// Who.
+        key: PublicKey,
+        /// Its name, where it is known.
+        name: String,
+        /// Whether we refused it, not it us.
+        by_us: bool,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// There is a session with a peer.
+    PeerUp {
+        /// Who.
+        key: PublicKey,
+        /// Its name.
+        name: String,
+        /// How frames are kept.
+        cipher: Cipher,
+        /// How frames are made shorter.
+        compression: Compression,
+    },
+    /// A peer is reached by another way now.
+    PathChanged {
+        /// Who.
+        key: PublicKey,
+        /// Its name.
+        name: String,
+        /// The way's far end.
+        remote: SocketAddr,
+        /// Whether a relay stands in between.
+        relayed: bool,
+        /// The round trip, if it is known.
+        round_trip: Option<Nanos>,
+    },
+    /// There is no session with a peer any more.
+    PeerDown {
+        /// Who.
+        key: PublicKey,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// One way to a peer, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathStatus {
+    /// Its far end.
+    pub remote: SocketAddr,
+    /// Whether a relay stands in between.
+    pub relayed: bool,
+    /// Whether frames go by it.
+    pub in_use: bool,
+    /// Whether it works.
+    pub health: Health,
+    /// The smoothed round trip.
+    pub round_trip: Option<Nanos>,
+    /// The shortest.
+    pub least: Option<Nanos>,
+    /// Questions asked.
+    pub asked: u64,
+    /// Questions answered.
+    pub answered: u64,
+    /// The longest IP packet that is known to pass.
+    pub mtu: u16,
+}
+
+/// A peer, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerStatus {
+    /// Who.
+    pub key: PublicKey,
+    /// Its name.
+    pub name: String,
+    /// Whether there is a session.
+    pub up: bool,
+    /// How frames are kept.
+    pub cipher: Option<Cipher>,
+    /// How frames are made shorter.
+    pub compression: Option<Compression>,
+    /// Its software.
+    pub software: String,
+    /// Why there is none, if it or we refused.
+    pub refusal: Option<Refusal>,
+    /// Ways to it.
+    pub paths: Vec<PathStatus>,
+    /// Stations behind it.
+    pub stations: u32,
+    /// Frames and their octets, there and back.
+    pub sent: (u64, u64),
+    /// The same from it.
+    pub received: (u64, u64),
+}
+
+/// A supernode, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SupernodeStatus {
+    /// Where.
+    pub address: SocketAddr,
+    /// Who, once that is known.
+    pub key: Option<PublicKey>,
+    /// Whether we are registered with it.
+    pub registered: bool,
+    /// The smoothed round trip.
+    pub round_trip: Option<Nanos>,
+    /// Our address as it sees it.
+    pub seen: Option<SocketAddr>,
+    /// Members that it knows of.
+    pub members: u32,
+}
+
+/// All of it, as it is now.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct EdgeStatus {
+    /// Supernodes, in the order of their configuration.
+    pub supernodes: Vec<SupernodeStatus>,
+    /// Peers, by key.
+    pub peers: Vec<PeerStatus>,
+    /// Our address, where a supernode gave it.
+    pub address: Option<Prefix>,
+    /// Counters by name, in a fixed order.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// Who hears it.
+pub trait Observer: Send {
+    /// Something happened.
+    fn event(&mut self, event: EdgeEvent);
+    /// Somebody asked how it stands.
+    fn status(&mut self, status: EdgeStatus);
+}

@@ -1,0 +1,166 @@
+//! A way to a peer, with how much it carries.
+
+use super::path::{Health, PeerPath};
+use crate::way::Way;
+use halloo_base::{Mono, Nanos};
+use halloo_probe::{PathMtu, PathMtuOptions};
+use std::time::Duration;
+
+/// Marks of the numbers of pings that try a size; the rest of the number is the size.
+const TRIES: u32 = 0x8000_0000;
+/// ... and of those that look whether what was found still passes.
+const VERIFIES: u32 = 0x4000_0000;
+/// What is large enough to be verified, below which every path carries it.
+const LARGE: u16 = 1_200;
+/// While large packets go out, it is looked so often whether they still pass.
+const VERIFY_EVERY: Duration = Duration::from_secs(1);
+/// How long an answer to that may take.
+const VERIFY_PATIENCE: Duration = Duration::from_millis(300);
+/// So many in a row without an answer, and they do not.
+const VERIFY_TIMES: u8 = 3;
+
+/// A ping that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ping {
+    pub(super) number: u32,
+    /// Octets of the whole IP packet; `None` for a short one.
+    pub(super) packet: Option<u16>,
+}
+
+/// A way, whether it works, and how long a packet it carries.
+#[derive(Clone, Debug)]
+pub(super) struct Leg {
+    pub(super) way: Way,
+    pub(super) state: PeerPath,
+    search: PathMtu,
+    base: u16,
+    /// Large packets have gone out since it was last looked whether they pass.
+    large: bool,
+    verified: Mono,
+    verifying: Option<(Mono, u8)>,
+}
+
+impl Leg {
+    pub(super) fn new(way: Way, link_mtu: u16, now: Mono) -> Leg {
+        let remote = way.path.remote.ip().to_canonical();
+        let options = if remote.is_ipv4() {
+            PathMtuOptions::v4(link_mtu)
+        } else {
+            PathMtuOptions::v6(link_mtu)
+        };
+        Leg {
+            way,
+            state: PeerPath::new(way.path, way.via, now),
+            base: options.base,
+            search: PathMtu::new(options),
+            large: false,
+            verified: now,
+            verifying: None,
+        }
+    }
+
+    /// The longest packet that is known to pass, or what every path carries.
+    pub(super) fn mtu(&self) -> u16 {
+        self.search.mtu().unwrap_or(self.base).max(self.base)
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.state.health() == Health::Good
+    }
+
+    /// A packet of this many octets goes out.
+    pub(super) fn sent(&mut self, packet: usize, now: Mono) {
+        self.state.sent(now);
+        if packet > usize::from(LARGE) && !self.large {
+            self.large = true;
+            // What has rested is looked at at once.
+            self.verified = self.verified.min(now);
+        }
+    }
+
+    /// Pings that are due. `searches` says whether to search for the longest packet as well.
+    pub(super) fn poll(&mut self, now: Mono, searches: bool, mut send: impl FnMut(Ping)) {
+        if let Some(question) = self.state.poll(now) {
+            send(Ping {
+                number: question.number,
+                packet: None,
+            });
+        }
+        if !searches || !self.is_good() {
+            return;
+        }
+        while let Some(size) = self.search.probe(now) {
+            send(Ping {
+                number: TRIES | u32::from(size),
+                packet: Some(size),
+            });
+        }
+        self.verify(now, &mut send);
+    }
+
+    fn verify(&mut self, now: Mono, send: &mut impl FnMut(Ping)) {
+        let size = self.mtu();
+        if size <= LARGE {
+            self.verifying = None;
+            return;
+        }
+        let times = match self.verifying {
+            Some((since, _)) if now < since + VERIFY_PATIENCE => return,
+            Some((_, times)) if times >= VERIFY_TIMES => {
+                self.verifying = None;
+                self.verified = now;
+                self.search.black_hole();
+                return;
+            }
+            Some((_, times)) => times,
+            None if self.large && now >= self.verified + VERIFY_EVERY => 0,
+            None => return,
+        };
+        self.large = false;
+        self.verifying = Some((now, times + 1));
+        send(Ping {
+            number: VERIFIES | u32::from(size),
+            packet: Some(size),
+        });
+    }
+
+    /// An answer came. `took` is the round trip.
+    pub(super) fn answered(&mut self, number: u32, took: Nanos, now: Mono) {
+        let size = number as u16;
+        let span = Duration::from_nanos(u64::try_from(took.0).unwrap_or(0));
+        if number & TRIES != 0 {
+            self.search.answered(size, span);
+            self.state.heard(now);
+        } else if number & VERIFIES != 0 {
+            if size >= self.mtu() {
+                self.verifying = None;
+                self.verified = now;
+            }
+            self.search.answered(size, span);
+            self.state.heard(now);
+        } else {
+            self.state.answered(number, took, now);
+        }
+    }
+
+    /// The host, or the network, says that a packet was too long.
+    pub(super) fn too_long(&mut self) {
+        self.search.black_hole();
+        self.verifying = None;
+    }
+
+    pub(super) fn deadline(&self, searches: bool) -> Mono {
+        let mut next = self.state.deadline();
+        if searches && self.is_good() {
+            if let Some(at) = self.search.deadline() {
+                next = next.min(at);
+            }
+            match self.verifying {
+                Some((since, _)) => next = next.min(since + VERIFY_PATIENCE),
+                None if self.large => next = next.min(self.verified + VERIFY_EVERY),
+                None => {}
+            }
+        }
+        next
+    }
+}

@@ -1,0 +1,298 @@
+//! Another edge: the sessions with it, the ways to it, and what waits to be sent.
+
+use super::event::{PathStatus, PeerStatus};
+use super::leg::{Leg, Ping};
+use super::own::{Own, earlier};
+use super::path::{Health, Via, is_better};
+use crate::crypto::{Class, Event, Peer, Refusal, Role, Step};
+use crate::frame::{Probe, Reassembler};
+use crate::way::{Way, say};
+use crate::wire::{Control, HEADER_LEN, TAG_LEN};
+use crate::{Compression, PublicKey};
+use halloo_base::{Cx, Mono, Nanos};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Ways to one peer: as many as a session has counters for, but for the one that greetings use.
+const MOST_LEGS: usize = 15;
+/// Octets of frames that wait for their parts, of one peer.
+const FRAGMENTS: usize = 256 * 1024;
+/// Who refused, or did not answer, is asked again after this.
+const AGAIN: Duration = Duration::from_secs(30);
+/// A relay is asked again for its channel after this, while it is needed.
+const RENEW: Duration = Duration::from_secs(45);
+
+/// Another edge.
+pub(super) struct Remote {
+    pub(super) peer: Peer,
+    pub(super) name: String,
+    pub(super) legs: Vec<Leg>,
+    /// The way that frames go.
+    pub(super) best: Option<usize>,
+    /// Whole frames that wait to go in one datagram: its content as far as it is written.
+    pub(super) waiting: Vec<u8>,
+    pub(super) waiting_len: usize,
+    pub(super) fragments: Reassembler,
+    pub(super) probe: Probe,
+    /// Which supernodes list it: a bit for each.
+    pub(super) listed: u64,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) sent: (u64, u64),
+    pub(super) received: (u64, u64),
+    begin_at: Option<Mono>,
+    /// When to ask relays for a channel, while there is no direct way.
+    relay_at: Option<Mono>,
+}
+
+impl Remote {
+    pub(super) fn new(owner: u32, key: PublicKey) -> Remote {
+        Remote {
+            peer: Peer::new(owner, key, Role::Edge),
+            name: String::new(),
+            legs: vec![],
+            best: None,
+            waiting: vec![],
+            waiting_len: 0,
+            fragments: Reassembler::new(FRAGMENTS),
+            probe: Probe::default(),
+            listed: 0,
+            refusal: None,
+            sent: (0, 0),
+            received: (0, 0),
+            begin_at: None,
+            relay_at: None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.peer.agreed().is_some()
+    }
+
+    pub(super) fn compression(&self) -> Compression {
+        self.peer
+            .agreed()
+            .map_or(Compression::None, |agreed| agreed.compression)
+    }
+
+    /// Begins a session at this time, unless there is one.
+    pub(super) fn meet(&mut self, at: Mono) {
+        if !self.is_up() && !self.peer.is_beginning() {
+            self.begin_at = Some(self.begin_at.map_or(at, |known| known.min(at)));
+        }
+        if self.relay_at.is_none() {
+            self.relay_at = Some(at);
+        }
+    }
+
+    /// Notes a way that might lead there. Returns which one it is, if there is room for it.
+    pub(super) fn consider(&mut self, way: Way, link_mtu: u16, now: Mono) -> Option<usize> {
+        let same = |leg: &Leg| leg.way.path.remote == way.path.remote && leg.way.via == way.via;
+        if let Some(known) = self.legs.iter().position(same) {
+            return Some(known);
+        }
+        let leg = Leg::new(way, link_mtu, now);
+        if self.legs.len() < MOST_LEGS {
+            self.legs.push(leg);
+            return Some(self.legs.len() - 1);
+        }
+        // One that never worked, or works no more, makes place.
+        let useless = |at: &usize| {
+            Some(*at) != self.best && matches!(self.legs[*at].state.health(), Health::Dead | Health::Untried)
+        };
+        let place = (0..self.legs.len()).find(useless)?;
+        self.legs[place] = leg;
+        Some(place)
+    }
+
+    /// Forgets the channels of a relay, all but the one with this number.
+    pub(super) fn forget_channels(&mut self, relay: SocketAddr, but: Option<u32>) {
+        let keep = |leg: &Leg| match leg.way.via {
+            Via::Channel(number) => leg.way.path.remote != relay || Some(number) == but,
+            Via::Direct => true,
+        };
+        let best = self.best.map(|best| self.legs[best].way);
+        self.legs.retain(keep);
+        self.best = best.and_then(|best| self.legs.iter().position(|leg| leg.way == best));
+    }
+
+    /// Whether relays are to be asked for a channel now.
+    pub(super) fn wants_relay(&mut self, now: Mono) -> bool {
+        if self.relay_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        let is_direct = |leg: &Leg| leg.is_good() && leg.way.via == Via::Direct;
+        self.relay_at = Some(now + RENEW);
+        !self.legs.iter().any(is_direct)
+    }
+
+    /// Does what is due. Returns what has become of the session.
+    pub(super) fn wake(&mut self, own: &mut Own, cx: &mut Cx<'_>) -> Option<Event> {
+        let now = cx.env.now;
+        if self.begin_at.is_some_and(|at| at <= now) {
+            self.begin_at = None;
+            self.peer.begin(now);
+        }
+        let mut told = None;
+        while told.is_none() && self.peer.deadline(&own.local).is_some_and(|at| at <= now) {
+            let ways = self.ways_of_handshake();
+            let peer = &mut self.peer;
+            told = own.handshake(cx, &ways, |context, out| {
+                let Step { send, event } = peer.wake(context, out);
+                (send, event)
+            });
+        }
+        match &told {
+            Some(Event::GaveUp | Event::Down) => self.begin_at = Some(now + AGAIN / 6),
+            Some(Event::Refused(_) | Event::Refuses(_)) => self.begin_at = Some(now + AGAIN),
+            _ => {}
+        }
+        if self.is_up() {
+            self.ask(own, cx);
+            self.choose();
+        }
+        told
+    }
+
+    /// By which ways a message of a handshake goes: the one that works, or all of them.
+    pub(super) fn ways_of_handshake(&self) -> Vec<Way> {
+        match self.best.map(|best| &self.legs[best]) {
+            Some(leg) if self.is_up() && leg.is_good() => vec![leg.way],
+            _ => self.legs.iter().map(|leg| leg.way).collect(),
+        }
+    }
+
+    fn ask(&mut self, own: &Own, cx: &mut Cx<'_>) {
+        let now = cx.env.now;
+        for at in 0..self.legs.len() {
+            let mut pings: [Option<Ping>; 4] = [None; 4];
+            let mut count = 0;
+            let searches = self.best == Some(at);
+            self.legs[at].poll(now, searches, |ping| {
+                if let Some(place) = pings.get_mut(count) {
+                    *place = Some(ping);
+                    count += 1;
+                }
+            });
+            for ping in pings.into_iter().flatten() {
+                self.send_ping(own, cx, at, ping);
+            }
+        }
+    }
+
+    fn send_ping(&mut self, own: &Own, cx: &mut Cx<'_>, at: usize, ping: Ping) {
+        let way = self.legs[at].way;
+        // Kind, type, length, number and time.
+        const FIXED: usize = HEADER_LEN + 1 + 3 + 12 + TAG_LEN;
+        let padding = ping.packet.map_or(0, |packet| {
+            usize::from(packet).saturating_sub(way.overhead() + FIXED)
+        });
+        let control = Control::Ping {
+            number: ping.number,
+            time: cx.env.now.0,
+            padding: padding as u16,
+        };
+        say(
+            (cx.env.now, &own.local),
+            &mut self.peer,
+            (path_number(at), &way),
+            cx.out,
+            &[control],
+        );
+    }
+
+    /// An answer to a ping came by a way.
+    pub(super) fn answered(&mut self, at: usize, number: u32, took: Nanos, now: Mono) {
+        if let Some(leg) = self.legs.get_mut(at) {
+            leg.answered(number, took, now);
+        }
+    }
+
+    /// Takes the best way. Returns it if it is another one than before.
+    pub(super) fn choose(&mut self) -> Option<&Leg> {
+        let before = self.best;
+        for at in 0..self.legs.len() {
+            let better = match self.best {
+                Some(best) => is_better(&self.legs[at].state, &self.legs[best].state),
+                None => true,
+            };
+            if better {
+                self.best = Some(at);
+            }
+        }
+        if self.best == before {
+            return None;
+        }
+        self.best.map(|best| &self.legs[best])
+    }
+
+    /// Something authentic came by this way, which is new if the peer has moved.
+    pub(super) fn heard(&mut self, way: Way, link_mtu: u16, now: Mono) -> Option<usize> {
+        let at = self.consider(way, link_mtu, now)?;
+        self.legs[at].state.heard(now);
+        if self.best.is_none() {
+            self.best = Some(at);
+        }
+        Some(at)
+    }
+
+    /// Octets of content that a datagram has room for, by the way in use.
+    pub(super) fn room(&self) -> Option<usize> {
+        let leg = &self.legs[self.best?];
+        let around = leg.way.overhead() + self.peer.overhead(Class::Frames)?;
+        usize::from(leg.mtu()).checked_sub(around)
+    }
+
+    /// Something that concerns every way: the host's own network has changed.
+    pub(super) fn hurry(&mut self, now: Mono) {
+        for leg in &mut self.legs {
+            leg.state.hurry(now);
+        }
+    }
+
+    pub(super) fn deadline(&self, own: &Own) -> Option<Mono> {
+        let mut next = earlier(self.begin_at, self.peer.deadline(&own.local));
+        if self.is_up() {
+            for (at, leg) in self.legs.iter().enumerate() {
+                next = earlier(next, Some(leg.deadline(self.best == Some(at))));
+            }
+        }
+        earlier(next, self.relay_at)
+    }
+
+    pub(super) fn status(&self, stations: u32) -> PeerStatus {
+        let agreed = self.peer.agreed();
+        let path = |(at, leg): (usize, &Leg)| {
+            let (asked, answered) = leg.state.counts();
+            PathStatus {
+                remote: leg.way.path.remote,
+                relayed: leg.way.via != Via::Direct,
+                in_use: self.best == Some(at) && self.is_up(),
+                health: leg.state.health(),
+                round_trip: leg.state.round_trip(),
+                least: leg.state.least(),
+                asked,
+                answered,
+                mtu: leg.mtu(),
+            }
+        };
+        PeerStatus {
+            key: self.peer.key(),
+            name: self.name.clone(),
+            up: self.is_up(),
+            cipher: agreed.map(|agreed| agreed.cipher),
+            compression: agreed.map(|agreed| agreed.compression),
+            software: agreed.map_or_else(String::new, |agreed| agreed.software.clone()),
+            refusal: self.refusal.clone(),
+            paths: self.legs.iter().enumerate().map(path).collect(),
+            stations,
+            sent: self.sent,
+            received: self.received,
+        }
+    }
+}
+
+/// The number of a way in a session: 0 is for greetings.
+pub(super) fn path_number(at: usize) -> u8 {
+    // There are MOST_LEGS at most.
+    at as u8 + 1
+}

@@ -1,0 +1,1 @@
+//! Supernodes alone.

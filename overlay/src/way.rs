@@ -1,0 +1,86 @@
+//! Where a datagram goes first, and what it is wrapped in.
+
+use crate::crypto::{Class, Local, Peer};
+use crate::edge::path::Via;
+use crate::wire::{Channel, Content, Control, HEADER_LEN, TAG_LEN};
+use halloo_base::{Mono, Outbox, Path, Transmit};
+
+/// A way to somebody: straight, or by a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Both ends of the datagrams.
+    pub path: Path,
+    /// Whether a relay stands in between.
+    pub via: Via,
+}
+
+impl Way {
+    /// Straight to the remote end of a path.
+    pub fn direct(path: Path) -> Way {
+        Way {
+            path,
+            via: Via::Direct,
+        }
+    }
+
+    /// Octets before a datagram, inside UDP.
+    pub fn prefix(&self) -> usize {
+        match self.via {
+            Via::Direct => 0,
+            Via::Channel(_) => Channel::HEADER_LEN,
+        }
+    }
+
+    /// Octets of the headers of IP and UDP and of what a relay needs.
+    pub fn overhead(&self) -> usize {
+        let headers = match self.path.remote.ip().to_canonical() {
+            std::net::IpAddr::V4(_) => 20 + 8,
+            std::net::IpAddr::V6(_) => 40 + 8,
+        };
+        headers + self.prefix()
+    }
+
+    /// Sends a datagram.
+    pub fn send(&self, out: &mut Outbox, datagram: &[u8]) {
+        let prefix = self.prefix();
+        let room = out.reserve(prefix + datagram.len(), &[]);
+        self.wrap(room);
+        room[prefix..].copy_from_slice(datagram);
+        out.commit(Transmit::to(self.path), prefix + datagram.len());
+    }
+
+    /// Writes what comes before a datagram.
+    pub fn wrap(&self, room: &mut [u8]) {
+        if let Via::Channel(number) = self.via {
+            room[..Channel::HEADER_LEN].copy_from_slice(&Channel::head(number));
+        }
+    }
+}
+
+/// Says something to a peer with whom there is a session. Returns whether it was sent.
+pub(crate) fn say(
+    (now, local): (Mono, &Local),
+    peer: &mut Peer,
+    (number, way): (u8, &Way),
+    out: &mut Outbox,
+    controls: &[Control],
+) -> bool {
+    let mut datagram = Vec::with_capacity(256);
+    datagram.resize(HEADER_LEN, 0);
+    datagram.push(Content::Control as u8);
+    if controls
+        .iter()
+        .any(|control| control.emit(&mut datagram).is_err())
+    {
+        return false;
+    }
+    let len = datagram.len() - HEADER_LEN;
+    datagram.resize(HEADER_LEN + len + TAG_LEN, 0);
+    match peer.seal((now, local), number, Class::Control, &mut datagram, len) {
+        Ok(len) => {
+            way.send(out, &datagram[..len]);
+            true
+        }
+        Err(_) => false,
+    }
+}
