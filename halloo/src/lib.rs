@@ -80,6 +80,8 @@ fn dispatch(command: &Command) -> Result<ExitCode> {
         Command::EchoClient(args) => run_echo_client(args),
         Command::Check(args) => check::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Edge(args) => overlay::edge::run(args),
+        Command::Supernode(args) => overlay::supernode::run(args),
         Command::Key(args) => overlay::keys::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::pages(args),

@@ -70,6 +70,7 @@ impl RawOptions {
             dont_fragment: self.dont_fragment,
             probe_path_mtu: self.probe_path_mtu,
             receive_buffer: self.receive_buffer,
+            send_buffer: None,
             prober: self.prober,
             merge: false,
             segment: false,

@@ -29,6 +29,8 @@ pub struct UdpOptions {
     pub probe_path_mtu: bool,
     /// Bytes of receive buffer to ask for; the kernel may grant less.
     pub receive_buffer: Option<usize>,
+    /// Bytes of send buffer to ask for; the kernel may grant less.
+    pub send_buffer: Option<usize>,
     /// Take departure stamps, and hear ICMP errors: what a prober wants.
     pub prober: bool,
     /// Let the kernel hand over datagrams of one size and sender in one piece (UDP_GRO).
@@ -53,6 +55,7 @@ impl Default for UdpOptions {
             dont_fragment: false,
             probe_path_mtu: false,
             receive_buffer: None,
+            send_buffer: None,
             prober: false,
             merge: false,
             segment: true,
@@ -177,6 +180,9 @@ impl UdpSocket {
         socket.set_nonblocking(true)?;
         if let Some(bytes) = options.receive_buffer {
             ask_for_buffer(&socket, bytes);
+        }
+        if let Some(bytes) = options.send_buffer {
+            ask_for_send_buffer(&socket, bytes);
         }
         let v6 = local.is_ipv6();
         // A dual-stack socket needs the IPv4 options too: TTL and TOS of IPv4 packets come by them. No raw socket is one.
@@ -319,6 +325,13 @@ pub(crate) fn ask_for_buffer(socket: &Socket, bytes: usize) {
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
         let _ = set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes);
+    }
+}
+
+fn ask_for_send_buffer(socket: &Socket, bytes: usize) {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    if set_int(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
+        let _ = set_int(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes);
     }
 }
 

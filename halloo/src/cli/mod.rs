@@ -4,6 +4,7 @@ mod http;
 mod key;
 mod nat;
 mod ndn;
+pub mod overlay;
 mod path;
 mod ping;
 mod quic;
@@ -19,10 +20,14 @@ pub use path::PathArgs;
 pub use ping::{EchoClientArgs, PingArgs, TimestampOption};
 pub use quic::QuicArgs;
 pub use serve::{CheckArgs, DemoArgs, ServeArgs};
-pub use value::{Dscp, EchoAddress, Ecn, Interval, Link, MacAddress, OtherAddress, XdpDevice, XdpMode};
+pub use value::{
+    Dscp, EchoAddress, Ecn, Interval, Link, MacAddress, MemberAddress, OtherAddress, SupernodeAddress,
+    XdpDevice, XdpMode,
+};
 pub(crate) use value::{
     device_name, duration as span, parse_echo_address as echo_address, parse_listen as listen_address,
-    parse_other_address as other_address, parse_xdp_device as xdp_device,
+    parse_mac as mac, parse_member_address as member_address, parse_other_address as other_address,
+    parse_supernode as supernode_address, parse_xdp_device as xdp_device,
 };
 
 use crate::ndn::Program;
@@ -101,6 +106,12 @@ pub enum Command {
         after_long_help = ndn::explained(Program::PingServer)
     )]
     Ndnpingserver(ProgramArgs),
+    /// Join an Ethernet that spans networks which have none
+    #[command(long_about = overlay::EDGE_ABOUT)]
+    Edge(Box<overlay::EdgeArgs>),
+    /// Introduce the edges of such networks to each other
+    #[command(long_about = overlay::SUPERNODE_ABOUT)]
+    Supernode(overlay::SupernodeArgs),
     /// Make and show the keys of overlay networks
     #[command(long_about = key::KEY_ABOUT)]
     Key(KeyArgs),

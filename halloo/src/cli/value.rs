@@ -9,8 +9,8 @@ pub use device::{EchoAddress, XdpDevice, XdpMode};
 pub(crate) use device::{device_name, parse_echo_address, parse_xdp_device};
 pub use other::OtherAddress;
 pub(crate) use other::parse_other_address;
-pub use overlay::MacAddress;
-pub(crate) use overlay::{parse_mac, parse_network};
+pub use overlay::{MacAddress, MemberAddress, SupernodeAddress};
+pub(crate) use overlay::{parse_mac, parse_member_address, parse_network, parse_supernode};
 pub(super) use pingback::parse_pingback;
 
 use std::fmt;

@@ -5,12 +5,14 @@ mod error;
 mod given;
 mod ip_echo;
 mod ndn;
+mod overlay;
 mod schema;
 mod stun;
 
 pub(crate) use dialects::{DIALECTS, Dialect, Driver};
 pub(crate) use error::ConfigError;
 pub(crate) use given::{Given, flag};
+pub(crate) use overlay::{Edge, Supernode};
 pub(crate) use schema::Config;
 
 use crate::cli::{EchoAddress, NdnService, ServeArgs};
@@ -77,6 +79,8 @@ impl Config {
             .and_then(|()| config.ntp.check())
             .and_then(|()| config.pingback.check())
             .and_then(|()| config.tls.check())
+            .and_then(|()| config.edge.check())
+            .and_then(|()| config.supernode.check())
             .map_err(|(key, why)| at(key, &why))?;
         config.check_rules().map_err(|(section, error)| match error {
             OptionsError::OutOfRange {

@@ -3,6 +3,7 @@
 use super::dialects::{Http, Ntp, Pingback, Place, Stamp, Tls};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
+use super::overlay::{Edge, Supernode};
 use super::stun::Stun;
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) https: Place,
     pub(crate) quic: Place,
     pub(crate) tls: Tls,
+    pub(crate) edge: Edge,
+    pub(crate) supernode: Supernode,
 }
 
 /// `[serve]`: where to answer, and as whom.

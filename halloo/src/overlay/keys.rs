@@ -30,7 +30,7 @@ const SECRET: usize = 32;
 const DAY: u64 = 86_400;
 
 /// Random octets from the operating system.
-struct SystemEntropy;
+pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     /// # Panics
@@ -237,9 +237,37 @@ fn revoke(args: &RevokeArgs) -> Result<()> {
 }
 
 /// The community whose secret is in a file. White space at its end is not part of it.
-fn community(name: &str, secret: &Path) -> Result<Community> {
+pub(crate) fn community(name: &str, secret: &Path) -> Result<Community> {
     let make = |octets: &[u8]| Community::new(name, octets.trim_ascii_end(), Cost::FORMAT);
     key::secret(secret, make).with_context(|| secret.display().to_string())
+}
+
+/// The identity in a file.
+pub(crate) fn identity(path: &Path) -> Result<Identity> {
+    match find(path)? {
+        Found::Identity(identity) => Ok(identity),
+        _ => bail!(
+            "{}: not an identity; `halloo key new FILE` makes one",
+            path.display()
+        ),
+    }
+}
+
+/// The authority in a file.
+pub(crate) fn authority(path: &Path) -> Result<Authority> {
+    match find(path)? {
+        Found::Authority(authority) => Ok(authority),
+        Found::AuthorityKey(key) => Ok(key.authority()),
+        _ => bail!("{}: not an authority", path.display()),
+    }
+}
+
+/// The certificate in a file.
+pub(crate) fn certificate(path: &Path) -> Result<Certificate> {
+    match find(path)? {
+        Found::Certificate(certificate) => Ok(certificate),
+        _ => bail!("{}: not a certificate", path.display()),
+    }
 }
 
 fn authority_key(path: &Path) -> Result<AuthorityKey> {

@@ -67,6 +67,8 @@ pub struct LinkChange {
     pub mtu: Option<u32>,
     /// Its Ethernet address.
     pub mac: Option<[u8; 6]>,
+    /// The bridge that it is to be a port of; [`LinkId`] 0 for none.
+    pub bridge: Option<LinkId>,
     /// How many packets may wait to be sent.
     pub queue_length: Option<u32>,
     /// Whether it gives itself an IPv6 link-local address when it is switched on.
@@ -158,11 +160,12 @@ impl Netlink {
             LinkAttribute::AfSpecUnspec(vec![inet6])
         });
         let mac = change.mac.map(|mac| LinkAttribute::Address(mac.to_vec()));
+        let bridge = change.bridge.map(|bridge| LinkAttribute::Controller(bridge.0));
         let mtu = change.mtu.map(LinkAttribute::Mtu);
         let queue_length = change.queue_length.map(LinkAttribute::TxQueueLen);
         message
             .attributes
-            .extend([mac, mtu, queue_length, mode].into_iter().flatten());
+            .extend([mac, bridge, mtu, queue_length, mode].into_iter().flatten());
         self.change(RouteNetlinkMessage::SetLink(message), 0, || {
             format!("change link {link} ({change})")
         })
@@ -456,6 +459,7 @@ impl fmt::Display for LinkChange {
             self.up.map(|up| on(up).to_owned()),
             self.mac
                 .map(|mac| format!("address {}", mac.map(|octet| format!("{octet:02x}")).join(":"))),
+            self.bridge.map(|bridge| format!("port of link {bridge}")),
             self.mtu.map(|mtu| format!("MTU {mtu}")),
             self.queue_length.map(|length| format!("queue length {length}")),
             self.link_local

@@ -23,6 +23,7 @@ fn what_is_added_is_listed_and_what_is_removed_is_not() {
         let change = LinkChange {
             up: Some(true),
             mac: Some([2, 0, 0, 0, 0, 9]),
+            bridge: None,
             mtu: Some(1_400),
             queue_length: Some(77),
             link_local: Some(false),

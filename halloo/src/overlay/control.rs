@@ -1,0 +1,67 @@
+//! Where a running edge answers questions: a Unix socket that only its owner may open.
+
+use super::status;
+use crate::overlay::edge::Ask;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// A slow reader is not waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The socket; it is removed with this value.
+pub(super) struct Control {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl Control {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no place for it.
+    pub(super) fn open(tap: &str) -> io::Result<Control> {
+        let path = status::place(tap);
+        if let Some(folder) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        }
+        // Of an edge that was killed: this one has the device now.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Control {
+            path,
+            listener: Some(listener),
+        })
+    }
+
+    /// Answers whoever asks, one after another, on a thread of its own.
+    pub(super) fn answer(&mut self, ask: Ask) -> io::Result<()> {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+        thread::Builder::new().name("control".into()).spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                let _ = stream.set_write_timeout(Some(PATIENCE));
+                let Some(line) = ask.status() else { break };
+                let _ = writeln!(stream, "{line}");
+            }
+        })?;
+        Ok(())
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Who became nobody may not remove it; the next edge of this device does.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,92 @@
+//! The edge's device: a TAP with its address, and the addresses that the host has elsewhere.
+
+use crate::config::Edge;
+use anyhow::{Context, Result, bail};
+use halloo_base::LinkId;
+use halloo_io::route::{LinkAddress, LinkChange, Netlink};
+use halloo_io::{TapDevice, TapOptions};
+use halloo_overlay::wire::Prefix;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+
+/// Addresses that peers are told of, at most.
+const MOST_CANDIDATES: usize = 8;
+
+/// Makes the device, gives it its addresses and switches it on.
+pub(super) fn open(config: &Edge, mac: [u8; 6]) -> Result<TapDevice> {
+    let name = config.tap.clone().unwrap_or_else(|| "halloo%d".into());
+    let options = TapOptions {
+        name: name.clone(),
+        mac: Some(mac),
+        mtu: Some(config.mtu.into()),
+        ..TapOptions::default()
+    };
+    let device = TapDevice::open(&options).with_context(|| format!("cannot make the device {name}"))?;
+    let mut netlink = Netlink::open()?;
+    let bridge = match &config.bridge {
+        None => None,
+        Some(name) => match netlink.link(name)? {
+            Some(bridge) => Some(bridge.id),
+            None => bail!("--bridge {name}: there is no such device"),
+        },
+    };
+    let change = LinkChange {
+        up: Some(true),
+        bridge,
+        ..LinkChange::default()
+    };
+    netlink.change_link(device.link(), &change)?;
+    for address in &config.addresses {
+        if let crate::cli::MemberAddress::Fixed(net) = address.0 {
+            give(device.link(), net)?;
+        }
+    }
+    Ok(device)
+}
+
+/// Gives the device an address.
+pub(super) fn give(link: LinkId, net: IpNet) -> Result<()> {
+    Ok(Netlink::open()?.add_address(LinkAddress { link, net })?)
+}
+
+/// Where peers might reach this host: its addresses on other links, with this port.
+pub(super) fn candidates(but: LinkId, port: u16) -> Vec<SocketAddr> {
+    let addresses = Netlink::open().and_then(|mut netlink| netlink.addresses());
+    let usable = |address: &LinkAddress| {
+        let local = match address.net.addr() {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        address.link != but && !address.net.addr().is_loopback() && !local
+    };
+    addresses
+        .unwrap_or_default()
+        .into_iter()
+        .filter(usable)
+        .map(|address| SocketAddr::new(address.net.addr(), port))
+        .take(MOST_CANDIDATES)
+        .collect()
+}
+
+/// The longest packet that the host's links carry: nothing longer can come through any of them.
+pub(super) fn longest_packet(but: LinkId) -> u16 {
+    let links = Netlink::open().and_then(|mut netlink| netlink.links());
+    let mtu = links
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|link| link.id != but && link.up && link.name != "lo")
+        .map(|link| link.mtu)
+        .max();
+    // What is longer than a datagram can be is a loopback's.
+    u16::try_from(mtu.unwrap_or(1_500))
+        .unwrap_or(u16::MAX)
+        .clamp(1_280, 9_216)
+}
+
+/// The overlay's form of an address.
+pub(super) fn prefix(net: IpNet) -> Prefix {
+    Prefix {
+        address: net.addr(),
+        len: net.prefix_len(),
+    }
+}

@@ -1,0 +1,372 @@
+//! `halloo edge`: a device whose frames reach the other members of a community.
+
+use super::control::Control;
+use super::keys::SystemEntropy;
+use super::report::Reporter;
+use super::{SOFTWARE, become_nobody, ciphers, device, keys, resolve, socket, status};
+use crate::cli::MemberAddress;
+use crate::cli::overlay::{EdgeArgs, EdgeQuestion};
+use crate::config::{Config, Edge as EdgeConfig};
+use crate::screen::Screen;
+use crate::serve::Supervisor;
+use crate::signals::{Request, Signals};
+use anyhow::{Context, Result, bail};
+use halloo_io::{Remote, Worker, WorkerOptions};
+use halloo_overlay::crypto::{Community, Identity, Local, Offer};
+use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, SupernodePlace};
+use halloo_overlay::switch::Flood;
+use halloo_overlay::{Cipher, Mac};
+use ipnet::IpNet;
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// Ethernet header and two tags: what a frame has beside its payload.
+const FRAME_HEADERS: u16 = 14 + 8;
+/// Bits of TLV 130 (docs/wire/overlay.md).
+const RELAYS: u32 = 1;
+const NO_DIRECT: u32 = 4;
+/// How long an edge has time to say how it stands.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a supernode may take to give an address before it is said that it does not.
+const ADDRESS: Duration = Duration::from_secs(10);
+/// Nothing is waited for but signals and events, both of which wake us.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Passes what the edge says on to the main thread.
+struct Messenger {
+    events: Sender<EdgeEvent>,
+    statuses: Sender<EdgeStatus>,
+    main: Thread,
+}
+
+impl Observer for Messenger {
+    fn event(&mut self, event: EdgeEvent) {
+        // Without a reader we are about to end.
+        let _ = self.events.send(event);
+        self.main.unpark();
+    }
+
+    fn status(&mut self, status: EdgeStatus) {
+        let _ = self.statuses.send(status);
+    }
+}
+
+/// Asks the running edge how it stands, from any thread.
+#[derive(Clone)]
+pub(super) struct Ask {
+    remote: Remote,
+    statuses: Arc<Mutex<Receiver<EdgeStatus>>>,
+    tap: String,
+    community: String,
+}
+
+impl Ask {
+    /// One line of JSON; nothing once the edge has ended.
+    pub(super) fn status(&self) -> Option<String> {
+        let statuses = self.statuses.lock().ok()?;
+        self.remote.report();
+        let status = statuses.recv_timeout(PATIENCE).ok()?;
+        status::line(&self.tap, &self.community, &status).ok()
+    }
+}
+
+/// Runs an edge until a signal ends it, or asks a running one.
+pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
+    if let Some(EdgeQuestion::Status(args)) = &args.ask {
+        return status::run(args);
+    }
+    let config = configuration(args)?;
+    let mut reporter = Reporter::new(args.json);
+    let identity = match &config.key_file {
+        Some(path) => keys::identity(path)?,
+        None => Identity::generate(&mut SystemEntropy),
+    };
+    let community = community(&config)?;
+    let mac = config
+        .mac
+        .map_or_else(|| mac_of(&identity, &community), |mac| Mac(mac.0.0));
+    let places = supernodes(&config)?;
+    let socket = socket(config.listen.0)?;
+    let tap = device::open(&config, mac.0)?;
+    let (name, link) = (tap.name().to_owned(), tap.link());
+    let options = EdgeOptions {
+        addresses: config.fixed().map(device::prefix).collect(),
+        wants_address: config.wants_address(),
+        candidates: device::candidates(link, socket.local_addr().port()),
+        direct: config.direct,
+        flood: if config.bridge.is_some() {
+            Flood::bridging()
+        } else {
+            Flood::default()
+        },
+        link_mtu: device::longest_packet(link),
+        ..EdgeOptions::new(places, socket.local_addr(), link, mac)
+    };
+    let id = hex(&community.id().0);
+    let local = local(&config, identity, community)?;
+    let (events, heard) = mpsc::channel();
+    let (statuses, told) = mpsc::channel();
+    let messenger = Messenger {
+        events,
+        statuses,
+        main: thread::current(),
+    };
+    let offered = local.offer.ciphers.clone();
+    let edge = Edge::new(options, local, Box::new(SystemEntropy), Box::new(messenger));
+    let mut worker = Worker::new(WorkerOptions {
+        seed: crate::random_u64()?,
+        ..WorkerOptions::default()
+    })
+    .context("cannot make a worker")?;
+    worker.watch_links().context("cannot watch the links")?;
+    let bound = socket.local_addr();
+    let machine = worker.add(Box::new(edge));
+    worker.udp(socket, machine).context("cannot watch the socket")?;
+    worker.tap(tap, machine).context("cannot watch the device")?;
+    let ask = Ask {
+        remote: worker.remote(),
+        statuses: Arc::new(Mutex::new(told)),
+        tap: name.clone(),
+        community: config.community.clone(),
+    };
+    let mut control = match Control::open(&name) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let words = format!("`halloo edge status` will not work: {error}");
+            reporter.say("notice", &words, &json!({ "message": words }))?;
+            None
+        }
+    };
+    if !config.wants_address() {
+        become_nobody(config.user.as_deref())?;
+    }
+    let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
+    let started = format!(
+        "{name} ({mac}) is a port of {}, from UDP {bound}",
+        config.community
+    );
+    let fields = json!({
+        "tap": name, "mac": mac.to_string(), "community": config.community, "community_id": id, "bound": bound,
+    });
+    reporter.say("edge", &started, &fields)?;
+    if offered.iter().all(|cipher| !cipher.seals()) {
+        let words = "frames go in the clear (--cipher)";
+        reporter.say("notice", words, &json!({ "message": words }))?;
+    }
+    if let Some(control) = &mut control {
+        control.answer(ask.clone()).context("no thread for questions")?;
+    }
+    let remote = worker.remote();
+    let main = thread::current();
+    let running = thread::Builder::new()
+        .name("edge".into())
+        .spawn(move || {
+            let result = worker.run();
+            main.unpark();
+            result
+        })
+        .context("no thread for the edge")?;
+    let attended = attend(
+        &Attended {
+            config: &config,
+            link,
+            heard: &heard,
+            signals: &signals,
+            ask: &ask,
+            ended: &|| running.is_finished(),
+        },
+        &mut reporter,
+    );
+    remote.stop();
+    let result = running
+        .join()
+        .unwrap_or_else(|_| Err(std::io::Error::other("the edge's thread panicked")));
+    attended?;
+    result.context("the edge failed")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Attended<'a> {
+    config: &'a EdgeConfig,
+    link: halloo_base::LinkId,
+    heard: &'a Receiver<EdgeEvent>,
+    signals: &'a Signals,
+    ask: &'a Ask,
+    ended: &'a dyn Fn() -> bool,
+}
+
+/// Prints what happens, gives the device the address that a supernode gave, and waits for signals.
+fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
+    let begun = std::time::Instant::now();
+    let mut supervisor: Option<Supervisor> = None;
+    let mut waits = attended.config.wants_address();
+    loop {
+        while let Ok(event) = attended.heard.try_recv() {
+            reporter.event(&event)?;
+            match &event {
+                EdgeEvent::Registered { .. } if supervisor.is_none() => {
+                    supervisor = Some(Supervisor::ready(&format!(
+                        "member of {}",
+                        attended.config.community
+                    )));
+                }
+                EdgeEvent::Address(prefix) if waits => {
+                    let net =
+                        IpNet::new(prefix.address, prefix.len).context("a supernode gave no address")?;
+                    device::give(attended.link, net)?;
+                    become_nobody(attended.config.user.as_deref())?;
+                    waits = false;
+                }
+                _ => {}
+            }
+        }
+        while let Some(request) = attended.signals.next() {
+            match request {
+                Request::Stop | Request::Drain => {
+                    if let Some(supervisor) = &supervisor {
+                        supervisor.stopping();
+                    }
+                    return Ok(());
+                }
+                Request::Report => {
+                    if let Some(line) = attended.ask.status() {
+                        let status = serde_json::from_str(&line).context("the edge's own words")?;
+                        status::show(&mut Screen::stdout(), &status)?;
+                    }
+                }
+            }
+        }
+        if (attended.ended)() {
+            return Ok(());
+        }
+        if let Some(supervisor) = &supervisor {
+            supervisor.alive();
+        }
+        let watchdog = supervisor.as_ref().and_then(Supervisor::watchdog);
+        let mut pause = watchdog.unwrap_or(IDLE).min(IDLE);
+        if waits && begun.elapsed() > ADDRESS {
+            let words = "no supernode has given an address yet (has one a --pool?)";
+            reporter.say("notice", words, &json!({ "message": words }))?;
+            waits = false;
+        } else if waits {
+            pause = pause.min(ADDRESS);
+        }
+        thread::park_timeout(pause);
+    }
+}
+
+fn configuration(args: &EdgeArgs) -> Result<EdgeConfig> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path)?.edge,
+        None => EdgeConfig::default(),
+    };
+    config.overlay(args);
+    config
+        .check()
+        .map_err(|(key, why)| anyhow::anyhow!("{key}: {why}"))?;
+    if let Err(why) = config.complete() {
+        bail!(why);
+    }
+    Ok(config)
+}
+
+fn community(config: &EdgeConfig) -> Result<Community> {
+    match &config.secret_file {
+        Some(path) => keys::community(&config.community, path),
+        // Where certificates say who is a member, the secret keeps nobody out: it only tells communities apart.
+        None => Community::new(
+            &config.community,
+            b"no secret but certificates",
+            halloo_overlay::crypto::Cost::FORMAT,
+        )
+        .map_err(Into::into),
+    }
+}
+
+fn supernodes(config: &EdgeConfig) -> Result<Vec<SupernodePlace>> {
+    let mut places = vec![];
+    for supernode in &config.supernodes {
+        // The preferred address of each name; the others of it are of the same host.
+        places.extend(resolve(&supernode.0)?.into_iter().next());
+    }
+    Ok(places)
+}
+
+fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Result<Local> {
+    let name = match &config.name {
+        Some(name) => name.clone(),
+        None => hostname(),
+    };
+    let mut features = 0;
+    if config.relay {
+        features |= RELAYS;
+    }
+    if !config.direct {
+        features |= NO_DIRECT;
+    }
+    let ciphers: Vec<Cipher> = ciphers::offered(config.cipher.0);
+    let offer = Offer {
+        ciphers,
+        compressions: ciphers::compressions(config.compress.0),
+        frame: config.mtu + FRAME_HEADERS,
+        name,
+        features,
+        software: SOFTWARE.into(),
+    };
+    let mut local = Local::edge(identity, community, offer);
+    if let Some(path) = &config.ca {
+        local.authority = Some(keys::authority(path)?);
+    }
+    if let Some(path) = &config.certificate {
+        local.certificate = Some(keys::certificate(path)?);
+    }
+    Ok(local)
+}
+
+/// The host's name as far as 32 octets go.
+fn hostname() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let mut end = name.len().min(32);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_owned()
+}
+
+/// An address that follows from who we are: locally administered, and the same again after a restart.
+fn mac_of(identity: &Identity, community: &Community) -> Mac {
+    let id = identity.public().member_id().0;
+    let tag = community.tag().0;
+    let mut octets = [0; 6];
+    for (place, octet) in octets.iter_mut().enumerate() {
+        *octet = id[place] ^ tag[place];
+    }
+    octets[0] = octets[0] & 0xfc | 0x02;
+    Mac(octets)
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+impl EdgeConfig {
+    /// Addresses that were given.
+    fn fixed(&self) -> impl Iterator<Item = IpNet> {
+        self.addresses.iter().filter_map(|address| match address.0 {
+            MemberAddress::Fixed(net) => Some(net),
+            MemberAddress::Auto => None,
+        })
+    }
+
+    /// Whether a supernode is to give one.
+    fn wants_address(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| address.0 == MemberAddress::Auto)
+    }
+}

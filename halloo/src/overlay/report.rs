@@ -1,0 +1,163 @@
+//! What an edge and a supernode print: lines for people, or objects for programs.
+
+use crate::json::Head;
+use crate::screen::{BAD, GOOD, STRONG, Screen, Styled};
+use halloo_base::Nanos;
+use halloo_overlay::edge::EdgeEvent;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::io;
+
+/// Prints to standard output.
+pub(super) struct Reporter {
+    screen: Screen,
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(flatten)]
+    fields: &'a Map<String, Value>,
+}
+
+impl Reporter {
+    pub(super) fn new(json: bool) -> Reporter {
+        Reporter {
+            screen: Screen::stdout(),
+            json,
+        }
+    }
+
+    /// Something in words, and as an object of this kind.
+    pub(super) fn say(&mut self, kind: &'static str, words: &str, fields: &Value) -> io::Result<()> {
+        if !self.json {
+            return self
+                .screen
+                .line(format_args!("{} {words}", Styled(STRONG, "halloo:")));
+        }
+        let empty = Map::new();
+        let object = Object {
+            head: Head::new(kind),
+            fields: fields.as_object().unwrap_or(&empty),
+        };
+        self.screen
+            .line(serde_json::to_string(&object).map_err(io::Error::from)?)
+    }
+
+    /// Something that happened to an edge.
+    pub(super) fn event(&mut self, event: &EdgeEvent) -> io::Result<()> {
+        match event {
+            EdgeEvent::Registered {
+                supernode,
+                key,
+                seen,
+                members,
+                strangers,
+            } => {
+                let others = members.saturating_sub(1);
+                let words = format!(
+                    "registered with {supernode} ({}); {others} other {} there{}",
+                    key.member_id(),
+                    if others == 1 { "member is" } else { "members are" },
+                    match strangers {
+                        0 => String::new(),
+                        _ => format!(
+                            ". {}: a community of this name with another secret is known there, too",
+                            Styled(BAD, "Look at --secret-file")
+                        ),
+                    }
+                );
+                let fields = json!({
+                    "supernode": supernode, "key": key.to_string(), "seen": seen, "members": members,
+                    "strangers": strangers,
+                });
+                self.say("registered", &words, &fields)
+            }
+            EdgeEvent::Address(prefix) => {
+                let address = format!("{}/{}", prefix.address, prefix.len);
+                self.say(
+                    "address",
+                    &format!("the address is {address}"),
+                    &json!({ "address": address }),
+                )
+            }
+            EdgeEvent::SupernodeLost(supernode) => self.say(
+                "supernode_lost",
+                &format!("{} {supernode} does not answer", Styled(BAD, "supernode")),
+                &json!({ "supernode": supernode }),
+            ),
+            EdgeEvent::Refused {
+                key,
+                name,
+                by_us,
+                refusal,
+            } => {
+                let who = if *by_us { "we refuse" } else { "refused by" };
+                let words = format!("{} {}: {}", Styled(BAD, who), named(name, key), refusal.words);
+                let fields = json!({
+                    "key": key.to_string(), "name": name, "by_us": by_us, "reason": refusal.words,
+                });
+                self.say("refused", &words, &fields)
+            }
+            EdgeEvent::PeerUp {
+                key,
+                name,
+                cipher,
+                compression,
+            } => {
+                let words = format!(
+                    "{} {} ({})",
+                    named(name, key),
+                    Styled(GOOD, "is there"),
+                    cipher.name()
+                );
+                let fields = json!({
+                    "key": key.to_string(), "name": name, "cipher": cipher.name(),
+                    "compression": compression.name(),
+                });
+                self.say("peer_up", &words, &fields)
+            }
+            EdgeEvent::PathChanged {
+                key,
+                name,
+                remote,
+                relayed,
+                round_trip,
+            } => {
+                let how = if *relayed { "relayed by" } else { "directly at" };
+                let took = round_trip
+                    .map(|span| format!(", {}", millis(span)))
+                    .unwrap_or_default();
+                let words = format!("{} is reached {how} {remote}{took}", named(name, key));
+                let fields = json!({
+                    "key": key.to_string(), "name": name, "remote": remote, "relayed": relayed,
+                    "round_trip_ns": round_trip.map(|span| span.0),
+                });
+                self.say("path", &words, &fields)
+            }
+            EdgeEvent::PeerDown { key, name } => {
+                let words = format!("{} {}", named(name, key), Styled(BAD, "is gone"));
+                self.say(
+                    "peer_down",
+                    &words,
+                    &json!({ "key": key.to_string(), "name": name }),
+                )
+            }
+        }
+    }
+}
+
+/// A peer as people tell it from others.
+pub(super) fn named(name: &str, key: &halloo_overlay::PublicKey) -> String {
+    if name.is_empty() {
+        key.member_id().to_string()
+    } else {
+        name.to_owned()
+    }
+}
+
+pub(super) fn millis(span: Nanos) -> String {
+    format!("{:.3} ms", span.0 as f64 / 1e6)
+}

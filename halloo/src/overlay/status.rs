@@ -1,0 +1,265 @@
+//! `halloo edge status`: how a running edge stands.
+
+use super::report::{millis, named};
+use crate::cli::overlay::StatusArgs;
+use crate::json::Head;
+use crate::screen::{BAD, DIM, GOOD, STRONG, Screen, Styled};
+use anyhow::{Context, Result, bail};
+use halloo_base::Nanos;
+use halloo_overlay::edge::path::Health;
+use halloo_overlay::edge::{EdgeStatus, PathStatus, PeerStatus};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// An edge answers at once, or not at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct Object {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+/// What an edge says of itself, as one line of JSON.
+pub(super) fn line(tap: &str, community: &str, status: &EdgeStatus) -> io::Result<String> {
+    let supernodes: Vec<Value> = status
+        .supernodes
+        .iter()
+        .map(|supernode| {
+            json!({
+                "address": supernode.address,
+                "key": supernode.key.map(|key| key.to_string()),
+                "registered": supernode.registered,
+                "round_trip_ns": nanos(supernode.round_trip),
+                "seen": supernode.seen,
+                "members": supernode.members,
+            })
+        })
+        .collect();
+    let counters: Map<String, Value> = status
+        .counters
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+        .collect();
+    let address = status
+        .address
+        .map(|prefix| format!("{}/{}", prefix.address, prefix.len));
+    let fields = json!({
+        "tap": tap,
+        "community": community,
+        "address": address,
+        "supernodes": supernodes,
+        "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
+        "counters": counters,
+    });
+    let object = Object {
+        head: Head::new("edge_status"),
+        fields: fields.as_object().cloned().unwrap_or_default(),
+    };
+    serde_json::to_string(&object).map_err(io::Error::from)
+}
+
+fn peer(peer: &PeerStatus) -> Value {
+    json!({
+        "name": peer.name,
+        "member": peer.key.member_id().to_string(),
+        "key": peer.key.to_string(),
+        "up": peer.up,
+        "shown": named(&peer.name, &peer.key),
+        "cipher": peer.cipher.map(|cipher| cipher.name()),
+        "compression": peer.compression.map(|compression| compression.name()),
+        "software": peer.software,
+        "refusal": peer.refusal.as_ref().map(|refusal| refusal.words.clone()),
+        "stations": peer.stations,
+        "sent_frames": peer.sent.0,
+        "sent_bytes": peer.sent.1,
+        "received_frames": peer.received.0,
+        "received_bytes": peer.received.1,
+        "paths": peer.paths.iter().map(path).collect::<Vec<_>>(),
+    })
+}
+
+fn path(path: &PathStatus) -> Value {
+    let lost = path.asked.saturating_sub(path.answered);
+    json!({
+        "remote": path.remote,
+        "relayed": path.relayed,
+        "in_use": path.in_use,
+        "health": match path.health {
+            Health::Good => "good",
+            Health::Doubtful => "doubtful",
+            Health::Untried => "untried",
+            Health::Dead => "dead",
+        },
+        "round_trip_ns": nanos(path.round_trip),
+        "least_round_trip_ns": nanos(path.least),
+        "asked": path.asked,
+        "unanswered": lost,
+        "mtu": path.mtu,
+    })
+}
+
+fn nanos(span: Option<Nanos>) -> Option<i64> {
+    span.map(|span| span.0)
+}
+
+/// Where the edge of a device listens for questions.
+pub(super) fn place(tap: &str) -> PathBuf {
+    folder().join(format!("edge-{tap}.sock"))
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from("/run/halloo")
+}
+
+/// Asks a running edge, and shows what it says.
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
+    let path = match &args.tap {
+        Some(tap) => place(tap),
+        None => only_one()?,
+    };
+    let mut stream = UnixStream::connect(&path).with_context(|| {
+        format!(
+            "no edge answers at {}; is it running, and may this user ask it?",
+            path.display()
+        )
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text = String::new();
+    stream
+        .read_to_string(&mut text)
+        .context("the edge does not answer")?;
+    let status: Value = serde_json::from_str(&text).context("the edge's answer makes no sense")?;
+    let mut screen = Screen::stdout();
+    if args.json {
+        screen.line(text.trim_end())?;
+    } else {
+        show(&mut screen, &status)?;
+    }
+    let up = |list: &str, key: &str| {
+        let items = status[list].as_array();
+        items.is_some_and(|items| items.iter().any(|item| item[key] == true))
+    };
+    Ok(if up("supernodes", "registered") || up("peers", "up") {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(crate::FAILED)
+    })
+}
+
+fn only_one() -> Result<PathBuf> {
+    let folder = folder();
+    let entries =
+        std::fs::read_dir(&folder).with_context(|| format!("no edge runs here ({})", folder.display()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("edge-") && name.ends_with(".sock"))
+        })
+        // What a killed edge left behind answers nobody.
+        .filter(|path| UnixStream::connect(path).is_ok())
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [] => bail!("no edge runs here"),
+        [one] => Ok(one.clone()),
+        many => {
+            let name = |path: &PathBuf| {
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().replacen("edge-", "", 1))
+            };
+            let names: Vec<String> = many.iter().filter_map(name).collect();
+            bail!("several edges run here; say which: {}", names.join(", "))
+        }
+    }
+}
+
+/// The same for people.
+pub(super) fn show(screen: &mut Screen, status: &Value) -> io::Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let took = |value: &Value| {
+        value
+            .as_i64()
+            .map_or_else(|| "-".into(), |span| millis(Nanos(span)))
+    };
+    screen.line(format_args!(
+        "{} {} on {}{}",
+        Styled(STRONG, "community"),
+        text(&status["community"]),
+        text(&status["tap"]),
+        status["address"]
+            .as_str()
+            .map(|address| format!(", {address}"))
+            .unwrap_or_default(),
+    ))?;
+    for supernode in status["supernodes"].as_array().into_iter().flatten() {
+        let state = match supernode["registered"] == true {
+            true => Styled(GOOD, "registered"),
+            false => Styled(BAD, "not registered"),
+        };
+        screen.line(format_args!(
+            "{} {}  {state}  {}  seen as {}",
+            Styled(STRONG, "supernode"),
+            text(&supernode["address"]),
+            took(&supernode["round_trip_ns"]),
+            text(&supernode["seen"]),
+        ))?;
+    }
+    let peers = status["peers"].as_array();
+    let head = format!(
+        "{:<20} {:<24} {:<8} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}",
+        "PEER", "REACHED AT", "HOW", "ROUND TRIP", "LOST", "MTU", "CIPHER", "SENT", "RECEIVED"
+    );
+    if peers.is_some_and(|peers| !peers.is_empty()) {
+        screen.line(format_args!("{}", Styled(DIM, head)))?;
+    }
+    for peer in peers.into_iter().flatten() {
+        let used = peer["paths"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|path| path["in_use"] == true);
+        let none = Value::Null;
+        let path = used.unwrap_or(&none);
+        let how = match (used.is_some(), path["relayed"] == true) {
+            (false, _) => "-",
+            (true, true) => "relayed",
+            (true, false) => "direct",
+        };
+        let (asked, lost) = (
+            path["asked"].as_u64().unwrap_or(0),
+            path["unanswered"].as_u64().unwrap_or(0),
+        );
+        let loss = match asked {
+            0 => "-".to_owned(),
+            _ => format!("{:.0}%", 100.0 * lost as f64 / asked as f64),
+        };
+        screen.line(format_args!(
+            "{:<20} {:<24} {:<8} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}{}",
+            text(&peer["shown"]),
+            text(&path["remote"]),
+            how,
+            took(&path["round_trip_ns"]),
+            loss,
+            path["mtu"]
+                .as_u64()
+                .map_or_else(|| "-".into(), |mtu| mtu.to_string()),
+            text(&peer["cipher"]),
+            peer["sent_bytes"].as_u64().unwrap_or(0),
+            peer["received_bytes"].as_u64().unwrap_or(0),
+            peer["refusal"]
+                .as_str()
+                .map(|words| format!("  {words}"))
+                .unwrap_or_default(),
+        ))?;
+    }
+    Ok(())
+}
