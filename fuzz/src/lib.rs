@@ -11,6 +11,7 @@ mod ip;
 mod ndn;
 mod ndn_face;
 mod ntp;
+mod overlay;
 mod overlay_frame;
 mod probe;
 mod prober;
@@ -41,9 +42,13 @@ pub const TARGETS: &[Target] = &[
     ("ndn_status", ndn::status),
     ("ntp_prober", ntp::prober),
     ("ntp_server", ntp::server),
+    ("overlay_certificate", overlay::certificate),
     ("overlay_content", overlay_frame::content),
+    ("overlay_control", overlay::control),
     ("overlay_frame", overlay_frame::frame),
     ("overlay_join", overlay_frame::join),
+    ("overlay_message", overlay::message),
+    ("overlay_session", overlay::session),
     ("probe_parse", probe::parse),
     ("serve_config", text::serve_config),
     ("sip_prober", sip::prober),

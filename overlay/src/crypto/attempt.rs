@@ -119,6 +119,9 @@ impl Attempt {
         self.drop_flight(cx.numbers);
         let local = cx.local;
         let community = local.community_with(role);
+        if role == Role::Edge && community.is_none() {
+            return Err(HandshakeError::Noise);
+        }
         let noise = Noise::initiator(local.identity(), key, community, draw(cx.entropy));
         let mut noise = Box::new(noise.map_err(|_| HandshakeError::Noise)?);
         let offer = &local.offer;

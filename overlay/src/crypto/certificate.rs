@@ -156,6 +156,11 @@ impl Authority {
         text::emit(Kind::Authority, self.key.as_bytes())
     }
 
+    /// Its public key (RFC 8032 section 5.1.5).
+    pub fn octets(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// The first octets of BLAKE2s-256 of its key.
     pub fn issuer(&self) -> [u8; 8] {
         self.issuer

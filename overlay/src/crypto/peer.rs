@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long a session that was answered has time to be shown before an own initiation goes out again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a session that the other end did not want to follow up is left as it is.
+const REST: Duration = Duration::from_secs(30);
+
 /// What a peer is told with each call.
 pub struct Context<'a> {
     /// Now, for spans and deadlines.
@@ -70,13 +73,16 @@ pub struct Peer {
     next: Option<Session>,
     /// By which this end sends.
     current: Option<Session>,
-    /// By which it sent before; two, since two may be begun at once while the one before them is still in use.
-    previous: [Option<Session>; 2],
+    /// By which it sent before, the latest first. Where both ends began at once, each may send by another's session for as
+    /// long as that lives; if they do so again, the first of four is still on its way.
+    previous: [Option<Session>; 3],
     /// The latest time in the other's initiations.
     latest: Option<u64>,
     /// The time in this end's last initiation, or what the other end says is the latest that it took.
     said: u64,
     cookie: Option<(Mono, [u8; 16])>,
+    /// Before this no session is followed up.
+    rest: Mono,
 }
 
 impl Peer {
@@ -89,10 +95,11 @@ impl Peer {
             attempt: None,
             next: None,
             current: None,
-            previous: [None, None],
+            previous: Default::default(),
             latest: None,
             said: 0,
             cookie: None,
+            rest: Mono(0),
         }
     }
 
@@ -122,7 +129,8 @@ impl Peer {
         self.current.as_ref().map(|session| session.overhead(class))
     }
 
-    /// Begins a session, or a new one. The initiation comes from [`Peer::wake`], at once.
+    /// Begins a session, or a new one. The initiation comes from [`Peer::wake`], at once. A supernode cannot begin with an
+    /// edge: that is given up at once.
     pub fn begin(&mut self, now: Mono) {
         if self.attempt.is_none() {
             self.attempt = Some(Attempt::new(now));
@@ -131,9 +139,9 @@ impl Peer {
 
     /// Ends all. To tell the other end, say [`Control::Close`] before.
     pub fn close(&mut self, numbers: &mut Numbers) {
-        let [one, other] = std::mem::take(&mut self.previous);
-        for session in [self.next.take(), self.current.take(), one, other] {
-            retire(session, numbers);
+        let sessions = [&mut self.next, &mut self.current];
+        for session in sessions.into_iter().chain(&mut self.previous) {
+            retire(session.take(), numbers);
         }
         self.stop(numbers);
     }
@@ -149,11 +157,17 @@ impl Peer {
             .map(|session| session.ends(timers));
         let attempt = self.attempt.as_ref().map(|attempt| attempt.next_at(timers));
         let current = self.current.as_ref();
-        let rekey = current
-            .filter(|_| self.attempt.is_none())
-            .map(|session| session.rekey_at(timers));
+        let rekey = self.rekey_at(local);
         let greets = current.and_then(Session::greets_at);
         ends.chain(attempt).chain(rekey).chain(greets).min()
+    }
+
+    /// When this end is to follow the session up. A supernode has not the secret with which edges are spoken to, so they
+    /// come to it.
+    fn rekey_at(&self, local: &Local) -> Option<Mono> {
+        let may = self.role == Role::Supernode || local.role() == Role::Edge;
+        let current = self.current.as_ref().filter(|_| may && self.attempt.is_none());
+        current.map(|session| session.rekey_at(&local.timers).max(self.rest))
     }
 
     /// Does what is due: one thing, so it is called again while the deadline has come.
@@ -162,10 +176,7 @@ impl Peer {
             return Step::event(Event::Down);
         }
         let (now, timers) = (cx.now, &cx.local.timers);
-        if let Some(current) = &self.current
-            && self.attempt.is_none()
-            && current.rekey_at(timers) <= now
-        {
+        if self.rekey_at(cx.local).is_some_and(|at| at <= now) {
             self.attempt = Some(Attempt::new(now));
         }
         if let Some(attempt) = &self.attempt
@@ -310,6 +321,7 @@ impl Peer {
         let answer = match Answer::parse(&payload) {
             Ok(answer) => answer,
             Err(error) => {
+                self.rest = cx.now + REST;
                 self.stop(cx.numbers);
                 return Ok(Step::event(Event::Refuses(Refusal {
                     status: Status::Version,
@@ -323,6 +335,7 @@ impl Peer {
             return Ok(Step::default());
         }
         if answer.status != Status::Agreed {
+            self.rest = cx.now + REST;
             self.stop(cx.numbers);
             return Ok(Step::event(Event::Refused(Refusal {
                 status: answer.status,
@@ -341,6 +354,7 @@ impl Peer {
                     ..agreed_by(&answer, None, 0)
                 };
                 let mut session = Session::new(agreed, &keys, number, response.sender, true, cx.now);
+                self.rest = cx.now + REST;
                 let close = Control::Close {
                     reason: refusal.status,
                     words: refusal.words.clone(),
@@ -480,9 +494,8 @@ impl Peer {
             if session_follows == Some(before.number) {
                 before.followed = Some(now);
             }
-            let [last, older] = &mut self.previous;
-            retire(older.take(), numbers);
-            *older = last.replace(before);
+            self.previous.rotate_right(1);
+            retire(self.previous[0].replace(before), numbers);
         }
         Event::Up { follows }
     }

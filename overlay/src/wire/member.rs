@@ -115,6 +115,16 @@ const SERIALS: u8 = 12;
 const LONGEST_NAME: usize = 32;
 const MOST_GROUPS: usize = 16;
 
+impl CertificateBody {
+    /// The octets that are to be signed, without what the signature puts before them.
+    ///
+    /// # Errors
+    /// If there are more than the format allows.
+    pub fn unsigned(&self) -> Result<Vec<u8>, WireError> {
+        self.emit()
+    }
+}
+
 impl Fields for CertificateBody {
     const LONGEST: usize = 640;
     const CONTEXT: &'static [u8] = b"halloo overlay certificate 1";

@@ -1,5 +1,6 @@
 //! Two ends, a clock that is moved by hand, and a wire that loses, repeats and reorders.
 
+mod examples;
 mod handshake;
 mod members;
 mod noise;

@@ -46,6 +46,48 @@ fn the_initiator_follows_its_session_up_after_two_minutes() {
 }
 
 #[test]
+fn an_edge_keeps_its_session_with_a_supernode_which_begins_none() {
+    let mut story = Story::met([edge(1), supernode(2)]);
+    story.run(at(1_000_000));
+    assert!(story.up());
+    assert!(story.sent_by(1, kind::INITIATION).is_empty());
+    assert_eq!(story.sent_by(1, kind::RESPONSE).len(), 9);
+    story.run_with(at(1_200_000), &mut |_| vec![]);
+    let end = &mut story.ends[1];
+    assert_eq!(end.events.last(), Some(&Event::Down));
+    end.peer.begin(at(1_200_000));
+    assert_eq!(end.wake(at(1_200_000)), None);
+    assert_eq!(end.events.last(), Some(&Event::GaveUp));
+}
+
+#[test]
+fn who_is_refused_does_not_insist() {
+    let mut story = Story::met(edges());
+    story.run(at(100_000));
+    story.ends[1].local.timers.rekey_other = Duration::from_secs(1_000);
+    story.ends[1].local.offer.ciphers = vec![Cipher::Mac];
+    story.run(at(300_000));
+    let times: Vec<_> = story
+        .sent_by(0, kind::INITIATION)
+        .iter()
+        .map(|(at, ..)| at.0 / 1_000_000_000)
+        .collect();
+    assert_eq!(times, [0, 120, 150]);
+    let kinds: Vec<_> = story.ends[0].events.iter().map(std::mem::discriminant).collect();
+    let refused = Event::Refused(Refusal {
+        status: crate::wire::Status::NoCipher,
+        words: String::new(),
+    });
+    let wanted = [
+        Event::Up { follows: false },
+        refused.clone(),
+        refused,
+        Event::Down,
+    ];
+    assert_eq!(kinds, wanted.each_ref().map(std::mem::discriminant));
+}
+
+#[test]
 fn the_other_end_follows_it_up_when_the_initiator_cannot() {
     let mut story = Story::met(edges());
     story.ends[0].local.timers.rekey = Duration::from_secs(1_000);
@@ -140,7 +182,7 @@ fn a_closed_peer_leaves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Both ends send every 20 ms for twenty seconds, across about ten sessions. Handshakes lose a tenth, data is only late,
     /// by as much as 400 ms and in any order: all of it arrives, once.
@@ -173,7 +215,7 @@ proptest! {
         for (end, wanted) in story.ends.iter().zip(wanted) {
             let mut came = BTreeMap::new();
             end.contents.iter().for_each(|content| *came.entry(content.clone()).or_insert(0) += 1);
-            prop_assert!(end.events.len() > 5, "{:?}", end.events);
+            prop_assert!(end.events.len() > 3, "{:?}", end.events);
             prop_assert!(came == wanted, "{} of {}; {:?}", came.len(), wanted.len(), end.errors);
             prop_assert!(!end.events.contains(&Event::Down));
         }
