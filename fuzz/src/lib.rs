@@ -15,6 +15,7 @@ mod overlay;
 mod overlay_frame;
 mod probe;
 mod prober;
+mod quic;
 mod responder;
 pub mod seeds;
 mod sip;
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("overlay_message", overlay::message),
     ("overlay_session", overlay::session),
     ("probe_parse", probe::parse),
+    ("quic_server", quic::server),
     ("serve_config", text::serve_config),
     ("sip_prober", sip::prober),
     ("sip_server", sip::server),

@@ -69,7 +69,14 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "halloo-fuzz",
-        imports: &["halloo-base", "halloo-protocols", "halloo-overlay", "halloo"],
+        imports: &[
+            "halloo-base",
+            "halloo-protocols",
+            "halloo-quic",
+            "halloo-web",
+            "halloo-overlay",
+            "halloo",
+        ],
     },
     Room {
         name: "halloo-bench",
