@@ -13,7 +13,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 #[derive(Args, Debug)]
 #[command(after_long_help = NAT_EXAMPLES)]
 pub struct NatArgs {
-    /// Echo hosts to ask: HOST[:PORT], port 7777 unless one is given; the first is asked for everything
+    /// Echo hosts to ask: HOST or HOST:PORT, port 7777 unless one is given; the first is asked for everything
     ///
     /// Each is asked how it sees this host: by the structured probe, and by STUN at the same port and at 3478. Two hosts, or one
     /// whose STUN server tells of another address of its own, are what it takes to tell one kind of mapping from the next.
