@@ -52,7 +52,10 @@ pub(crate) fn frame(data: &[u8]) {
     }
     if let Some(seen) = Ethernet::parse(&frame) {
         assert_eq!(seen.payload_at() + seen.payload().len(), frame.len());
-        assert_eq!(seen.tags().next().map_or(0, |tag| tag.vid()), seen.vlan());
+        assert_eq!(
+            seen.tags().next().map_or(0, halloo_overlay::frame::Tag::vid),
+            seen.vlan()
+        );
     }
 
     let mut at_once = Vec::new();

@@ -61,9 +61,8 @@ impl Stun {
         if first.port() == 0 {
             return Err(format!("{other} needs {listen} with a port, not {first}"));
         }
-        let port = match (other.port, first.port().checked_add(1)) {
-            (Some(port), _) | (None, Some(port)) => port,
-            (None, None) => return Err(format!("{other} needs a port: there is none after {first}")),
+        let Some(port) = other.port.or(first.port().checked_add(1)) else {
+            return Err(format!("{other} needs a port: there is none after {first}"));
         };
         let other = SocketAddr::new(other.ip, port);
         Places::new(first, other).map_err(|why| format!("{first} and {other}: {why}"))

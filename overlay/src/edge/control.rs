@@ -1,6 +1,6 @@
 //! What an edge says to supernodes and peers beside frames, and what it does about what they say.
 
-use super::association::Due;
+use super::association::{Association, Due};
 use super::path::Via;
 use super::remote::{Remote, path_number};
 use super::{Edge, EdgeEvent, EdgePort, EdgeStatus, Who, YIELD};
@@ -506,7 +506,7 @@ impl Edge {
         );
         let counts = self.counts;
         EdgeStatus {
-            supernodes: self.supernodes.iter().map(|known| known.status()).collect(),
+            supernodes: self.supernodes.iter().map(Association::status).collect(),
             peers,
             address: self.address,
             counters: vec![

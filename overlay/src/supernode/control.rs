@@ -9,6 +9,7 @@ use crate::wire::{
     Bookmark, CommunityId, Content, Control, Controls, Introduced, Prefix, Registration, Status, WireError,
 };
 use halloo_base::{Cx, Mono};
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -149,14 +150,14 @@ impl Supernode {
         let Some(network) = self.options.pool else {
             return Ok(None);
         };
-        if !self.pools.contains_key(&member.community) {
-            let Some(pool) = Pool::new(network.address, network.len) else {
-                return Ok(None);
-            };
-            self.pools.insert(member.community, pool);
-        }
-        let Some(pool) = self.pools.get_mut(&member.community) else {
-            return Ok(None);
+        let pool = match self.pools.entry(member.community) {
+            Entry::Occupied(pool) => pool.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(pool) = Pool::new(network.address, network.len) else {
+                    return Ok(None);
+                };
+                place.insert(pool)
+            }
         };
         for prefix in own {
             if pool.contains(prefix.address) {

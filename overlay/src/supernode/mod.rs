@@ -225,12 +225,9 @@ impl Supernode {
             return;
         };
         let keys = (now, &self.local, &mut self.numbers);
-        let opened = match client.peer.open(keys, header, rx.payload, &mut self.opened) {
-            Ok((opened, _)) => opened,
-            Err(_) => {
-                self.counts.not_authentic += 1;
-                return;
-            }
+        let Ok((opened, _)) = client.peer.open(keys, header, rx.payload, &mut self.opened) else {
+            self.counts.not_authentic += 1;
+            return;
         };
         if opened.class == Class::Frames {
             // Nobody has reason to send us frames.

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// A machine's first device has this number.
 pub(crate) const DEVICE: LinkId = LinkId(2);
 /// An edge has a link to the world before it.
-pub const TAP: LinkId = LinkId(3);
+pub(crate) const TAP: LinkId = LinkId(3);
 pub(crate) const PORT: u16 = 7654;
 
 /// What edges told, in order.
@@ -113,10 +113,13 @@ pub(crate) struct Inhabitant {
     status: Arc<Mutex<Option<EdgeStatus>>>,
 }
 
+/// A supernode, where it answers, and what it reported last.
+pub(crate) type Settled = (Handle<Supernode>, SocketAddr, Arc<Mutex<Option<SupernodeReport>>>);
+
 pub(crate) struct Town {
     pub(crate) world: World,
     cloud: Node,
-    pub(crate) supernodes: Vec<(Handle<Supernode>, SocketAddr, Arc<Mutex<Option<SupernodeReport>>>)>,
+    pub(crate) supernodes: Vec<Settled>,
     pub(crate) edges: Vec<Inhabitant>,
     seed: u64,
 }
