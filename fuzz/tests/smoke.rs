@@ -40,9 +40,30 @@ fn seeds_survive_their_text_form() {
     }
 }
 
+// Four tests, so that they run side by side and each has the time that a test is given.
+
 #[test]
-fn every_target_holds_on_its_seeds_and_their_mutations() {
-    for (name, target) in TARGETS {
+fn the_first_of_each_four_targets_holds_on_its_seeds_and_their_mutations() {
+    every_fourth_holds(0);
+}
+
+#[test]
+fn the_second_of_each_four_targets_holds_on_its_seeds_and_their_mutations() {
+    every_fourth_holds(1);
+}
+
+#[test]
+fn the_third_of_each_four_targets_holds_on_its_seeds_and_their_mutations() {
+    every_fourth_holds(2);
+}
+
+#[test]
+fn the_fourth_of_each_four_targets_holds_on_its_seeds_and_their_mutations() {
+    every_fourth_holds(3);
+}
+
+fn every_fourth_holds(first: usize) {
+    for (name, target) in TARGETS.iter().skip(first).step_by(4) {
         let seeds: Vec<Vec<u8>> = seeds::of(name)
             .expect("hex files")
             .into_iter()
