@@ -18,6 +18,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("turnutils_natdiscovery", "coturn"),
     ("turnutils_stunclient", "coturn"),
     ("sipp", "sip-tester"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
     ("h2load", "nghttp2-client"),
     ("nghttp", "nghttp2-client"),
     ("wsdump", "python3-websocket"),

@@ -167,6 +167,21 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "npm",
         why: "the same",
     },
+    Package {
+        name: "qemu-system-x86",
+        program: "qemu-system-x86_64",
+        why: "guests with the kernel's own TIPC, which the overlay joins",
+    },
+    Package {
+        name: "busybox-static",
+        program: "busybox",
+        why: "what runs in these guests, and a DHCP client that others wrote",
+    },
+    Package {
+        name: "gcc",
+        program: "gcc",
+        why: "compiles the program that these guests talk to each other with",
+    },
 ];
 
 /// What a build for fuzzing needs.

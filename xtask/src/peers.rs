@@ -47,6 +47,18 @@ const PEERS: &[Peer] = &[
         command: pip,
     },
     Peer {
+        name: "lan",
+        pins: "halloo/tests/overlay/lan.txt",
+        installer: "apt-get",
+        command: unpack_with_libraries,
+    },
+    Peer {
+        name: "tipc",
+        pins: "lab/tipc/build.py",
+        installer: "qemu-system-x86_64",
+        command: guests,
+    },
+    Peer {
         name: "stamp-suite",
         pins: "halloo/tests/dialects/stamp-suite.txt",
         installer: "cargo",
@@ -150,6 +162,33 @@ fn cargo(folder: &Path) -> Command {
         .current_dir(folder)
         // It is built in a folder that cargo removes at the end.
         .env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// The guests of lab/tipc: a kernel and a root folder.
+fn guests(folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["lab/tipc/build.py", "--out"]).arg(folder);
+    command
+}
+
+/// Debian's daemons, unpacked and not installed, with what they need that is not there. Here they would start, and take the host's
+/// routes, leases and clock in hand.
+fn unpack_with_libraries(folder: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-ec",
+            "mkdir -p partial
+            download() {
+                apt-get --quiet --yes --no-install-recommends --reinstall --download-only \\
+                    --option Dir::Cache::archives=\"$PWD\" install $(cat lan.txt)
+            }
+            download || { apt-get --quiet update; download; }
+            for package in *.deb; do dpkg-deb --extract \"$package\" .; rm \"$package\"; done
+            rm -rf partial lock",
+        ])
+        .current_dir(folder);
     command
 }
 

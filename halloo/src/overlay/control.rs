@@ -5,8 +5,8 @@ use crate::overlay::edge::Ask;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -20,14 +20,30 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Opens it.
+    /// Opens it, in the first folder that lets us.
     ///
     /// # Errors
     /// If there is no place for it.
     pub(super) fn open(tap: &str) -> io::Result<Control> {
-        let path = status::place(tap);
-        if let Some(folder) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        let mut refused = io::Error::from(io::ErrorKind::NotFound);
+        for folder in status::folders() {
+            match Control::open_in(&folder, tap) {
+                Ok(control) => return Ok(control),
+                Err(error) => {
+                    refused = io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    fn open_in(folder: &Path, tap: &str) -> io::Result<Control> {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        let path = status::socket(folder, tap);
+        if UnixStream::connect(&path).is_ok() {
+            // Of this name there is one on this host, but not in each of its network namespaces.
+            let words = format!("another edge with a device {tap} answers there");
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, words));
         }
         // Of an edge that was killed: this one has the device now.
         match fs::remove_file(&path) {

@@ -8,11 +8,14 @@ use anyhow::{Context, Result, bail};
 use halloo_base::Nanos;
 use halloo_overlay::edge::path::Health;
 use halloo_overlay::edge::{EdgeStatus, PathStatus, PeerStatus};
+use halloo_overlay::{Cipher, Compression};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::env;
 use std::io::{self, Read};
+use std::iter;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -73,8 +76,8 @@ fn peer(peer: &PeerStatus) -> Value {
         "key": peer.key.to_string(),
         "up": peer.up,
         "shown": named(&peer.name, &peer.key),
-        "cipher": peer.cipher.map(halloo_overlay::Cipher::name),
-        "compression": peer.compression.map(halloo_overlay::Compression::name),
+        "cipher": peer.cipher.map(Cipher::name),
+        "compression": peer.compression.map(Compression::name),
         "software": peer.software,
         "refusal": peer.refusal.as_ref().map(|refusal| refusal.words.clone()),
         "stations": peer.stations,
@@ -110,32 +113,32 @@ fn nanos(span: Option<Nanos>) -> Option<i64> {
     span.map(|span| span.0)
 }
 
-/// Where the edge of a device listens for questions.
-pub(super) fn place(tap: &str) -> PathBuf {
-    folder().join(format!("edge-{tap}.sock"))
+/// Where the edge of a device listens for questions: in the first folder that it may write to.
+pub(super) fn socket(folder: &Path, tap: &str) -> PathBuf {
+    folder.join(format!("edge-{tap}.sock"))
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from("/run/halloo")
+/// The system's folder, and the user's for an edge that is not root's.
+pub(super) fn folders() -> Vec<PathBuf> {
+    let own = env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("halloo"));
+    iter::once(PathBuf::from("/run/halloo")).chain(own).collect()
 }
 
 /// Asks a running edge, and shows what it says.
 pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
-    let path = match &args.tap {
-        Some(tap) => place(tap),
-        None => only_one()?,
+    let found = match &args.tap {
+        Some(tap) => vec![tap.clone()],
+        None => running(),
     };
-    let mut stream = UnixStream::connect(&path).with_context(|| {
-        format!(
-            "no edge answers at {}; is it running, and may this user ask it?",
-            path.display()
-        )
-    })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut text = String::new();
-    stream
-        .read_to_string(&mut text)
-        .context("the edge does not answer")?;
+    let tap = match found.as_slice() {
+        [] => return Ok(nobody("no edge that this user may ask runs here")),
+        [one] => one,
+        many => bail!("several edges run here; say which: {}", many.join(", ")),
+    };
+    let text = match ask(tap) {
+        Ok(text) => text,
+        Err(error) => return Ok(nobody(&format!("no edge answers for {tap}: {error}"))),
+    };
     let status: Value = serde_json::from_str(&text).context("the edge's answer makes no sense")?;
     let mut screen = Screen::stdout();
     if args.json {
@@ -154,32 +157,50 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
     })
 }
 
-fn only_one() -> Result<PathBuf> {
-    let folder = folder();
-    let entries =
-        std::fs::read_dir(&folder).with_context(|| format!("no edge runs here ({})", folder.display()))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with("edge-") && name.ends_with(".sock"))
-        })
-        // What a killed edge left behind answers nobody.
-        .filter(|path| UnixStream::connect(path).is_ok())
-        .collect();
-    found.sort();
-    match found.as_slice() {
-        [] => bail!("no edge runs here"),
-        [one] => Ok(one.clone()),
-        many => {
-            let name = |path: &PathBuf| {
-                path.file_stem()
-                    .map(|stem| stem.to_string_lossy().replacen("edge-", "", 1))
-            };
-            let names: Vec<String> = many.iter().filter_map(name).collect();
-            bail!("several edges run here; say which: {}", names.join(", "))
+/// Says why there is no answer: the question was right, so this is no misuse.
+fn nobody(why: &str) -> ExitCode {
+    crate::complain(format_args!("{} {why}", Styled(BAD, "halloo:")));
+    ExitCode::from(crate::FAILED)
+}
+
+/// What the edge of a device says.
+fn ask(tap: &str) -> io::Result<String> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for folder in folders() {
+        match UnixStream::connect(socket(&folder, tap)) {
+            Ok(mut stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                let mut text = String::new();
+                stream.read_to_string(&mut text)?;
+                return Ok(text);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => last = error,
         }
     }
+    Err(last)
+}
+
+/// The devices of edges that answer here.
+fn running() -> Vec<String> {
+    let mut found = vec![];
+    for folder in folders() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let tap = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("edge-")?.strip_suffix(".sock"));
+            // What a killed edge left behind answers nobody.
+            if let Some(tap) = tap
+                && UnixStream::connect(entry.path()).is_ok()
+            {
+                found.push(tap.to_owned());
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The same for people.

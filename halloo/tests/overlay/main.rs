@@ -1,0 +1,10 @@
+//! The overlay on hosts that are network namespaces: what a person types, every kind of frame, protocols that need a
+//! LAN with the programs that others wrote, and bad days. Needs root.
+
+mod common;
+mod config;
+mod days;
+mod ethernet;
+mod members;
+mod protocols;
+mod tipc;
