@@ -5,7 +5,7 @@ use super::options::SupernodePlace;
 use super::own::{Own, earlier};
 use super::path::{Health, PeerPath, Via};
 use crate::PublicKey;
-use crate::crypto::{Event, Peer, Role, Step};
+use crate::crypto::{Event, Peer, Refusal, Role, Step};
 use crate::way::{Way, say};
 use crate::wire::{Bookmark, Control, Hello, HelloReply};
 use halloo_base::{Cx, Mono, Nanos, Path};
@@ -35,6 +35,13 @@ pub(super) struct Association {
     pub(super) seen: Option<SocketAddr>,
     pub(super) members: u32,
     pub(super) bookmark: Bookmark,
+    /// Others of the community's name with another secret, by its last count.
+    pub(super) strangers: u16,
+    /// It was told that nobody answers, or why not.
+    pub(super) lost: bool,
+    pub(super) refusal: Option<Refusal>,
+    /// There was no room for some that it listed.
+    pub(super) skipped: bool,
     owner: u32,
     way: Way,
     path: PeerPath,
@@ -53,6 +60,10 @@ impl Association {
             seen: None,
             members: 0,
             bookmark: Bookmark::default(),
+            strangers: 0,
+            lost: false,
+            refusal: None,
+            skipped: false,
             owner,
             way: Way::direct(path),
             path: PeerPath::new(path, Via::Direct, now),
@@ -169,6 +180,8 @@ impl Association {
             self.path = PeerPath::new(self.way.path, Via::Direct, now);
             self.bookmark = Bookmark::default();
         }
+        self.lost = false;
+        self.refusal = None;
         self.step = FIRST;
         self.register_at = Some(now);
     }
@@ -201,6 +214,15 @@ impl Association {
     /// There is something new in its list.
     pub(super) fn has_news(&mut self, now: Mono) {
         self.list_at = Some(now);
+    }
+
+    /// There is room now for those that were skipped: its list is read once more, soon.
+    pub(super) fn read_again(&mut self, now: Mono) {
+        self.skipped = false;
+        self.bookmark = Bookmark::default();
+        if self.registered {
+            self.list_at = Some(now + PAGE);
+        }
     }
 
     /// A page of its list was taken.

@@ -6,6 +6,7 @@ use super::remote::{Remote, path_number};
 use super::{Edge, EdgeEvent, EdgePort, EdgeStatus, Who, YIELD};
 use crate::PublicKey;
 use crate::crypto::{Event, Refusal};
+use crate::switch::Reason;
 use crate::way::{Way, say};
 use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError};
 use halloo_base::{Cx, Mono, Nanos};
@@ -13,17 +14,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The bit of TLV 130 that says "I want no direct path".
-const NO_DIRECT: u32 = 4;
+pub(super) const NO_DIRECT: u32 = 4;
+
+/// Questions of one datagram that are answered.
+const MOST_ANSWERS: usize = 4;
 
 impl Edge {
     /// A session came, went or was refused.
     pub(super) fn happened(&mut self, cx: &mut Cx<'_>, who: Who, way: Option<Way>, event: Option<Event>) {
         let Some(event) = event else { return };
         let now = cx.env.now;
-        match who {
-            Who::Supernode(place) => self.supernode_happened(place, &event, now),
-            Who::Peer(owner) => self.peer_happened(owner, way, &event, now),
-        }
+        let known = match who {
+            Who::Supernode(place) => self.supernodes[place].refusal.clone(),
+            Who::Peer(owner) => self.remote(owner).and_then(|remote| remote.refusal.clone()),
+        };
         let (key, name) = match who {
             Who::Supernode(place) => (self.supernodes[place].key(), String::new()),
             Who::Peer(owner) => {
@@ -33,10 +37,17 @@ impl Edge {
                 })
             }
         };
+        match who {
+            Who::Supernode(place) => self.supernode_happened(place, &event, now),
+            Who::Peer(owner) => self.peer_happened(owner, way, &event, now),
+        }
         let (Event::Refused(refusal) | Event::Refuses(refusal)) = &event else {
             return;
         };
-        if let Some(key) = key {
+        // It is tried again and again; who reads it needs to hear it once.
+        if let Some(key) = key
+            && known.as_ref() != Some(refusal)
+        {
             self.own.tell(EdgeEvent::Refused {
                 key,
                 name,
@@ -54,13 +65,21 @@ impl Edge {
                 association.seen = agreed.and_then(|agreed| agreed.seen).or(association.seen);
                 association.up(now, *follows);
             }
-            Event::Refused(_) | Event::Refuses(_) => association.restart(&mut self.own, now),
-            Event::GaveUp | Event::Down => {
-                let address = association.place.address;
-                self.own.tell(EdgeEvent::SupernodeLost(address));
+            Event::Refused(refusal) | Event::Refuses(refusal) => {
+                association.refusal = Some(refusal.clone());
+                association.restart(&mut self.own, now);
             }
+            Event::GaveUp | Event::Down => self.supernode_lost(place),
         }
         self.soon(now);
+    }
+
+    fn supernode_lost(&mut self, place: usize) {
+        let association = &mut self.supernodes[place];
+        if !std::mem::replace(&mut association.lost, true) {
+            let address = association.place.address;
+            self.own.tell(EdgeEvent::SupernodeLost(address));
+        }
     }
 
     fn peer_happened(&mut self, owner: u32, way: Option<Way>, event: &Event, now: Mono) {
@@ -69,12 +88,8 @@ impl Edge {
         match event {
             Event::Up { follows } => {
                 remote.refusal = None;
-                if let Some(way) = way
-                    && let Some(at) = remote.consider(way, link_mtu, now)
-                    && !*follows
-                {
-                    // The first words came by it: so will the first frames, until something better is known.
-                    remote.best = Some(at);
+                if let Some(way) = way.filter(|_| !*follows) {
+                    remote.proved(way, link_mtu, now);
                 }
                 let told = remote.peer.agreed().map(|agreed| {
                     if !agreed.name.is_empty() {
@@ -89,12 +104,11 @@ impl Edge {
                 });
                 if let Some(told) = told.filter(|_| !follows) {
                     self.own.tell(told);
-                    self.tell_path(owner);
                 }
             }
             Event::Down => {
                 let (key, name) = (remote.peer.key(), remote.name.clone());
-                remote.best = None;
+                remote.down();
                 self.own.tell(EdgeEvent::PeerDown { key, name });
             }
             Event::Refused(refusal) | Event::Refuses(refusal) => remote.refusal = Some(refusal.clone()),
@@ -135,12 +149,20 @@ impl Edge {
         if kind != crate::wire::Content::Control as u8 {
             return;
         }
+        let mut answers = 0;
         for control in Controls::new(tlvs) {
             match control {
-                Ok(control) => self.control(cx, who, way, leg, control, size),
+                Ok(Control::Ping { .. }) if answers >= MOST_ANSWERS => self.counts.bad_control += 1,
+                Ok(control) => {
+                    answers += usize::from(matches!(control, Control::Ping { .. }));
+                    self.control(cx, who, way, leg, control, size);
+                }
                 Err(WireError::UnknownType(kind)) => {
                     self.counts.bad_control += 1;
-                    self.answer(cx, who, way, leg, &Control::Unknown(kind));
+                    if answers < MOST_ANSWERS {
+                        answers = MOST_ANSWERS;
+                        self.answer(cx, who, way, leg, &Control::Unknown(kind));
+                    }
                 }
                 Err(_) => self.counts.bad_control += 1,
             }
@@ -183,10 +205,9 @@ impl Edge {
             }
             (Control::Close { words, .. }, Who::Supernode(place)) => {
                 let _ = words;
-                let association = &mut self.supernodes[place];
-                association.restart(&mut self.own, now);
-                let address = association.place.address;
-                self.own.tell(EdgeEvent::SupernodeLost(address));
+                self.supernodes[place].restart(&mut self.own, now);
+                self.supernode_lost(place);
+                self.soon(now);
             }
             (Control::Close { reason, words }, Who::Peer(owner)) => self.closed(owner, reason, words, now),
             (control, Who::Supernode(place)) => self.supernode_says(cx, place, control),
@@ -219,9 +240,7 @@ impl Edge {
                     return;
                 };
                 remote.answered(at, number, took, now);
-                if remote.choose().is_some() {
-                    self.tell_path(owner);
-                }
+                remote.choose();
             }
         }
         self.soon(now);
@@ -247,20 +266,23 @@ impl Edge {
             return;
         };
         remote.peer.close(&mut self.own.numbers);
-        remote.best = None;
+        remote.down();
         let (key, name) = (remote.peer.key(), remote.name.clone());
         if reason == Status::Agreed {
             remote.listed = 0;
             self.own.tell(EdgeEvent::PeerDown { key, name });
-            self.forget(owner);
+            self.forget(owner, now);
             return;
         }
         let refusal = Refusal {
             status: reason,
             words,
         };
-        remote.refusal = Some(refusal.clone());
-        remote.meet(now + Duration::from_secs(30));
+        let is_known = remote.refusal.replace(refusal.clone()).as_ref() == Some(&refusal);
+        remote.meet(now + Duration::from_secs(30), now);
+        if is_known {
+            return;
+        }
         self.own.tell(EdgeEvent::Refused {
             key,
             name,
@@ -279,7 +301,8 @@ impl Edge {
                 strangers,
             } => {
                 let association = &mut self.supernodes[place];
-                let first = !association.registered;
+                let first = !association.registered || strangers > association.strangers;
+                association.strangers = strangers;
                 association.registered(Duration::from_secs(lifetime.max(3).into()), now);
                 association.members = members;
                 if first && let Some(key) = association.key() {
@@ -317,14 +340,14 @@ impl Edge {
                 self.soon(now);
             }
             Control::Meet { key, candidates } => {
-                if let Some(owner) = self.remote_for(key) {
+                if let Some(owner) = self.remote_for(key, now) {
                     self.consider_all(owner, &candidates, now);
                     self.meet(owner, now);
                 }
             }
             Control::Channel { key, number, .. } => {
                 let (way, link_mtu) = (self.supernodes[place].way(), self.options.link_mtu);
-                if let Some(owner) = self.remote_for(key)
+                if let Some(owner) = self.remote_for(key, now)
                     && let Some(remote) = self.remote(owner)
                 {
                     remote.forget_channels(way.path.remote, Some(number));
@@ -376,7 +399,8 @@ impl Edge {
                 .for_each(|remote| remote.listed &= !bit);
         }
         for member in members {
-            let Some(owner) = self.remote_for(member.key) else {
+            let Some(owner) = self.remote_for(member.key, now) else {
+                self.supernodes[place].skipped |= member.key != self.own.local.public();
                 continue;
             };
             if let Some(remote) = self.remote(owner) {
@@ -396,7 +420,7 @@ impl Edge {
             {
                 remote.listed &= !bit;
                 if remote.listed == 0 && !remote.is_up() {
-                    self.forget(owner);
+                    self.forget(owner, now);
                 }
             }
         }
@@ -411,7 +435,7 @@ impl Edge {
             } else {
                 now + YIELD
             };
-            remote.meet(at);
+            remote.meet(at, now);
         }
         self.soon(now);
     }
@@ -505,11 +529,8 @@ impl Edge {
             self.carrier.switch.counts(),
         );
         let counts = self.counts;
-        EdgeStatus {
-            supernodes: self.supernodes.iter().map(Association::status).collect(),
-            peers,
-            address: self.address,
-            counters: vec![
+        let dropped = Reason::ALL.iter().map(|&why| (why.name(), switch.dropped(why)));
+        let mut counters = vec![
                 ("datagrams", counts.datagrams),
                 ("malformed", counts.malformed),
                 ("strangers", counts.strangers),
@@ -519,6 +540,8 @@ impl Edge {
                 ("replayed", counts.replayed),
                 ("not_authentic", counts.not_authentic),
                 ("bad_control", counts.bad_control),
+                ("no_room", counts.no_room),
+                ("no_relay", counts.no_relay),
                 ("frames_to_peers", frames.to_peers),
                 ("frames_from_peers", frames.from_peers),
                 ("no_path", frames.no_path),
@@ -533,7 +556,14 @@ impl Edge {
                 ("learned", switch.learned),
                 ("moved", switch.moved),
                 ("flapping", switch.flapping),
-            ],
+                ("table_full", switch.full),
+            ];
+        counters.extend(dropped);
+        EdgeStatus {
+            supernodes: self.supernodes.iter().map(Association::status).collect(),
+            peers,
+            address: self.address,
+            counters,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Edge`] is the machine. It owns an [`Association`](association) with each supernode and a [`Remote`](remote) for each
 //! other edge, and carries frames between its device and them.
 
+mod answers;
 mod association;
 mod carrier;
 mod control;
@@ -24,6 +25,7 @@ use crate::crypto::{Admission, Class, Event, Gate, Local, Numbers, Request};
 use crate::switch::{Forward, Switch, TableKey};
 use crate::way::Way;
 use crate::wire::{Message, Prefix};
+use answers::Answers;
 use association::Association;
 use carrier::Carrier;
 use halloo_base::{
@@ -59,6 +61,10 @@ struct Counts {
     replayed: u64,
     not_authentic: u64,
     bad_control: u64,
+    /// Members, or supernodes, that there was no place for.
+    no_room: u64,
+    /// Datagrams of channels whose relay is none of ours.
+    no_relay: u64,
 }
 
 /// An edge of the overlay.
@@ -69,6 +75,7 @@ pub struct Edge {
     remotes: Vec<Option<Remote>>,
     by_key: HashMap<PublicKey, u32>,
     carrier: Carrier,
+    answers: Answers,
     opened: Vec<u8>,
     address: Option<Prefix>,
     counts: Counts,
@@ -101,10 +108,13 @@ impl Edge {
     /// An edge that begins when it is first woken.
     pub fn new(
         options: EdgeOptions,
-        local: Local,
+        mut local: Local,
         mut entropy: EdgeEntropy,
         observer: Box<dyn Observer>,
     ) -> Edge {
+        if !options.direct {
+            local.offer.features |= control::NO_DIRECT;
+        }
         let mut key = [0; 16];
         entropy.fill(&mut key);
         let mut switch = Switch::new(options.table, TableKey(key), options.flood, ());
@@ -123,6 +133,7 @@ impl Edge {
             supernodes: vec![],
             remotes: vec![],
             by_key: HashMap::new(),
+            answers: Answers::default(),
             opened: vec![0; 1 << 16],
             address: None,
             counts: Counts::default(),
@@ -160,7 +171,12 @@ impl Edge {
         let known = |known: &Association| {
             known.place.address == place.address || (known.key().is_some() && known.key() == place.key)
         };
-        if self.supernodes.len() < MOST_SUPERNODES && !self.supernodes.iter().any(known) {
+        if self.supernodes.iter().any(known) {
+            return;
+        }
+        if self.supernodes.len() >= MOST_SUPERNODES {
+            self.counts.no_room += 1;
+        } else {
             let owner = SUPERNODES + self.supernodes.len() as u32;
             let path = self.path_to(place.address);
             self.supernodes.push(Association::new(owner, place, path, now));
@@ -168,7 +184,7 @@ impl Edge {
     }
 
     /// The peer with this key, made if there is room.
-    fn remote_for(&mut self, key: PublicKey) -> Option<u32> {
+    fn remote_for(&mut self, key: PublicKey, now: Mono) -> Option<u32> {
         if key == self.own.local.public() {
             return None;
         }
@@ -176,6 +192,7 @@ impl Edge {
             return Some(owner);
         }
         if self.by_key.len() >= self.options.peers {
+            self.counts.no_room += 1;
             return None;
         }
         let owner = match self.remotes.iter().position(Option::is_none) {
@@ -185,7 +202,7 @@ impl Edge {
                 self.remotes.len() - 1
             }
         };
-        self.remotes[owner] = Some(Remote::new(owner as u32, key));
+        self.remotes[owner] = Some(Remote::new(owner as u32, key, now));
         self.by_key.insert(key, owner as u32);
         Some(owner as u32)
     }
@@ -194,7 +211,22 @@ impl Edge {
         self.remotes.get_mut(owner as usize)?.as_mut()
     }
 
-    fn forget(&mut self, owner: u32) {
+    /// Makes room for somebody who has shown that he knows the community's secret, at the cost of one of whom no more is
+    /// known than that a supernode lists it.
+    fn make_room(&mut self, key: &PublicKey, now: Mono) {
+        if self.by_key.len() < self.options.peers || self.by_key.contains_key(key) {
+            return;
+        }
+        let is_idle = |remote: &Option<Remote>| remote.as_ref().is_some_and(Remote::is_idle);
+        if let Some(owner) = self.remotes.iter().position(is_idle) {
+            self.forget(owner as u32, now);
+        }
+    }
+
+    fn forget(&mut self, owner: u32, now: Mono) {
+        for association in self.supernodes.iter_mut().filter(|known| known.skipped) {
+            association.read_again(now);
+        }
         if let Some(remote) = self.remotes.get_mut(owner as usize).and_then(Option::take) {
             self.by_key.remove(&remote.peer.key());
             let mut peer = remote.peer;
@@ -219,7 +251,8 @@ impl Edge {
                     .any(|known| known.place.address == rx.path.remote);
                 match Message::parse(channel.inner) {
                     Ok(message) if relays => self.message(cx, way, &message, channel.inner),
-                    _ => self.counts.malformed += 1,
+                    Ok(_) => self.counts.no_relay += 1,
+                    Err(_) => self.counts.malformed += 1,
                 }
             }
             Ok(message) => self.message(cx, way, &message, rx.payload),
@@ -300,9 +333,10 @@ impl Edge {
     }
 
     fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
+        let now = cx.env.now;
         let own = &mut self.own;
         match own.gate.admit(
-            cx.env.now,
+            now,
             &mut *own.entropy,
             &own.local,
             way.path.remote,
@@ -314,11 +348,17 @@ impl Edge {
                 way.send(cx.out, &cookie);
             }
             Admission::Read => {
+                if let Some(answer) = self.answers.find(initiation, now) {
+                    // It came by another way before. Whether he hears the answer by that one, nobody knows.
+                    way.send(cx.out, answer);
+                    return;
+                }
                 let Ok(request) = Request::read(&own.local, &mut *own.entropy, initiation) else {
                     self.counts.handshakes_refused += 1;
                     return;
                 };
-                let Some(owner) = self.remote_for(request.key()) else {
+                self.make_room(&request.key(), now);
+                let Some(owner) = self.remote_for(request.key(), now) else {
                     self.counts.handshakes_refused += 1;
                     return;
                 };
@@ -333,7 +373,8 @@ impl Edge {
                     peer.accept(context, request, seen, out)
                         .map(|step| (step.send, step.event))
                 });
-                let (link_mtu, now) = (self.options.link_mtu, cx.env.now);
+                self.answers.keep(initiation, &self.own.message, now);
+                let link_mtu = self.options.link_mtu;
                 if let Some(remote) = self.remote(owner) {
                     remote.consider(way, link_mtu, now);
                 }
@@ -454,18 +495,17 @@ impl Edge {
             let Some(remote) = self.remotes[owner as usize].as_mut() else {
                 continue;
             };
-            let before = remote.best;
             let event = remote.wake(&mut self.own, cx);
-            let moved = remote.is_up() && remote.best != before;
+            let tells_way = remote.tells_way(now);
             let wants_relay = remote.wants_relay(now);
             let (key, gone) = (remote.peer.key(), remote.listed == 0 && !remote.is_up());
             let down = matches!(event, Some(Event::GaveUp | Event::Down));
             self.happened(cx, Who::Peer(owner), None, event);
-            if moved {
+            if tells_way {
                 self.tell_path(owner);
             }
             if down && gone {
-                self.forget(owner);
+                self.forget(owner, now);
             } else if wants_relay {
                 self.ask_relays(cx, key);
             }
@@ -473,6 +513,11 @@ impl Edge {
         if now >= self.sweep {
             self.carrier.switch.age(now);
             self.sweep = now + SWEEP;
+            for owner in 0..self.remotes.len() {
+                if self.remotes[owner].as_ref().is_some_and(|remote| remote.is_stale(now)) {
+                    self.forget(owner as u32, now);
+                }
+            }
         }
         self.next = self.all_deadlines();
     }

@@ -36,6 +36,8 @@ impl Own {
         let (send, result) = deed(&mut context, &mut self.message);
         if send {
             self.send(cx.out, ways);
+        } else {
+            self.message.clear();
         }
         result
     }

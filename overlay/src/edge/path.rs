@@ -118,6 +118,16 @@ impl PeerPath {
         self.heard
     }
 
+    /// Whether what is sent by it can be expected to arrive: it works, or has been doubted for no longer than one answer may
+    /// take.
+    pub fn works(&self) -> bool {
+        match self.health {
+            Health::Good => true,
+            Health::Doubtful => self.unanswered <= 1,
+            Health::Dead | Health::Untried => false,
+        }
+    }
+
     /// When it wants to be looked at next.
     pub fn deadline(&self) -> Mono {
         match self.waiting {
@@ -172,8 +182,21 @@ impl PeerPath {
     pub fn heard(&mut self, now: Mono) {
         self.heard = Some(now);
         self.waiting = None;
-        if self.health != Health::Untried {
-            self.revive(now);
+        match self.health {
+            Health::Good | Health::Doubtful => self.revive(now),
+            // Somebody is there again, but it may be that only he can send.
+            Health::Dead => self.hurry(now),
+            Health::Untried => {}
+        }
+    }
+
+    /// Something came by it that answers what went by it, such as a handshake's. It works; how fast is to be asked.
+    pub fn proved(&mut self, now: Mono) {
+        self.heard = Some(now);
+        self.waiting = None;
+        self.revive(now);
+        if self.smoothed.is_none() {
+            self.next = now;
         }
     }
 
@@ -248,11 +271,10 @@ impl PeerPath {
 /// What works goes before what does not, direct before relayed, and faster before slower where the difference is worth
 /// the change: a fifth and a millisecond.
 pub fn is_better(other: &PeerPath, current: &PeerPath) -> bool {
-    let works = |path: &PeerPath| path.health() == Health::Good;
-    if works(other) != works(current) {
-        return works(other);
+    if other.works() != current.works() {
+        return other.works();
     }
-    if !works(other) {
+    if !other.works() {
         return other.health() > current.health();
     }
     let direct = |path: &PeerPath| path.via == Via::Direct;
@@ -349,6 +371,39 @@ mod tests {
         let mut way = way(Via::Direct);
         way.heard(at(5));
         assert_eq!(way.health(), Health::Untried);
+    }
+
+    #[test]
+    fn hearing_somebody_of_a_dead_way_only_makes_it_be_asked() {
+        let mut way = way(Via::Direct);
+        answer(&mut way, 0, 20);
+        way.refused();
+        way.heard(at(500));
+        assert_eq!((way.health(), way.deadline()), (Health::Dead, at(500)));
+        answer(&mut way, 500, 20);
+        assert_eq!(way.health(), Health::Good);
+    }
+
+    #[test]
+    fn what_has_been_answered_works_and_is_asked_for_its_round_trip() {
+        let mut way = way(Via::Direct);
+        way.proved(at(5));
+        assert_eq!((way.health(), way.deadline()), (Health::Good, at(5)));
+        answer(&mut way, 5, 20);
+        assert_eq!(way.deadline(), at(15_025));
+    }
+
+    #[test]
+    fn one_question_without_an_answer_yet_changes_no_way() {
+        let (mut direct, mut relayed) = (way(Via::Direct), way(Via::Channel(3)));
+        answer(&mut relayed, 0, 50);
+        answer(&mut direct, 0, 20);
+        direct.sent(at(1_000));
+        direct.poll(at(1_100)).expect("overdue");
+        assert_eq!(direct.health(), Health::Doubtful);
+        assert!(!is_better(&relayed, &direct) && is_better(&direct, &relayed));
+        direct.poll(at(1_200)).expect("overdue again");
+        assert!(is_better(&relayed, &direct) && !is_better(&direct, &relayed));
     }
 
     #[test]

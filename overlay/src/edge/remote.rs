@@ -21,6 +21,12 @@ const FRAGMENTS: usize = 256 * 1024;
 const AGAIN: Duration = Duration::from_secs(30);
 /// A relay is asked again for its channel after this, while it is needed.
 const RENEW: Duration = Duration::from_secs(45);
+/// Relays are asked when there has been no direct way for so long, ...
+const RELAY_AFTER: Duration = Duration::from_millis(300);
+/// ... and again after this and twice as long, until one carries.
+const RELAY_AGAIN: Duration = Duration::from_millis(500);
+/// A way is told of when it has been in use for so long.
+const SETTLES: Duration = Duration::from_millis(300);
 
 /// Another edge.
 pub(super) struct Remote {
@@ -42,10 +48,15 @@ pub(super) struct Remote {
     begin_at: Option<Mono>,
     /// When to ask relays for a channel, while there is no direct way.
     relay_at: Option<Mono>,
+    relay_step: Duration,
+    /// The way that was told of last, and when to tell of another.
+    told: Option<Way>,
+    tell_at: Option<Mono>,
+    since: Mono,
 }
 
 impl Remote {
-    pub(super) fn new(owner: u32, key: PublicKey) -> Remote {
+    pub(super) fn new(owner: u32, key: PublicKey, now: Mono) -> Remote {
         Remote {
             peer: Peer::new(owner, key, Role::Edge),
             name: String::new(),
@@ -61,7 +72,21 @@ impl Remote {
             received: (0, 0),
             begin_at: None,
             relay_at: None,
+            relay_step: RELAY_AGAIN,
+            told: None,
+            tell_at: None,
+            since: now,
         }
+    }
+
+    /// No more is known of it than that a supernode lists it.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_up() && self.legs.iter().all(|leg| leg.state.heard_at().is_none())
+    }
+
+    /// Nobody lists it, and nothing has come of it: it may be forgotten.
+    pub(super) fn is_stale(&self, now: Mono) -> bool {
+        self.listed == 0 && !self.is_up() && now.since(self.since) >= AGAIN
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -75,12 +100,12 @@ impl Remote {
     }
 
     /// Begins a session at this time, unless there is one.
-    pub(super) fn meet(&mut self, at: Mono) {
+    pub(super) fn meet(&mut self, at: Mono, now: Mono) {
         if !self.is_up() && !self.peer.is_beginning() {
             self.begin_at = Some(self.begin_at.map_or(at, |known| known.min(at)));
         }
         if self.relay_at.is_none() {
-            self.relay_at = Some(at);
+            self.relay_at = Some(now + RELAY_AFTER);
         }
     }
 
@@ -117,12 +142,49 @@ impl Remote {
 
     /// Whether relays are to be asked for a channel now.
     pub(super) fn wants_relay(&mut self, now: Mono) -> bool {
-        if self.relay_at.is_none_or(|at| at > now) {
+        let works = |direct: bool| {
+            let mut legs = self.legs.iter();
+            legs.any(|leg| leg.state.works() && (leg.way.via == Via::Direct) == direct)
+        };
+        if self.is_up() && works(true) {
+            self.relay_at = None;
+            self.relay_step = RELAY_AGAIN;
             return false;
         }
-        let is_direct = |leg: &Leg| leg.is_good() && leg.way.via == Via::Direct;
-        self.relay_at = Some(now + RENEW);
-        !self.legs.iter().any(is_direct)
+        // Without a time it had a direct way until now.
+        if !self.is_up() && self.relay_at.is_none() || self.relay_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        let wait = if self.is_up() && works(false) {
+            RENEW
+        } else {
+            self.relay_step
+        };
+        self.relay_step = (self.relay_step * 2).min(RENEW);
+        self.relay_at = Some(now + wait);
+        true
+    }
+
+    /// Whether to tell now that another way is in use.
+    pub(super) fn tells_way(&mut self, now: Mono) -> bool {
+        let way = self.best.filter(|_| self.is_up()).map(|best| self.legs[best].way);
+        if way.is_none() || way == self.told {
+            self.tell_at = None;
+            return false;
+        }
+        if now < *self.tell_at.get_or_insert(now + SETTLES) {
+            return false;
+        }
+        self.told = way;
+        self.tell_at = None;
+        true
+    }
+
+    /// There is a session no more.
+    pub(super) fn down(&mut self) {
+        self.best = None;
+        self.told = None;
+        self.waiting_len = 0;
     }
 
     /// Does what is due. Returns what has become of the session.
@@ -228,11 +290,23 @@ impl Remote {
     /// Something authentic came by this way, which is new if the peer has moved.
     pub(super) fn heard(&mut self, way: Way, link_mtu: u16, now: Mono) -> Option<usize> {
         let at = self.consider(way, link_mtu, now)?;
+        let is_new = self.legs[at].state.heard_at().is_none();
         self.legs[at].state.heard(now);
-        if self.best.is_none() {
-            self.best = Some(at);
+        match self.best {
+            None => self.best = Some(at),
+            // He may have moved: the way that he had may be none any more.
+            Some(best) if is_new && best != at => self.legs[best].state.hurry(now),
+            Some(_) => {}
         }
         Some(at)
+    }
+
+    /// A handshake has gone there and back by this way: it works, and frames go by it until something better is known.
+    pub(super) fn proved(&mut self, way: Way, link_mtu: u16, now: Mono) {
+        if let Some(at) = self.consider(way, link_mtu, now) {
+            self.legs[at].state.proved(now);
+            self.best = Some(at);
+        }
     }
 
     /// Octets of content that a datagram has room for, by the way in use.
@@ -256,7 +330,7 @@ impl Remote {
                 next = earlier(next, Some(leg.deadline(self.best == Some(at))));
             }
         }
-        earlier(next, self.relay_at)
+        earlier(next, earlier(self.relay_at, self.tell_at))
     }
 
     pub(super) fn status(&self, stations: u32) -> PeerStatus {

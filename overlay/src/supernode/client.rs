@@ -4,19 +4,26 @@ use super::channels::MemberId;
 use crate::crypto::{Local, Peer};
 use crate::wire::{CommunityId, CommunityTag};
 use halloo_base::{Mono, Path};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Who has a session and does not register is let go after this.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The bit of TLV 130 that says "I want no direct path".
+const NO_DIRECT: u32 = 4;
 
 /// A member, or somebody who is about to become one.
 pub(super) struct Client {
     pub(super) peer: Peer,
     pub(super) member: MemberId<CommunityId>,
     pub(super) tag: CommunityTag,
+    /// Whose place it takes.
+    pub(super) came_from: IpAddr,
     /// Where it spoke from last, proved.
     pub(super) path: Path,
+    /// The session, its way and the number of the latest datagram: only a later one says where it is now.
+    latest: (u32, u8, u64),
     /// Where else it says it might be reached.
     pub(super) candidates: Vec<SocketAddr>,
     pub(super) features: u32,
@@ -42,7 +49,9 @@ impl Client {
             peer: Peer::new(owner, member.key, crate::crypto::Role::Edge),
             member,
             tag,
+            came_from: path.remote.ip(),
             path,
+            latest: (0, 0, 0),
             candidates: vec![],
             features: 0,
             name: String::new(),
@@ -54,8 +63,21 @@ impl Client {
         }
     }
 
-    /// Where others might reach it: where it is seen, and where it says.
+    /// Whether this is the latest of its datagrams. One that was overtaken by others says where it was.
+    pub(super) fn is_latest(&mut self, receiver: u32, path: u8, counter: u64) -> bool {
+        let (known, known_path, known_counter) = self.latest;
+        let is = known != receiver || (known_path == path && counter >= known_counter) || path > known_path;
+        if is {
+            self.latest = (receiver, path, counter);
+        }
+        is
+    }
+
+    /// Where others might reach it: where it is seen, and where it says. Nowhere, if it wants no direct path.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        if self.features & NO_DIRECT != 0 {
+            return vec![];
+        }
         let mut all = vec![self.path.remote];
         for candidate in &self.candidates {
             if !all.contains(candidate) && all.len() < 16 {

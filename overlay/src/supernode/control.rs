@@ -31,12 +31,24 @@ impl Supernode {
         if kind != Content::Control as u8 {
             return;
         }
+        // Of each kind one: no datagram makes many.
+        let mut done = 0u32;
         for control in Controls::new(tlvs) {
+            let kind = match &control {
+                Ok(control) => control.kind(),
+                Err(_) => 0,
+            };
+            let bit = 1u32.checked_shl(kind.into()).unwrap_or(1);
+            let again = done & bit != 0;
+            done |= bit;
             match control {
+                Ok(_) if again => self.counts.bad_control += 1,
                 Ok(control) => self.control(cx, owner, control, size),
                 Err(WireError::UnknownType(kind)) => {
                     self.counts.bad_control += 1;
-                    self.say(cx, owner, &[Control::Unknown(kind)]);
+                    if !again {
+                        self.say(cx, owner, &[Control::Unknown(kind)]);
+                    }
                 }
                 Err(_) => self.counts.bad_control += 1,
             }

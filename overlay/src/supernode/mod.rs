@@ -7,6 +7,7 @@
 pub mod channels;
 mod client;
 mod control;
+mod crowd;
 mod options;
 pub mod pool;
 pub mod registry;
@@ -21,6 +22,7 @@ use crate::way::{Way, say};
 use crate::wire::{Channel, CommunityId, Control, Message, Status};
 use channels::{Channels, MemberId};
 use client::Client;
+use crowd::Crowd;
 use halloo_base::{Cx, Datagram, Deadline, Input, Machine, Mono, Path, Transmit};
 use pool::Pool;
 use registry::Registry;
@@ -44,6 +46,7 @@ pub struct Supernode {
     due: BTreeSet<(Mono, u32)>,
     registry: Registry,
     channels: Channels<CommunityId>,
+    crowd: Crowd,
     pools: HashMap<CommunityId, Pool>,
     /// Communities whose members are to be told that there is something new, and when.
     news: BTreeMap<CommunityId, Mono>,
@@ -64,6 +67,7 @@ impl Supernode {
         Supernode {
             registry: Registry::new(options.registry),
             channels: Channels::new(options.channels),
+            crowd: Crowd::new(options.per_prefix),
             options,
             local,
             numbers: Numbers::default(),
@@ -142,7 +146,9 @@ impl Supernode {
         let now = cx.env.now;
         let owner = match self.by_member.get(&member) {
             Some(&owner) => owner,
-            None if self.by_member.len() >= self.options.registry.members => {
+            None if self.by_member.len() >= self.options.registry.members
+                || !self.crowd.has_room(path.remote.ip()) =>
+            {
                 self.refuse(
                     cx,
                     path,
@@ -157,6 +163,7 @@ impl Supernode {
                     self.clients.push(None);
                     self.clients.len() as u32 - 1
                 });
+                self.crowd.add(path.remote.ip());
                 self.clients[owner as usize] = Some(Client::new(owner, member, tag, path, now));
                 self.by_member.insert(member, owner);
                 owner
@@ -234,7 +241,7 @@ impl Supernode {
             self.counts.not_authentic += 1;
             return;
         }
-        if client.path != rx.path {
+        if client.is_latest(header.receiver, opened.path, opened.counter) && client.path != rx.path {
             client.path = rx.path;
             let member = client.member;
             self.channels.moved(member, rx.path);
@@ -295,6 +302,7 @@ impl Supernode {
             self.due.remove(&(due, owner));
         }
         client.peer.close(&mut self.numbers);
+        self.crowd.remove(client.came_from);
         let member = client.member;
         self.by_member.remove(&member);
         self.free.push(owner);
@@ -351,6 +359,17 @@ impl Supernode {
         }
     }
 
+    /// Tells everybody, so that they look for another one, or for this one's next life, at once.
+    fn farewell(&mut self, cx: &mut Cx<'_>) {
+        let close = Control::Close {
+            reason: Status::Agreed,
+            words: String::new(),
+        };
+        for owner in 0..self.clients.len() as u32 {
+            self.say(cx, owner, std::slice::from_ref(&close));
+        }
+    }
+
     fn report(&mut self) {
         let report = SupernodeReport {
             key: self.local.public(),
@@ -369,7 +388,10 @@ impl Machine for Supernode {
             Input::Datagram(rx) => self.datagram(cx, &rx),
             Input::Wake => self.wake(cx),
             Input::Report => self.report(),
-            Input::Stop | Input::Drain => self.stopped = true,
+            Input::Stop | Input::Drain if !self.stopped => {
+                self.farewell(cx);
+                self.stopped = true;
+            }
             _ => {}
         }
     }

@@ -20,6 +20,8 @@ pub struct SupernodeOptions {
     pub communities: Vec<CommunityId>,
     /// Whether it carries for members that cannot meet.
     pub relay: bool,
+    /// Members that may come from one prefix of addresses, 24 bits of IPv4 or 48 of IPv6.
+    pub per_prefix: usize,
 }
 
 impl Default for SupernodeOptions {
@@ -31,6 +33,7 @@ impl Default for SupernodeOptions {
             supernodes: vec![],
             communities: vec![],
             relay: true,
+            per_prefix: 10_000,
         }
     }
 }

@@ -1,19 +1,21 @@
 //! A town of edges and supernodes, each edge with a station on its device.
 
-use halloo_base::{Cx, Deadline, Input, LinkId, Machine, Mono};
-use halloo_overlay::crypto::{Community, Cost, Identity, Local, Offer, Replayed};
-use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, SupernodePlace};
+pub(crate) use crate::station::{DEVICE, frame, mac, words};
+use crate::station::{Plan, Station, Stranger};
+use crate::watched::{Seen, Watched};
+use halloo_base::LinkId;
+use halloo_overlay::crypto::{
+    Authority, Certificate, Community, Cost, Identity, Local, Offer, Replayed, Timers,
+};
+use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, PeerStatus, SupernodePlace};
 use halloo_overlay::supernode::{Supernode, SupernodeObserver, SupernodeOptions, SupernodeReport};
+use halloo_overlay::wire::Prefix;
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
-use halloo_sim::{Handle, Joint, NatOptions, Node, Quality, Wire, World, ms, us};
+use halloo_sim::{Handle, Joint, NatOptions, Node, Quality, SegmentId, Wire, World, ms, us};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A machine's first device has this number.
-pub(crate) const DEVICE: LinkId = LinkId(2);
-/// An edge has a link to the world before it.
-pub(crate) const TAP: LinkId = LinkId(3);
 pub(crate) const PORT: u16 = 7654;
 
 /// What edges told, in order.
@@ -34,37 +36,11 @@ impl Observer for Listener {
     }
 }
 
-struct Deaf(Arc<Mutex<Option<SupernodeReport>>>);
+struct Clerk(Arc<Mutex<Option<SupernodeReport>>>);
 
-impl SupernodeObserver for Deaf {
+impl SupernodeObserver for Clerk {
     fn report(&mut self, report: SupernodeReport) {
         *self.0.lock().expect("nobody panicked") = Some(report);
-    }
-}
-
-/// Sends the frames that it is given at their times, and keeps what it hears.
-pub(crate) struct Station {
-    pub(crate) mac: Mac,
-    plan: Vec<(Mono, Vec<u8>)>,
-    pub(crate) heard: Vec<Vec<u8>>,
-    pub(crate) heard_at: Vec<Mono>,
-}
-
-impl Machine for Station {
-    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
-        if let Input::Frame(rx) = input {
-            self.heard.push(rx.bytes.to_vec());
-            self.heard_at.push(cx.env.now);
-        }
-        let now = cx.env.now;
-        while self.plan.first().is_some_and(|(at, _)| *at <= now) {
-            let (_, frame) = self.plan.remove(0);
-            cx.out.frame(DEVICE, &frame);
-        }
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        self.plan.first().map(|(at, _)| Deadline::new(*at, "frame"))
     }
 }
 
@@ -75,6 +51,8 @@ pub(crate) enum Home {
     Open,
     /// Behind a NAT of its own.
     Nat(NatOptions),
+    /// Behind the NAT of an earlier edge.
+    With(usize),
 }
 
 /// How an edge is made.
@@ -85,8 +63,21 @@ pub(crate) struct Flat {
     pub(crate) compressions: Vec<Compression>,
     pub(crate) secret: &'static [u8],
     pub(crate) quality: Quality,
-    pub(crate) plan: Vec<(Duration, Vec<u8>)>,
+    pub(crate) timers: Timers,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) authority: Option<Authority>,
+    /// Whether supernodes' keys are in the configuration.
+    pub(crate) keyed: bool,
+    /// Whether it says where it is inside its own network.
+    pub(crate) tells_inside: bool,
     pub(crate) wants_address: bool,
+    pub(crate) addresses: Vec<Prefix>,
+    pub(crate) link_mtu: u16,
+    pub(crate) direct: bool,
+    pub(crate) relays: bool,
+    pub(crate) peers: usize,
+    /// Only this one of the supernodes, if one is named.
+    pub(crate) supernode: Option<usize>,
 }
 
 impl Default for Flat {
@@ -97,53 +88,87 @@ impl Default for Flat {
             compressions: vec![Compression::None],
             secret: b"a secret of the town",
             quality: Quality::delay(ms(5)),
-            plan: vec![],
+            timers: Timers::default(),
+            certificate: None,
+            authority: None,
+            keyed: false,
+            tells_inside: false,
             wants_address: false,
+            addresses: vec![],
+            link_mtu: 1_500,
+            direct: true,
+            relays: false,
+            peers: 1_024,
+            supernode: None,
+        }
+    }
+}
+
+impl Flat {
+    pub(crate) fn behind(mapping: halloo_sim::Dependence, filtering: halloo_sim::Dependence) -> Flat {
+        Flat {
+            home: Home::Nat(NatOptions::new(mapping, filtering)),
+            ..Flat::default()
         }
     }
 }
 
 pub(crate) struct Inhabitant {
-    pub(crate) edge: Handle<Edge>,
+    pub(crate) edge: Handle<Watched<Edge>>,
     pub(crate) station: Handle<Station>,
     pub(crate) host: Node,
     pub(crate) wire: Wire,
+    /// The wire to the net, if a NAT is between.
+    pub(crate) uplink: Wire,
+    pub(crate) nat: Option<Node>,
     pub(crate) key: PublicKey,
-    pub(crate) events: Journal,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) flat: Flat,
+    home: Node,
+    lan: SegmentId,
+    events: Journal,
     status: Arc<Mutex<Option<EdgeStatus>>>,
+    plan: Plan<Vec<u8>>,
+    lives: u64,
 }
 
-/// A supernode, where it answers, and what it reported last.
-pub(crate) type Settled = (Handle<Supernode>, SocketAddr, Arc<Mutex<Option<SupernodeReport>>>);
+pub(crate) struct Office {
+    pub(crate) machine: Handle<Watched<Supernode>>,
+    pub(crate) address: SocketAddr,
+    pub(crate) host: Node,
+    pub(crate) wire: Wire,
+    pub(crate) key: PublicKey,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    options: SupernodeOptions,
+    report: Arc<Mutex<Option<SupernodeReport>>>,
+}
+
+pub(crate) struct Outsider {
+    pub(crate) machine: Handle<Stranger>,
+    pub(crate) address: SocketAddr,
+    host: Node,
+    plan: Plan<(SocketAddr, Vec<u8>)>,
+}
 
 pub(crate) struct Town {
     pub(crate) world: World,
-    cloud: Node,
-    pub(crate) supernodes: Vec<Settled>,
+    pub(crate) cloud: Node,
+    pub(crate) supernodes: Vec<Office>,
     pub(crate) edges: Vec<Inhabitant>,
     seed: u64,
+    planned: u64,
+    lives: u64,
 }
 
 pub(crate) fn offer(name: &str) -> Offer {
     Offer {
         ciphers: vec![Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305],
         compressions: vec![Compression::None],
-        frame: 1_600,
+        frame: 9_100,
         name: name.into(),
         features: 0,
         software: "story".into(),
     }
-}
-
-pub(crate) fn mac(number: usize) -> Mac {
-    Mac([2, 0, 0, 0, 0, number as u8 + 1])
-}
-
-/// A frame from a station to an address, with a payload that tells it from others.
-pub(crate) fn frame(from: usize, to: Mac, label: &[u8]) -> Vec<u8> {
-    let mut frame = [&to.0[..], &mac(from).0, &[0x88, 0xb5], label].concat();
-    frame.resize(frame.len().max(60), 0);
-    frame
 }
 
 impl Town {
@@ -156,107 +181,323 @@ impl Town {
             supernodes: vec![],
             edges: vec![],
             seed,
+            planned: 0,
+            lives: 0,
         }
     }
 
-    pub(crate) fn supernode(&mut self, options: SupernodeOptions) -> SocketAddr {
-        let number = self.supernodes.len() + 1;
-        let address = format!("198.51.100.{number}");
+    /// A town with one supernode and edges in these flats.
+    pub(crate) fn of(seed: u64, flats: impl IntoIterator<Item = Flat>) -> Town {
+        let mut town = Town::new(seed);
+        town.supernode(SupernodeOptions::default());
+        for flat in flats {
+            town.edge(flat);
+        }
+        town
+    }
+
+    fn entropy(&self, whose: u64) -> Replayed {
+        Replayed::new(self.seed.wrapping_mul(0x9e37_79b9) ^ whose << 20)
+    }
+
+    pub(crate) fn supernode(&mut self, options: SupernodeOptions) -> usize {
+        let number = self.supernodes.len();
+        let address = format!("198.51.100.{}", number + 1);
         let host = self.world.host(&format!("supernode{number}"), &[&address]);
-        self.world.join(host, self.cloud, Quality::delay(ms(5)));
-        let mut entropy = Replayed::new(self.seed ^ (number as u64) << 32);
-        let local = Local::supernode(Identity::generate(&mut entropy), offer("supernode"));
-        let report = Arc::default();
-        let machine = Supernode::new(
-            options,
-            local,
-            Box::new(entropy),
-            Box::new(Deaf(Arc::clone(&report))),
-        );
-        let handle = self.world.add(host, machine);
-        self.world.udp(handle, &format!("0.0.0.0:{PORT}"));
+        let wire = self.world.join(host, self.cloud, Quality::delay(ms(5)));
         let address = format!("{address}:{PORT}").parse().expect("an address");
-        self.supernodes.push((handle, address, report));
-        address
+        let (report, seen) = (Arc::default(), Arc::default());
+        let identity = Identity::generate(&mut self.entropy(1_000_000 + number as u64));
+        let (machine, key) = self.serve(host, identity, &options, &report, &seen);
+        self.supernodes.push(Office {
+            machine,
+            address,
+            host,
+            wire,
+            key,
+            seen,
+            options,
+            report,
+        });
+        number
+    }
+
+    fn serve(
+        &mut self,
+        host: Node,
+        identity: Identity,
+        options: &SupernodeOptions,
+        report: &Arc<Mutex<Option<SupernodeReport>>>,
+        seen: &Arc<Mutex<Seen>>,
+    ) -> (Handle<Watched<Supernode>>, PublicKey) {
+        let key = identity.public();
+        self.lives += 1;
+        let entropy = self.entropy(2_000_000 + self.lives);
+        let machine = Supernode::new(
+            options.clone(),
+            Local::supernode(identity, offer("supernode")),
+            Box::new(entropy),
+            Box::new(Clerk(Arc::clone(report))),
+        );
+        let handle = self.world.add(host, Watched::new(machine, seen));
+        self.world.udp(handle, &format!("0.0.0.0:{PORT}"));
+        (handle, key)
+    }
+
+    /// Kills a supernode and starts it again, perhaps as somebody else.
+    pub(crate) fn restart_supernode(&mut self, number: usize, same: bool) {
+        let office = &self.supernodes[number];
+        let (host, options, machine) = (office.host, office.options.clone(), office.machine);
+        let (report, seen) = (Arc::clone(&office.report), Arc::clone(&office.seen));
+        self.world.kill(machine);
+        self.lives += 1;
+        let other = if same { 0 } else { self.lives << 8 };
+        let identity = Identity::generate(&mut self.entropy(1_000_000 + number as u64 + other));
+        let (machine, key) = self.serve(host, identity, &options, &report, &seen);
+        self.supernodes[number].machine = machine;
+        self.supernodes[number].key = key;
     }
 
     pub(crate) fn edge(&mut self, flat: Flat) -> usize {
         let number = self.edges.len();
         let name = format!("edge{number}");
-        let (host, wire) = match &flat.home {
+        let [high, low] = (number as u16 + 1).to_be_bytes();
+        let outside = format!("203.0.{high}.{low}");
+        let inside = format!("10.{high}.{low}.2");
+        let (host, wire, uplink, nat) = match &flat.home {
             Home::Open => {
-                let host = self.world.host(&name, &[&format!("203.0.113.{}", number + 1)]);
-                (host, self.world.join(host, self.cloud, flat.quality.clone()))
+                let host = self.world.host(&name, &[&outside]);
+                let wire = self.world.join(host, self.cloud, flat.quality.clone());
+                (host, wire, wire, None)
             }
             Home::Nat(options) => {
-                let outside = format!("203.0.113.{}", number + 1);
                 let nat = self.world.nat(&format!("nat{number}"), &outside, options.clone());
-                let host = self.world.host(&name, &[&format!("10.{number}.0.2")]);
+                let host = self.world.host(&name, &[&inside]);
                 let wire = self.world.join(host, nat, Quality::delay(us(100)));
-                self.world.uplink(nat, self.cloud, flat.quality.clone());
-                (host, wire)
+                let uplink = self.world.uplink(nat, self.cloud, flat.quality.clone());
+                (host, wire, uplink, Some(nat))
+            }
+            Home::With(other) => {
+                let nat = self.edges[*other].nat.expect("it lives behind a NAT");
+                let host = self.world.host(&name, &[&inside]);
+                let wire = self.world.join(host, nat, Quality::delay(us(100)));
+                (host, wire, self.edges[*other].uplink, Some(nat))
             }
         };
-        let mut entropy = Replayed::new(self.seed ^ (number as u64 + 1000) << 32);
-        let community = Community::new("town", flat.secret, Cost::TEST).expect("a community");
-        let identity = Identity::generate(&mut entropy);
-        let key = identity.public();
-        let offer = Offer {
-            ciphers: flat.ciphers.clone(),
-            compressions: flat.compressions.clone(),
-            ..offer(&name)
-        };
-        let local = Local::edge(identity, community, offer);
-        let bind = format!("0.0.0.0:{PORT}").parse().expect("an address");
-        let supernodes = self.supernodes.iter().map(|(_, address, _)| SupernodePlace {
-            address: *address,
-            key: None,
-        });
-        let options = EdgeOptions {
-            wants_address: flat.wants_address,
-            ..EdgeOptions::new(supernodes.collect(), bind, TAP, mac(number))
-        };
-        let (events, status) = (Journal::default(), Arc::default());
-        let listener = Listener {
-            events: Arc::clone(&events),
-            status: Arc::clone(&status),
-        };
-        let machine = Edge::new(options, local, Box::new(entropy), Box::new(listener));
-        let edge = self.world.add(host, machine);
-        self.world.udp(edge, &format!("0.0.0.0:{PORT}"));
         let lan = self.world.segment(Joint::Hub);
-        assert_eq!(self.world.device(edge, lan, &Quality::perfect()), TAP);
-        let home = self
-            .world
-            .host(&format!("station{number}"), &[&format!("192.168.{number}.1")]);
-        let start = self.world.mono(home);
-        let plan = flat
-            .plan
-            .into_iter()
-            .map(|(at, frame)| (start + at, frame))
-            .collect();
+        let home = self.world.host(&format!("station{number}"), &["192.168.0.1"]);
+        let plan = Plan::default();
         let station = Station {
-            mac: mac(number),
-            plan,
+            plan: Arc::clone(&plan),
             heard: vec![],
-            heard_at: vec![],
         };
         let station = self.world.add(home, station);
         assert_eq!(self.world.device(station, lan, &Quality::perfect()), DEVICE);
+        let (events, status, seen) = (Journal::default(), Arc::default(), Arc::default());
+        let identity = self.identity(number, 0);
+        let key = identity.public();
+        let edge = self.live(number, identity, (host, lan), &flat, (&events, &status, &seen), LinkId(3));
         self.edges.push(Inhabitant {
             edge,
             station,
             host,
             wire,
+            uplink,
+            nat,
             key,
+            seen,
+            flat,
+            home,
+            lan,
             events,
             status,
+            plan,
+            lives: 0,
         });
         number
     }
 
-    pub(crate) fn heard(&self, number: usize) -> &[Vec<u8>] {
-        &self.world.machine(self.edges[number].station).heard
+    pub(crate) fn identity(&self, number: usize, life: u64) -> Identity {
+        Identity::generate(&mut self.entropy(1_000 + number as u64 + (life << 16)))
+    }
+
+    fn live(
+        &mut self,
+        number: usize,
+        identity: Identity,
+        (host, lan): (Node, SegmentId),
+        flat: &Flat,
+        (events, status, seen): (&Journal, &Arc<Mutex<Option<EdgeStatus>>>, &Arc<Mutex<Seen>>),
+        tap: LinkId,
+    ) -> Handle<Watched<Edge>> {
+        let community = Community::new("town", flat.secret, Cost::TEST).expect("a community");
+        let offer = Offer {
+            ciphers: flat.ciphers.clone(),
+            compressions: flat.compressions.clone(),
+            features: u32::from(flat.relays),
+            ..offer(&format!("edge{number}"))
+        };
+        let mut local = Local::edge(identity, community, offer);
+        local.timers = flat.timers;
+        local.certificate = flat.certificate.clone();
+        local.authority = flat.authority.clone();
+        let bind = format!("0.0.0.0:{PORT}").parse().expect("an address");
+        let places = self.supernodes.iter().enumerate();
+        let supernodes = places
+            .filter(|(place, _)| flat.supernode.is_none_or(|only| only == *place))
+            .map(|(_, office)| SupernodePlace {
+                address: office.address,
+                key: flat.keyed.then_some(office.key),
+            });
+        let [high, low] = (number as u16 + 1).to_be_bytes();
+        let inside = SocketAddr::from(([10, high, low, 2], PORT));
+        let options = EdgeOptions {
+            wants_address: flat.wants_address,
+            addresses: flat.addresses.clone(),
+            candidates: if flat.tells_inside { vec![inside] } else { vec![] },
+            link_mtu: flat.link_mtu,
+            direct: flat.direct,
+            peers: flat.peers,
+            ..EdgeOptions::new(supernodes.collect(), bind, tap, mac(number))
+        };
+        self.lives += 1;
+        let entropy = self.entropy(3_000_000 + self.lives);
+        let listener = Listener {
+            events: Arc::clone(events),
+            status: Arc::clone(status),
+        };
+        let machine = Edge::new(options, local, Box::new(entropy), Box::new(listener));
+        let edge = self.world.add(host, Watched::new(machine, seen));
+        self.world.udp(edge, &format!("0.0.0.0:{PORT}"));
+        assert_eq!(self.world.device(edge, lan, &Quality::perfect()), tap);
+        edge
+    }
+
+    /// Kills an edge and starts it again, perhaps as somebody else. What it told before is kept.
+    pub(crate) fn restart_edge(&mut self, number: usize, same: bool) {
+        let known = &mut self.edges[number];
+        known.lives += 1;
+        let (lives, host, lan, flat) = (known.lives, known.host, known.lan, known.flat.clone());
+        let (events, status) = (Arc::clone(&known.events), Arc::clone(&known.status));
+        let seen = Arc::clone(&known.seen);
+        let edge = known.edge;
+        self.world.kill(edge);
+        let identity = self.identity(number, if same { 0 } else { lives });
+        let key = identity.public();
+        let tap = LinkId(3 + lives as u32);
+        let edge = self.live(number, identity, (host, lan), &flat, (&events, &status, &seen), tap);
+        self.edges[number].edge = edge;
+        self.edges[number].key = key;
+    }
+
+    /// Somebody in the net who is no member.
+    pub(crate) fn outsider(&mut self) -> Outsider {
+        let address = "192.0.2.66";
+        let host = self.world.host("outsider", &[address]);
+        self.world.join(host, self.cloud, Quality::delay(ms(5)));
+        let plan = Plan::default();
+        let stranger = Stranger {
+            plan: Arc::clone(&plan),
+            heard: vec![],
+        };
+        let machine = self.world.add(host, stranger);
+        self.world.udp(machine, &format!("0.0.0.0:{PORT}"));
+        let edges = self.edges.iter().map(|edge| &edge.seen);
+        for seen in edges.chain(self.supernodes.iter().map(|office| &office.seen)) {
+            let mut seen = seen.lock().expect("nobody panicked");
+            seen.strangers.insert(address.parse().expect("an address"));
+        }
+        Outsider {
+            machine,
+            address: format!("{address}:{PORT}").parse().expect("an address"),
+            host,
+            plan,
+        }
+    }
+
+    /// Has the outsider send something.
+    pub(crate) fn throw(&mut self, who: &Outsider, at: Duration, to: SocketAddr, bytes: Vec<u8>) {
+        self.planned += 1;
+        let at = self.world.mono(who.host) + at.saturating_sub(self.world.now());
+        let mut plan = who.plan.lock().expect("nobody panicked");
+        plan.insert((at, self.planned), (to, bytes));
+        drop(plan);
+        self.world.report(who.machine);
+    }
+
+    /// Has a station send a frame when the world is as old as this.
+    pub(crate) fn send(&mut self, from: usize, at: Duration, frame: Vec<u8>) {
+        self.planned += 1;
+        let home = self.edges[from].home;
+        let at = self.world.mono(home) + at.saturating_sub(self.world.now());
+        let mut plan = self.edges[from].plan.lock().expect("nobody panicked");
+        plan.insert((at, self.planned), frame);
+        drop(plan);
+        let station = self.edges[from].station;
+        self.world.report(station);
+    }
+
+    /// Has a station send `count` numbered frames of so many octets to another's.
+    pub(crate) fn flow(
+        &mut self,
+        (from, to): (usize, usize),
+        start: Duration,
+        every: Duration,
+        count: u32,
+        len: usize,
+    ) {
+        self.flow_to((from, mac(to), &format!("{from}-{to}")), start, every, count, len);
+    }
+
+    pub(crate) fn flow_to(
+        &mut self,
+        (from, to, name): (usize, Mac, &str),
+        start: Duration,
+        every: Duration,
+        count: u32,
+        len: usize,
+    ) {
+        for number in 0..count {
+            let words = format!("{name} {number}");
+            self.send(from, start + every * number, frame(from, to, &words, len));
+        }
+    }
+
+    /// The numbers of the frames of a flow as they came, in order.
+    pub(crate) fn came(&self, at: usize, name: &str) -> Vec<u32> {
+        let heard = &self.world.machine(self.edges[at].station).heard;
+        heard
+            .iter()
+            .filter_map(|(_, frame)| words(frame)?.strip_prefix(name)?.trim().parse().ok())
+            .collect()
+    }
+
+    /// All of a flow has come, once, in order.
+    pub(crate) fn all_came(&self, from: usize, to: usize, count: u32) {
+        let came = self.came(to, &format!("{from}-{to} "));
+        let wanted: Vec<u32> = (0..count).collect();
+        let missing = || wanted.iter().filter(|number| !came.contains(number)).collect::<Vec<_>>();
+        assert!(came == wanted, "from {from} to {to}: {} came, missing {:?}", came.len(), missing());
+    }
+
+    /// Nothing came twice, nothing came back, and what came is in order.
+    pub(crate) fn is_sound(&self, at: usize) {
+        let mut last = std::collections::HashMap::new();
+        for (_, frame) in &self.world.machine(self.edges[at].station).heard {
+            let Some((name, number)) = words(frame).and_then(|words| words.split_once(' ')) else {
+                continue;
+            };
+            assert_ne!(frame[6..12], mac(at).0, "came back to {at}: {name} {number}");
+            let number: u32 = number.parse().expect("a number");
+            if let Some(before) = last.insert(name.to_owned(), number) {
+                assert!(before < number, "{name} at {at}: {number} after {before}");
+            }
+        }
+    }
+
+    pub(crate) fn heard(&self, number: usize) -> Vec<Vec<u8>> {
+        let heard = &self.world.machine(self.edges[number].station).heard;
+        heard.iter().map(|(_, frame)| frame.clone()).collect()
     }
 
     pub(crate) fn events(&self, number: usize) -> Vec<EdgeEvent> {
@@ -265,15 +506,56 @@ impl Town {
 
     pub(crate) fn status(&mut self, number: usize) -> EdgeStatus {
         self.world.report(self.edges[number].edge);
-        self.world.run_for(ms(1));
+        self.world.run_for(us(10));
         let status = self.edges[number].status.lock().expect("nobody panicked").take();
         status.expect("an edge tells how it stands")
     }
 
+    /// What an edge says of another.
+    pub(crate) fn peer(&mut self, of: usize, other: usize) -> Option<PeerStatus> {
+        let key = self.edges[other].key;
+        self.status(of).peers.into_iter().find(|peer| peer.key == key)
+    }
+
+    /// Whether frames go directly from one to the other.
+    pub(crate) fn is_direct(&mut self, of: usize, other: usize) -> Option<bool> {
+        let peer = self.peer(of, other)?;
+        peer.paths.iter().find(|path| path.in_use).map(|path| !path.relayed)
+    }
+
+    pub(crate) fn count(&mut self, number: usize, name: &str) -> u64 {
+        let counters = self.status(number).counters;
+        let found = counters.iter().find(|(known, _)| *known == name);
+        found.unwrap_or_else(|| panic!("no counter {name}: {counters:?}")).1
+    }
+
     pub(crate) fn report(&mut self, number: usize) -> SupernodeReport {
-        self.world.report(self.supernodes[number].0);
-        self.world.run_for(ms(1));
-        let report = self.supernodes[number].2.lock().expect("nobody panicked").take();
+        self.world.report(self.supernodes[number].machine);
+        self.world.run_for(us(10));
+        let report = self.supernodes[number].report.lock().expect("nobody panicked").take();
         report.expect("a supernode tells how it stands")
     }
+
+    /// An edge is elsewhere of a sudden, and its host notices.
+    pub(crate) fn move_to(&mut self, number: usize, address: &str) {
+        let (host, wire) = (self.edges[number].host, self.edges[number].wire);
+        self.world.set_addresses(host, wire, &[address]);
+        self.world.cut(wire);
+        self.world.mend(wire);
+    }
+
+    /// How many sessions there are with others, of all edges, and how many there are to be.
+    pub(crate) fn meetings(&mut self) -> (usize, usize) {
+        let all = self.edges.len();
+        let up = (0..all)
+            .map(|number| self.status(number).peers.iter().filter(|peer| peer.up).count())
+            .sum();
+        (up, all * (all - 1))
+    }
+}
+
+/// How many seeds a story is told with.
+pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {
+    let wanted = std::env::var("HALLOO_SEEDS").ok().and_then(|text| text.parse().ok());
+    0..wanted.unwrap_or(few)
 }

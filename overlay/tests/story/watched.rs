@@ -1,0 +1,106 @@
+//! A machine that is looked over the shoulder while it runs.
+
+use halloo_base::{Cx, Deadline, Frame, Input, Machine, Offload, Output};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+/// Every frame of a station has these octets in it, so that they would show in a datagram.
+pub(crate) const LABEL: &[u8] = b"a label that everybody could read";
+
+/// What was seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Datagrams in which a frame's label can be read.
+    pub(crate) clear: u64,
+    /// Who has shown nothing: to each of their datagrams no more may be answered than it had octets.
+    pub(crate) strangers: BTreeSet<IpAddr>,
+    /// Answers to strangers that were longer: octets in, octets out.
+    pub(crate) too_long: Vec<(usize, usize)>,
+    /// Datagrams to strangers.
+    pub(crate) answers: u64,
+    /// The datagrams that went out, if they are wanted.
+    pub(crate) sent: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// Super-frames handed to the device.
+    pub(crate) super_frames: u64,
+}
+
+/// A machine and what was seen of it.
+pub(crate) struct Watched<M> {
+    inner: M,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl<M> Watched<M> {
+    pub(crate) fn new(inner: M, seen: &Arc<Mutex<Seen>>) -> Watched<M> {
+        Watched {
+            inner,
+            seen: Arc::clone(seen),
+        }
+    }
+}
+
+/// What a kernel would say of a long packet: that it is to be cut. The simulator carries no such words.
+fn offload(frame: &[u8]) -> Offload {
+    let tcp = frame.get(12..14) == Some(&[8, 0]) && frame.get(23) == Some(&6);
+    if !tcp || frame.len() <= 9_014 {
+        return Offload::default();
+    }
+    Offload {
+        flags: 1,
+        segmentation: 1,
+        header_len: 54,
+        segment_size: 1_448,
+        checksum_start: 34,
+        checksum_offset: 16,
+    }
+}
+
+impl<M: Machine> Machine for Watched<M> {
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        let before = cx.out.len();
+        let from = match &input {
+            Input::Datagram(rx) => Some((rx.path.remote, rx.payload.len())),
+            _ => None,
+        };
+        match input {
+            Input::Frame(rx) => {
+                let offload = offload(rx.bytes);
+                self.inner.handle(cx, Input::Frame(Frame { offload, ..rx }));
+            }
+            input => self.inner.handle(cx, input),
+        }
+        let mut seen = self.seen.lock().expect("nobody panicked");
+        let mut answered = 0;
+        for output in cx.out.iter().skip(before) {
+            match output {
+                Output::Datagram(how, bytes) => {
+                    seen.clear += u64::from(bytes.windows(LABEL.len()).any(|part| part == LABEL));
+                    if Some(how.path.remote) == from.map(|(from, _)| from) {
+                        answered += bytes.len();
+                    }
+                    seen.answers += u64::from(seen.strangers.contains(&how.path.remote.ip()));
+                    if let Some(sent) = &mut seen.sent {
+                        sent.push((how.path.remote, bytes.to_vec()));
+                    }
+                }
+                Output::Frame(_, offload, _) => seen.super_frames += u64::from(offload.segmentation != 0),
+                _ => {}
+            }
+        }
+        if let Some((from, len)) = from
+            && seen.strangers.contains(&from.ip())
+            && answered > len
+        {
+            seen.too_long.push((len, answered));
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.inner.deadline()
+    }
+
+    fn finished(&self) -> bool {
+        self.inner.finished()
+    }
+}
