@@ -102,6 +102,7 @@ impl Leg {
         let size = self.mtu();
         if size <= LARGE {
             self.verifying = None;
+            self.large = false;
             return;
         }
         let times = match self.verifying {

@@ -335,13 +335,10 @@ impl Edge {
     fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
         let now = cx.env.now;
         let own = &mut self.own;
-        match own.gate.admit(
-            now,
-            &mut *own.entropy,
-            &own.local,
-            way.path.remote,
-            initiation,
-        ) {
+        match own
+            .gate
+            .admit(now, &mut *own.entropy, &own.local, way.path.remote, initiation)
+        {
             Admission::Stranger => self.counts.strangers += 1,
             Admission::Cookie(cookie) => {
                 self.counts.cookies += 1;
@@ -404,7 +401,9 @@ impl Edge {
         let opened = match peer.open(keys, header, datagram, &mut self.opened) {
             Ok((opened, event)) => {
                 if event.is_some() {
-                    self.happened(cx, who, Some(way), event);
+                    // A greeting comes by the way that our answer went; anything else shows one direction only.
+                    let answers = (opened.path == 0).then_some(way);
+                    self.happened(cx, who, answers, event);
                 }
                 opened
             }
@@ -514,7 +513,10 @@ impl Edge {
             self.carrier.switch.age(now);
             self.sweep = now + SWEEP;
             for owner in 0..self.remotes.len() {
-                if self.remotes[owner].as_ref().is_some_and(|remote| remote.is_stale(now)) {
+                if self.remotes[owner]
+                    .as_ref()
+                    .is_some_and(|remote| remote.is_stale(now))
+                {
                     self.forget(owner as u32, now);
                 }
             }

@@ -56,6 +56,7 @@ pub struct PeerPath {
     /// The number of the last question.
     number: u32,
     asked: u64,
+    asked_at: Option<Mono>,
     answered: u64,
     smoothed: Option<Nanos>,
     variation: Nanos,
@@ -84,6 +85,7 @@ impl PeerPath {
             unanswered: 0,
             number: 0,
             asked: 0,
+            asked_at: None,
             answered: 0,
             smoothed: None,
             variation: Nanos::ZERO,
@@ -118,12 +120,12 @@ impl PeerPath {
         self.heard
     }
 
-    /// Whether what is sent by it can be expected to arrive: it works, or has been doubted for no longer than one answer may
-    /// take.
+    /// Whether what is sent by it can be expected to arrive: it works, or no more than one question about it has been in
+    /// vain.
     pub fn works(&self) -> bool {
         match self.health {
             Health::Good => true,
-            Health::Doubtful => self.unanswered <= 1,
+            Health::Doubtful => self.unanswered <= 2,
             Health::Dead | Health::Untried => false,
         }
     }
@@ -169,6 +171,7 @@ impl PeerPath {
         self.next = now + wait;
         self.unanswered += 1;
         self.asked += 1;
+        self.asked_at = Some(now);
         self.number = self.number.wrapping_add(1);
         Some(Question { number: self.number })
     }
@@ -183,9 +186,12 @@ impl PeerPath {
         self.heard = Some(now);
         self.waiting = None;
         match self.health {
-            Health::Good | Health::Doubtful => self.revive(now),
+            Health::Good => {}
+            // That it was silent is no reason any more; that a question was in vain is one.
+            Health::Doubtful if self.unanswered <= 1 => self.health = Health::Good,
+            Health::Doubtful => {}
             // Somebody is there again, but it may be that only he can send.
-            Health::Dead => self.hurry(now),
+            Health::Dead => self.doubt(now),
             Health::Untried => {}
         }
     }
@@ -227,6 +233,13 @@ impl PeerPath {
         self.unanswered = 0;
         if self.health == Health::Good {
             self.health = Health::Doubtful;
+        }
+    }
+
+    /// Asks again soon, unless that was done a moment ago: what made it doubtful may come with each datagram.
+    pub fn doubt(&mut self, now: Mono) {
+        if self.asked_at.is_none_or(|asked| now >= asked + FIRST) {
+            self.hurry(now);
         }
     }
 
@@ -403,6 +416,9 @@ mod tests {
         assert_eq!(direct.health(), Health::Doubtful);
         assert!(!is_better(&relayed, &direct) && is_better(&direct, &relayed));
         direct.poll(at(1_200)).expect("overdue again");
+        assert!(!is_better(&relayed, &direct));
+        direct.heard(at(1_210));
+        direct.poll(at(1_300)).expect("it cannot hear us");
         assert!(is_better(&relayed, &direct) && !is_better(&direct, &relayed));
     }
 

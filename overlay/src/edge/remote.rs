@@ -290,12 +290,12 @@ impl Remote {
     /// Something authentic came by this way, which is new if the peer has moved.
     pub(super) fn heard(&mut self, way: Way, link_mtu: u16, now: Mono) -> Option<usize> {
         let at = self.consider(way, link_mtu, now)?;
-        let is_new = self.legs[at].state.heard_at().is_none();
+        let is_new = !self.legs[at].state.works();
         self.legs[at].state.heard(now);
         match self.best {
             None => self.best = Some(at),
             // He may have moved: the way that he had may be none any more.
-            Some(best) if is_new && best != at => self.legs[best].state.hurry(now),
+            Some(best) if is_new && best != at => self.legs[best].state.doubt(now),
             Some(_) => {}
         }
         Some(at)

@@ -19,7 +19,9 @@ impl Crowd {
     }
 
     pub(super) fn has_room(&self, from: IpAddr) -> bool {
-        self.taken.get(&prefix(from)).is_none_or(|taken| *taken < self.most)
+        self.taken
+            .get(&prefix(from))
+            .is_none_or(|taken| *taken < self.most)
     }
 
     pub(super) fn add(&mut self, from: IpAddr) {

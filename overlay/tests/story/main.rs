@@ -2,7 +2,9 @@
 //! with so many.
 
 mod meeting;
+mod roaming;
 mod station;
 mod supernodes;
 mod town;
 mod watched;
+mod weather;

@@ -20,13 +20,20 @@ fn three_edges_meet_and_a_broadcast_reaches_each_once() {
     for number in 0..3 {
         let events = town.events(number);
         let count = |what: fn(&EdgeEvent) -> bool| events.iter().filter(|event| what(event)).count();
-        assert_eq!(count(|event| matches!(event, EdgeEvent::PeerUp { .. })), 2, "{events:?}");
+        assert_eq!(
+            count(|event| matches!(event, EdgeEvent::PeerUp { .. })),
+            2,
+            "{events:?}"
+        );
         assert_eq!(
             count(|event| matches!(event, EdgeEvent::PathChanged { relayed: false, .. })),
             2,
             "{events:?}"
         );
-        assert_eq!(count(|event| matches!(event, EdgeEvent::PathChanged { relayed: true, .. })), 0);
+        assert_eq!(
+            count(|event| matches!(event, EdgeEvent::PathChanged { relayed: true, .. })),
+            0
+        );
     }
 }
 
@@ -45,16 +52,15 @@ fn whoever_can_meet_does_and_the_others_are_relayed() {
         for other in all_nats() {
             let mut town = Town::of(7, [Flat::behind(one.0, one.1), Flat::behind(other.0, other.1)]);
             // Frames flow within 3 s, and none is lost from then on, whichever way they go.
-            town.flow((0, 1), secs(3), ms(20), 500, 200);
-            town.flow((1, 0), secs(3), ms(20), 500, 200);
-            town.world.run_until(secs(14));
-            println!("{one:?} {other:?}");
-            town.all_came(0, 1, 500);
-            town.all_came(1, 0, 500);
+            town.flow((0, 1), secs(3), ms(25), 80, 100);
+            town.flow((1, 0), secs(3), ms(25), 80, 100);
+            town.world.run_until(ms(5_500));
+            town.all_came(0, 1, 80);
+            town.all_came(1, 0, 80);
             let direct = can_meet(one, other);
             let pair = (town.is_direct(0, 1), town.is_direct(1, 0));
             assert_eq!(pair, (Some(direct), Some(direct)), "{one:?} {other:?}");
-            assert_eq!(town.report(0).counts.relayed > 1_000, !direct, "{one:?} {other:?}");
+            assert_eq!(town.report(0).counts.relayed > 150, !direct, "{one:?} {other:?}");
         }
     }
 }
@@ -68,7 +74,11 @@ fn an_edge_behind_a_nat_meets_one_in_the_open() {
         town.world.run_until(secs(5));
         town.all_came(0, 1, 100);
         town.all_came(1, 0, 100);
-        assert_eq!((town.is_direct(0, 1), town.is_direct(1, 0)), (Some(true), Some(true)), "{nat:?}");
+        assert_eq!(
+            (town.is_direct(0, 1), town.is_direct(1, 0)),
+            (Some(true), Some(true)),
+            "{nat:?}"
+        );
     }
 }
 
@@ -102,11 +112,23 @@ fn two_behind_the_same_nat_meet_inside_or_by_its_hairpin() {
 
 #[test]
 fn who_wants_no_direct_path_has_none() {
-    let mut town = Town::of(5, [Flat { direct: false, ..Flat::default() }, Flat::default()]);
+    let mut town = Town::of(
+        5,
+        [
+            Flat {
+                direct: false,
+                ..Flat::default()
+            },
+            Flat::default(),
+        ],
+    );
     town.flow((0, 1), secs(3), ms(20), 100, 200);
     town.flow((1, 0), secs(3), ms(20), 100, 200);
     town.world.run_until(secs(8));
     town.all_came(0, 1, 100);
     town.all_came(1, 0, 100);
-    assert_eq!((town.is_direct(0, 1), town.is_direct(1, 0)), (Some(false), Some(false)));
+    assert_eq!(
+        (town.is_direct(0, 1), town.is_direct(1, 0)),
+        (Some(false), Some(false))
+    );
 }

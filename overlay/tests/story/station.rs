@@ -110,7 +110,9 @@ pub(crate) fn super_frame(from: usize, to: Mac, payload: usize) -> Vec<u8> {
     frame.extend((len as u16).to_be_bytes());
     frame.extend([0, 1, 0x40, 0, 64, 6, 0, 0]);
     frame.extend([192, 0, 2, 1, 192, 0, 2, 2]);
-    frame.extend([0x10, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    frame.extend([
+        0x10, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 1, 0, 0, 0, 0, 0,
+    ]);
     frame.extend((0..payload).map(|at| (at / 7) as u8));
     frame
 }

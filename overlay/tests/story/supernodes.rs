@@ -19,7 +19,10 @@ fn two_supernodes(seed: u64, flats: Vec<Flat>) -> Town {
 #[test]
 fn either_may_die_and_pairs_lose_nothing_and_new_ones_meet() {
     for dying in 0..2 {
-        let nat = Flat::behind(Dependence::EndpointIndependent, Dependence::AddressAndPortDependent);
+        let nat = Flat::behind(
+            Dependence::EndpointIndependent,
+            Dependence::AddressAndPortDependent,
+        );
         let mut town = two_supernodes(11 + dying as u64, vec![Flat::default(), nat.clone(), nat]);
         for (from, to) in [(0, 1), (1, 2), (2, 0)] {
             town.flow((from, to), secs(3), ms(50), 1_000, 300);
@@ -27,7 +30,10 @@ fn either_may_die_and_pairs_lose_nothing_and_new_ones_meet() {
         town.world.run_until(secs(10));
         town.world.kill(town.supernodes[dying].machine);
         town.world.run_until(secs(20));
-        let late = town.edge(Flat::behind(Dependence::AddressDependent, Dependence::AddressDependent));
+        let late = town.edge(Flat::behind(
+            Dependence::AddressDependent,
+            Dependence::AddressDependent,
+        ));
         for other in 0..3 {
             town.flow((late, other), secs(25), ms(50), 40, 300);
             town.flow((other, late), secs(25), ms(50), 40, 300);
@@ -48,13 +54,25 @@ fn either_may_die_and_pairs_lose_nothing_and_new_ones_meet() {
 #[test]
 fn a_supernode_that_was_started_again_is_found_again() {
     for (keyed, same) in [(false, true), (false, false), (true, true)] {
-        let mut town = Town::of(21, vec![Flat { keyed, ..Flat::default() }; 2]);
+        let mut town = Town::of(
+            21,
+            vec![
+                Flat {
+                    keyed,
+                    ..Flat::default()
+                };
+                2
+            ],
+        );
         town.world.run_until(secs(5));
         town.restart_supernode(0, same);
         // A supernode that was killed says nothing: edges notice when they next ask.
         town.world.run_until(secs(30));
         assert_eq!(town.report(0).members, 2, "keyed {keyed}, same {same}");
-        let late = town.edge(Flat { keyed, ..Flat::default() });
+        let late = town.edge(Flat {
+            keyed,
+            ..Flat::default()
+        });
         town.flow((late, 0), secs(33), ms(50), 20, 300);
         town.flow((late, 1), secs(33), ms(50), 20, 300);
         town.world.run_until(secs(36));
@@ -65,7 +83,16 @@ fn a_supernode_that_was_started_again_is_found_again() {
 
 #[test]
 fn a_supernode_with_another_key_than_the_configured_is_not_taken() {
-    let mut town = Town::of(22, vec![Flat { keyed: true, ..Flat::default() }; 2]);
+    let mut town = Town::of(
+        22,
+        vec![
+            Flat {
+                keyed: true,
+                ..Flat::default()
+            };
+            2
+        ],
+    );
     town.world.run_until(secs(5));
     town.restart_supernode(0, false);
     town.world.run_until(secs(60));

@@ -12,7 +12,7 @@ use halloo_overlay::supernode::{Supernode, SupernodeObserver, SupernodeOptions, 
 use halloo_overlay::wire::Prefix;
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
 use halloo_sim::{Handle, Joint, NatOptions, Node, Quality, SegmentId, Wire, World, ms, us};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -296,7 +296,14 @@ impl Town {
         let (events, status, seen) = (Journal::default(), Arc::default(), Arc::default());
         let identity = self.identity(number, 0);
         let key = identity.public();
-        let edge = self.live(number, identity, (host, lan), &flat, (&events, &status, &seen), LinkId(3));
+        let edge = self.live(
+            number,
+            identity,
+            (host, lan),
+            &flat,
+            (&events, &status, &seen),
+            LinkId(3),
+        );
         self.edges.push(Inhabitant {
             edge,
             station,
@@ -385,7 +392,14 @@ impl Town {
         let identity = self.identity(number, if same { 0 } else { lives });
         let key = identity.public();
         let tap = LinkId(3 + lives as u32);
-        let edge = self.live(number, identity, (host, lan), &flat, (&events, &status, &seen), tap);
+        let edge = self.live(
+            number,
+            identity,
+            (host, lan),
+            &flat,
+            (&events, &status, &seen),
+            tap,
+        );
         self.edges[number].edge = edge;
         self.edges[number].key = key;
     }
@@ -476,8 +490,18 @@ impl Town {
     pub(crate) fn all_came(&self, from: usize, to: usize, count: u32) {
         let came = self.came(to, &format!("{from}-{to} "));
         let wanted: Vec<u32> = (0..count).collect();
-        let missing = || wanted.iter().filter(|number| !came.contains(number)).collect::<Vec<_>>();
-        assert!(came == wanted, "from {from} to {to}: {} came, missing {:?}", came.len(), missing());
+        let missing = || {
+            wanted
+                .iter()
+                .filter(|number| !came.contains(number))
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            came == wanted,
+            "from {from} to {to}: {} came, missing {:?}",
+            came.len(),
+            missing()
+        );
     }
 
     /// Nothing came twice, nothing came back, and what came is in order.
@@ -520,19 +544,28 @@ impl Town {
     /// Whether frames go directly from one to the other.
     pub(crate) fn is_direct(&mut self, of: usize, other: usize) -> Option<bool> {
         let peer = self.peer(of, other)?;
-        peer.paths.iter().find(|path| path.in_use).map(|path| !path.relayed)
+        peer.paths
+            .iter()
+            .find(|path| path.in_use)
+            .map(|path| !path.relayed)
     }
 
     pub(crate) fn count(&mut self, number: usize, name: &str) -> u64 {
         let counters = self.status(number).counters;
         let found = counters.iter().find(|(known, _)| *known == name);
-        found.unwrap_or_else(|| panic!("no counter {name}: {counters:?}")).1
+        found
+            .unwrap_or_else(|| panic!("no counter {name}: {counters:?}"))
+            .1
     }
 
     pub(crate) fn report(&mut self, number: usize) -> SupernodeReport {
         self.world.report(self.supernodes[number].machine);
         self.world.run_for(us(10));
-        let report = self.supernodes[number].report.lock().expect("nobody panicked").take();
+        let report = self.supernodes[number]
+            .report
+            .lock()
+            .expect("nobody panicked")
+            .take();
         report.expect("a supernode tells how it stands")
     }
 
@@ -542,6 +575,26 @@ impl Town {
         self.world.set_addresses(host, wire, &[address]);
         self.world.cut(wire);
         self.world.mend(wire);
+    }
+
+    /// Nothing passes straight between two edges any more.
+    pub(crate) fn part(&mut self, one: usize, other: usize) {
+        for (at, from) in [(one, other), (other, one)] {
+            let mut seen = self.edges[at].seen.lock().expect("nobody panicked");
+            seen.blocked.insert(outside(from));
+        }
+    }
+
+    /// It does again.
+    pub(crate) fn mend(&mut self, one: usize, other: usize) {
+        for at in [one, other] {
+            self.edges[at]
+                .seen
+                .lock()
+                .expect("nobody panicked")
+                .blocked
+                .clear();
+        }
     }
 
     /// How many sessions there are with others, of all edges, and how many there are to be.
@@ -554,8 +607,16 @@ impl Town {
     }
 }
 
+/// An edge's address as the world sees it.
+pub(crate) fn outside(number: usize) -> IpAddr {
+    let [high, low] = (number as u16 + 1).to_be_bytes();
+    [203, 0, high, low].into()
+}
+
 /// How many seeds a story is told with.
 pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {
-    let wanted = std::env::var("HALLOO_SEEDS").ok().and_then(|text| text.parse().ok());
+    let wanted = std::env::var("HALLOO_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     0..wanted.unwrap_or(few)
 }

@@ -11,6 +11,8 @@ pub(crate) const LABEL: &[u8] = b"a label that everybody could read";
 /// What was seen.
 #[derive(Default)]
 pub(crate) struct Seen {
+    /// Whether to look into datagrams.
+    pub(crate) looks: bool,
     /// Datagrams in which a frame's label can be read.
     pub(crate) clear: u64,
     /// Who has shown nothing: to each of their datagrams no more may be answered than it had octets.
@@ -21,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) answers: u64,
     /// The datagrams that went out, if they are wanted.
     pub(crate) sent: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// What comes from there never arrives.
+    pub(crate) blocked: BTreeSet<IpAddr>,
     /// Super-frames handed to the device.
     pub(crate) super_frames: u64,
 }
@@ -63,6 +67,16 @@ impl<M: Machine> Machine for Watched<M> {
             Input::Datagram(rx) => Some((rx.path.remote, rx.payload.len())),
             _ => None,
         };
+        if let Some((from, _)) = from
+            && self
+                .seen
+                .lock()
+                .expect("nobody panicked")
+                .blocked
+                .contains(&from.ip())
+        {
+            return;
+        }
         match input {
             Input::Frame(rx) => {
                 let offload = offload(rx.bytes);
@@ -75,7 +89,9 @@ impl<M: Machine> Machine for Watched<M> {
         for output in cx.out.iter().skip(before) {
             match output {
                 Output::Datagram(how, bytes) => {
-                    seen.clear += u64::from(bytes.windows(LABEL.len()).any(|part| part == LABEL));
+                    if seen.looks {
+                        seen.clear += u64::from(bytes.windows(LABEL.len()).any(|part| part == LABEL));
+                    }
                     if Some(how.path.remote) == from.map(|(from, _)| from) {
                         answered += bytes.len();
                     }
