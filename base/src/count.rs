@@ -95,6 +95,8 @@ pub struct Counters {
     replied_bytes: AtomicU64,
     promised: AtomicU64,
     promised_bytes: AtomicU64,
+    warned: AtomicU64,
+    warned_bytes: AtomicU64,
     silent: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -113,6 +115,10 @@ pub struct Snapshot {
     pub promised: u64,
     /// Their payload bytes.
     pub promised_bytes: u64,
+    /// Packets above the share of their source, counted in `silent` as such, whose sender was told to ask less.
+    pub warned: u64,
+    /// Payload bytes of what told them.
+    pub warned_bytes: u64,
     /// Every reason that occurred, with how often.
     pub silent: Vec<(Reason, u64)>,
 }
@@ -134,6 +140,12 @@ impl Counters {
     pub fn promised(&self, bytes: usize) {
         bump(&self.promised, 1);
         bump(&self.promised_bytes, bytes as u64);
+    }
+
+    /// Counts `bytes` payload bytes that told the sender of a packet, which is counted as unanswered, to ask less.
+    pub fn warned(&self, bytes: usize) {
+        bump(&self.warned, 1);
+        bump(&self.warned_bytes, bytes as u64);
     }
 
     /// Counts bytes read from a stream.
@@ -166,6 +178,8 @@ impl Counters {
             replied_bytes: load(&self.replied_bytes),
             promised: load(&self.promised),
             promised_bytes: load(&self.promised_bytes),
+            warned: load(&self.warned),
+            warned_bytes: load(&self.warned_bytes),
             silent: Reason::ALL
                 .iter()
                 .map(|&why| (why, self.count(why)))
@@ -195,6 +209,7 @@ mod tests {
         counters.reply(64);
         counters.silent(Reason::Loop);
         counters.promised(80);
+        counters.warned(48);
         let expected = Snapshot {
             received: 2,
             received_bytes: 74,
@@ -202,6 +217,8 @@ mod tests {
             replied_bytes: 64,
             promised: 1,
             promised_bytes: 80,
+            warned: 1,
+            warned_bytes: 48,
             silent: vec![(Reason::Loop, 1)],
         };
         assert_eq!(counters.snapshot(), expected);

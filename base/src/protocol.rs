@@ -24,6 +24,12 @@ pub trait Responder: Send {
         None
     }
 
+    /// Writes over `reply`, a copy of a request that is above the share of its source, what tells who sent it to ask less
+    /// often, and returns its length. It may be no longer than the request. Asked for few such requests; default: silence.
+    fn warn(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, _reply: &mut [u8]) -> Option<usize> {
+        None
+    }
+
     /// When a datagram is to be sent that it has promised to somebody who proved where it is.
     fn due(&self) -> Option<Deadline> {
         None

@@ -35,6 +35,12 @@ pub(crate) fn server(data: &[u8]) {
                 panic!("no stamp and no other way is wanted")
             }
         }
+        let mut kiss = payload.to_vec();
+        let warned = with_env(now + residence, |env| server.warn(env, &rx, &mut kiss));
+        assert_eq!(warned.is_some(), matches!(verdict, Verdict::Reply(_)));
+        if let Some(kiss) = warned.and_then(|len| kiss.get(..len)) {
+            check_kiss(payload, kiss);
+        }
     }
 }
 
@@ -79,6 +85,17 @@ fn check_answer(asked: &[u8], answer: &[u8], state: &ClockState, arrived: Wall) 
     } else {
         assert_eq!((told.leap, told.stratum, told.kiss_code()), (3, 16, None));
     }
+}
+
+fn check_kiss(asked: &[u8], kiss: &[u8]) {
+    assert!(kiss.len() == 48 && kiss.len() <= asked.len());
+    let asked = Packet::parse(asked).expect("only whole headers are answered");
+    let told = Packet::parse(kiss).expect("a kiss is whole");
+    assert_eq!(
+        (told.mode, told.version, told.kiss_code()),
+        (mode::SERVER, asked.version, Some(*b"RATE"))
+    );
+    assert!(told.origin == asked.transmit && !told.is_synchronised());
 }
 
 fn check_silence(payload: &[u8], why: Reason) {

@@ -426,6 +426,8 @@ pub(crate) struct ServeCounters {
     pub(crate) replied_bytes: u64,
     pub(crate) promised: u64,
     pub(crate) promised_bytes: u64,
+    pub(crate) warned: u64,
+    pub(crate) warned_bytes: u64,
     pub(crate) kinds: Option<std::collections::BTreeMap<&'static str, u64>>,
     pub(crate) statuses: Option<std::collections::BTreeMap<&'static str, u64>>,
     pub(crate) silent: std::collections::BTreeMap<&'static str, u64>,

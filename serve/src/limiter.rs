@@ -106,12 +106,25 @@ impl Limits {
     }
 }
 
+/// How often one source is told that it asks too often.
+const WARNED: Rate = Rate {
+    per_second: 1,
+    burst: 1,
+};
+/// How often all of them are.
+const ALL_WARNED: Rate = Rate {
+    per_second: 100,
+    burst: 100,
+};
+
 /// Decides how much is answered.
 pub(crate) struct Limiter {
     /// For replies no longer than their requests.
     even: Strangers,
     /// For longer ones.
     longer: Strangers,
+    /// For what tells who asks too often to ask less, whoever he is.
+    warned: Strangers,
     validated: Option<Pace>,
     local: Option<Pace>,
     table: Table,
@@ -140,6 +153,12 @@ impl Limiter {
         Limiter {
             even: strangers(Class::Stranger, 1),
             longer: strangers(Class::Longer, limits.longer_reply_divisor),
+            warned: Strangers {
+                class: Class::Warned,
+                each: pace(Some(WARNED), 1, 1),
+                all: pace(Some(ALL_WARNED), 1, 1),
+                all_full_at: 0,
+            },
             validated: pace(limits.per_source, limits.validated_share, 1),
             local,
             table: Table::new(if remembers { limits.sources } else { 0 }, secret),
@@ -183,16 +202,28 @@ impl Limiter {
             ReplyLimit::SameAsRequest => &mut self.even,
             ReplyLimit::Extra(_) | ReplyLimit::Graded { .. } => &mut self.longer,
         };
-        let draw = Draw::new(strangers.class, packets, now);
-        let all_full_at = match strangers.all {
-            Some(pace) => pace.take(strangers.all_full_at, draw),
+        strangers.take(&mut self.table, now, source, packets)
+    }
+
+    /// Whether this sender, a canonical address that was refused because of its own share, may be told so now.
+    pub(crate) fn may_warn(&mut self, now: Mono, remote: IpAddr) -> bool {
+        // Without a table nobody has a share of his own.
+        let table = &mut self.table;
+        !table.sets.is_empty() && self.warned.take(table, now, Source::of(remote), 1).is_ok()
+    }
+}
+
+impl Strangers {
+    /// Takes `packets` from the source's bucket in the table and from that of all, or from neither.
+    fn take(&mut self, table: &mut Table, now: Mono, source: Source, packets: usize) -> Result<(), Reason> {
+        let draw = Draw::new(self.class, packets, now);
+        let all_full_at = match self.all {
+            Some(pace) => pace.take(self.all_full_at, draw),
             None => Some(0),
         };
-        let Some(all_full_at) = all_full_at else {
-            return Err(Reason::RateLimitedAll);
-        };
-        self.table.take(strangers.each, draw, source)?;
-        strangers.all_full_at = all_full_at;
+        let all_full_at = all_full_at.ok_or(Reason::RateLimitedAll)?;
+        table.take(self.each, draw, source)?;
+        self.all_full_at = all_full_at;
         Ok(())
     }
 }
@@ -252,6 +283,7 @@ enum Class {
     Longer,
     Validated,
     Local,
+    Warned,
 }
 
 /// A set-associative table of buckets: a source's tag says in which set it may be, in any of its places.

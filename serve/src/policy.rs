@@ -21,6 +21,9 @@ pub(crate) struct Policy {
     counters: Arc<Counters>,
 }
 
+/// Of so many requests above the share of their source one is told so, at most.
+const WARN_ONE_IN: u64 = 8;
+
 /// An answer that the responder has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -64,6 +67,28 @@ impl Policy {
         let packets = rx.offload.packets(rx.payload.len());
         self.limiter
             .admit(env.now, remote, packets, limit, || responder.trust(env, rx))
+    }
+
+    /// Whether the sender of a datagram that was not admitted may be told so. Only one who is above his own share: where
+    /// all are above theirs together, he may have done nothing.
+    pub(crate) fn may_warn(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, why: Reason) -> bool {
+        // By chance, so that nobody's place in the row decides.
+        why == Reason::RateLimited
+            && self.transport == Transport::Udp
+            && env.rng.below(WARN_ONE_IN) == 0
+            && self.limiter.may_warn(env.now, rx.path.remote.ip().to_canonical())
+    }
+
+    /// Has him told, in no more `room` than his datagram took; returns how long that is.
+    pub(crate) fn warn(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, room: &mut [u8]) -> Option<usize> {
+        let longest = room.len().min(rx.payload.len());
+        let len = self.responder.warn(env, rx, room)?;
+        if len > longest {
+            self.counters.silent(Reason::ReplyTooLong);
+            return None;
+        }
+        self.counters.warned(len);
+        Some(len)
     }
 
     /// How much room the answer to an admitted datagram gets, at most.

@@ -64,7 +64,10 @@ impl Server {
     }
 
     fn answer(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) -> Result<usize, Reason> {
-        self.policy.admit(&cx.env, rx)?;
+        if let Err(why) = self.policy.admit(&cx.env, rx) {
+            self.warn(cx, rx, why);
+            return Err(why);
+        }
         let longest = self.policy.room(&cx.env, rx);
         let room = cx.out.reserve(longest, rx.payload);
         let reply = self.policy.respond(&mut cx.env, rx, room)?;
@@ -78,6 +81,17 @@ impl Server {
         };
         cx.out.commit(how, reply.len);
         Ok(reply.len)
+    }
+
+    /// Tells who asks too often to ask less, where the protocol has words for that.
+    fn warn(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>, why: Reason) {
+        if !self.policy.may_warn(&mut cx.env, rx, why) {
+            return;
+        }
+        let room = cx.out.reserve(rx.payload.len(), rx.payload);
+        if let Some(len) = self.policy.warn(&mut cx.env, rx, room) {
+            cx.out.commit(Transmit::to(rx.path), len);
+        }
     }
 
     /// Sends what the responder has promised.

@@ -113,6 +113,13 @@ impl Counted {
             let bytes = counted(now.promised_bytes, "byte");
             lines.push(format!("          {sent} sent later, as promised ({bytes})"));
         }
+        if now.warned > 0 {
+            let told = counted(now.warned, "datagram");
+            let bytes = counted(now.warned_bytes, "byte");
+            lines.push(format!(
+                "          {told} told who asks too often to ask less ({bytes})"
+            ));
+        }
         if let Source::Requests(_, tally) = &self.source {
             for part in [tally.kinds(), tally.statuses()] {
                 let words: Vec<_> = part.iter().map(|(name, n)| format!("{n} {name}")).collect();
@@ -141,6 +148,8 @@ impl Counted {
             replied_bytes,
             promised,
             promised_bytes,
+            warned,
+            warned_bytes,
             silent,
         } = self.snapshot();
         let (protocol, service) = match self.source {
@@ -166,6 +175,8 @@ impl Counted {
             replied_bytes,
             promised,
             promised_bytes,
+            warned,
+            warned_bytes,
             kinds: tally.map(|tally| tally.kinds().into_iter().collect()),
             statuses: tally.map(|tally| tally.statuses().into_iter().collect()),
             silent: silent.into_iter().map(|(why, n)| (why.name(), n)).collect(),
@@ -183,6 +194,8 @@ fn sum(parts: impl Iterator<Item = Snapshot>) -> Snapshot {
         whole.replied_bytes += part.replied_bytes;
         whole.promised += part.promised;
         whole.promised_bytes += part.promised_bytes;
+        whole.warned += part.warned;
+        whole.warned_bytes += part.warned_bytes;
         for (why, n) in part.silent {
             silent[why as usize] += n;
         }

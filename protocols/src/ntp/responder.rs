@@ -1,7 +1,7 @@
 //! Answers clients.
 
 use super::clock::{ClockSource, Informed};
-use super::wire::{HEADER, Packet, Tail, VERSION, mode};
+use super::wire::{HEADER, Packet, Tail, UNKNOWN_LEAP, VERSION, mode};
 use super::{Short, Timestamp};
 use halloo_base::{Datagram, Env, Reason, Responder, Verdict};
 
@@ -17,7 +17,8 @@ pub struct NtpServerOptions {
 /// It answers requests of clients (mode 3) of the versions 1 to 4, and nothing else: no mode is answered that is an answer,
 /// and none that asks for more than the time. An answer has 48 bytes. Extension fields of a request are ignored (RFC
 /// 7822). A request with a message authentication code is not answered: who signs would not believe an unsigned answer,
-/// and the crypto-NAK of section 9.2 is one. No kiss codes are sent; who asks too often is not answered.
+/// and the crypto-NAK of section 9.2 is one. Who asks too
+/// often is told so now and then by the kiss code RATE (section 7.4), which is as long.
 pub struct NtpServer {
     clock: Informed,
 }
@@ -30,7 +31,8 @@ impl NtpServer {
         }
     }
 
-    fn answer(&mut self, env: &Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Result<usize, Reason> {
+    /// The request that a datagram is; why it is none.
+    fn request(rx: &Datagram<'_>) -> Result<Packet, Reason> {
         let request = Packet::parse(rx.payload).ok_or(Reason::Malformed)?;
         match request.mode {
             mode::CLIENT if (1..=VERSION).contains(&request.version) => {}
@@ -38,10 +40,14 @@ impl NtpServer {
             _ => return Err(Reason::NotServed),
         }
         match Tail::parse(rx.payload, request.version) {
-            Some(Tail::Unsigned) => {}
-            Some(Tail::Signed) => return Err(Reason::BadAuth),
-            None => return Err(Reason::Malformed),
+            Some(Tail::Unsigned) => Ok(request),
+            Some(Tail::Signed) => Err(Reason::BadAuth),
+            None => Err(Reason::Malformed),
         }
+    }
+
+    fn answer(&mut self, env: &Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Result<usize, Reason> {
+        let request = NtpServer::request(rx)?;
         let reply = reply.first_chunk_mut::<HEADER>().ok_or(Reason::Truncated)?;
         let mut answer = Packet {
             version: request.version,
@@ -70,5 +76,25 @@ impl Responder for NtpServer {
             Ok(len) => Verdict::Reply(len),
             Err(why) => Verdict::Silent(why),
         }
+    }
+
+    fn warn(&mut self, env: &mut Env<'_>, rx: &Datagram<'_>, reply: &mut [u8]) -> Option<usize> {
+        let request = NtpServer::request(rx).ok()?;
+        let reply = reply.first_chunk_mut::<HEADER>()?;
+        let kiss = Packet {
+            leap: UNKNOWN_LEAP,
+            version: request.version,
+            mode: mode::SERVER,
+            stratum: 0,
+            poll: request.poll,
+            reference_id: *b"RATE",
+            origin: request.transmit,
+            // They mean nothing, but clients look whether they are there.
+            receive: Timestamp::new(rx.at.wall),
+            transmit: Timestamp::new(env.clock.stamp().wall.max(rx.at.wall)),
+            ..Packet::default()
+        };
+        *reply = kiss.emit();
+        Some(HEADER)
     }
 }

@@ -35,6 +35,31 @@ fn only_per_source(per_second: u32, burst: u32) -> Limits {
     }
 }
 
+#[test]
+fn a_source_is_warned_once_a_second_and_all_a_hundred_times() {
+    let mut limiter = limiter(&Limits::default());
+    let mut warned = |now, from| limiter.may_warn(Mono(now), from);
+    assert!(warned(START, stranger(0)));
+    assert!(!warned(START, stranger(0)));
+    assert!(!warned(START + SECOND - 1, stranger(0)));
+    assert!(warned(START + SECOND, stranger(0)));
+    let at = START + 9 * SECOND;
+    let count = |now, warned: &mut dyn FnMut(u64, IpAddr) -> bool| {
+        (1..5_000).filter(|&number| warned(now, stranger(number))).count()
+    };
+    assert_eq!(count(at, &mut warned), 100);
+    assert_eq!(count(at + SECOND / 2, &mut warned), 50);
+}
+
+#[test]
+fn nobody_is_warned_where_nobody_has_a_share() {
+    let mut limiter = limiter(&Limits {
+        per_source: None,
+        ..Limits::default()
+    });
+    assert!(!limiter.may_warn(Mono(START), stranger(0)));
+}
+
 fn ask(limiter: &mut Limiter, now: u64, from: IpAddr) -> Result<(), Reason> {
     limiter.admit(Mono(now), from, 1, EVEN, || Trust::Stranger)
 }

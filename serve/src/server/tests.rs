@@ -16,6 +16,8 @@ type Says = Box<dyn FnMut(&mut [u8]) -> Verdict + Send>;
 struct Puppet {
     says: Says,
     trusts: Trust,
+    /// How long what it warns by is.
+    warns: Option<usize>,
     departed: Arc<Mutex<Vec<(TxTag, Stamp)>>>,
 }
 
@@ -24,6 +26,7 @@ impl Puppet {
         Puppet {
             says: Box::new(says),
             trusts: Trust::Stranger,
+            warns: None,
             departed: Arc::default(),
         }
     }
@@ -40,6 +43,11 @@ impl Responder for Puppet {
 
     fn trust(&self, _env: &Env<'_>, _rx: &Datagram<'_>) -> Trust {
         self.trusts
+    }
+
+    fn warn(&mut self, _env: &mut Env<'_>, _rx: &Datagram<'_>, reply: &mut [u8]) -> Option<usize> {
+        reply.fill(b'!');
+        self.warns
     }
 
     fn departed(&mut self, tag: TxTag, at: Stamp) {
@@ -253,6 +261,76 @@ fn what_was_promised_is_sent_when_it_is_due_and_counted_apart() {
         (counted.promised, counted.promised_bytes, counted.replied),
         (3, 3, 0)
     );
+}
+
+/// A server that answers 10 a second of each, and what a hundred datagrams in a second from one of them come to.
+fn asked_too_often(warns: Option<usize>, limits: Limits) -> (Vec<Vec<u8>>, Arc<Counters>) {
+    let puppet = Puppet {
+        warns,
+        ..Puppet::echo()
+    };
+    let guards = Guards {
+        limits,
+        ..Guards::default()
+    };
+    let (mut server, counters) = server(ServerOptions { guards, ..options() }, puppet);
+    let mut world = World::new();
+    let mut sent = vec![];
+    for _ in 0..100 {
+        world.now = Mono(world.now.0 + 10_000_000);
+        for sent_now in world.datagram(&mut server, path(LOCAL, PEER), b"hello") {
+            let Sent::Datagram(to, None, bytes) = sent_now else {
+                panic!("{sent_now:?}");
+            };
+            assert_eq!(to, path(LOCAL, PEER), "to who asked, by the way he came");
+            sent.push(bytes);
+        }
+    }
+    sent.retain(|bytes| bytes != b"hello");
+    (sent, counters)
+}
+
+const TEN: Option<Rate> = Some(Rate {
+    per_second: 10,
+    burst: 10,
+});
+
+#[test]
+fn who_asks_too_often_is_told_so_once_in_a_while() {
+    let each = Limits {
+        per_source: TEN,
+        ..Limits::default()
+    };
+    let (sent, counters) = asked_too_often(Some(3), each.clone());
+    assert_eq!(sent, [b"!!!"]);
+    let counted = counters.snapshot();
+    assert_eq!((counted.warned, counted.warned_bytes), (1, 3));
+    assert_eq!(
+        counted.replied + counters.count(Reason::RateLimited),
+        100,
+        "it stays counted as unanswered"
+    );
+    let (sent, counters) = asked_too_often(None, each.clone());
+    assert_eq!((sent.len(), counters.snapshot().warned), (0, 0), "without words");
+    let (sent, counters) = asked_too_often(Some(6), each);
+    assert_eq!(
+        (sent.len(), counters.count(Reason::ReplyTooLong)),
+        (0, 1),
+        "too long"
+    );
+}
+
+#[test]
+fn who_suffers_for_all_is_not_told_to_ask_less() {
+    let (sent, counters) = asked_too_often(
+        Some(3),
+        Limits {
+            all: TEN,
+            ..Limits::default()
+        },
+    );
+    assert_eq!((sent.len(), counters.snapshot().warned), (0, 0));
+    assert!(counters.count(Reason::RateLimitedAll) > 50);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::bench::{Asker, Bench, START, addr, path};
 use crate::forgery::{Forger, host};
 use crate::table::{Dialect, TABLE, all_ports};
 use halloo_base::{Reason, Rng};
-use halloo_protocols::echo;
+use halloo_protocols::{echo, ntp};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -55,6 +55,48 @@ fn flood(mut forge: impl FnMut(&mut Forger) -> (SocketAddr, Vec<u8>)) -> (u64, u
 fn anybody(rng: &mut Rng) -> SocketAddr {
     let ip = Ipv4Addr::from_bits(0x2000_0000 | rng.next_u64() as u32 >> 2);
     (ip, 1_024 + rng.below(60_000) as u16).into()
+}
+
+/// What an NTP server sends in five seconds to requests of 48 bytes, 50,000 a second, beside what anybody is answered: how
+/// many kisses, and the server.
+fn kisses(mut remote: impl FnMut(u32) -> SocketAddr) -> (u64, Bench) {
+    let is_ntp = |dialect: &&Dialect| std::ptr::eq(dialect.protocol, &ntp::NTP);
+    let dialect = TABLE.iter().find(is_ntp).expect("NTP is in the table");
+    let mut bench = Bench::new(dialect, &all_ports(true));
+    let local = SocketAddr::new(host(), 123);
+    let mut asker = Asker::new(&ntp::NTP, 7, 48, path(local, addr(CLIENT)));
+    let request = asker.request(START, 0);
+    let (mut now, mut kisses) = (START, 0);
+    for nth in 0..50_000 * SECONDS {
+        now += Duration::from_secs(1) / 50_000;
+        let from = path(local, remote(nth));
+        bench.hand(now, from, &request, |to, bytes| {
+            assert_eq!((to, bytes.len()), (from, 48));
+            kisses += u64::from(bytes[1] == 0 && bytes[12..16] == *b"RATE");
+        });
+    }
+    assert_eq!(kisses, bench.counters.snapshot().warned);
+    (kisses, bench)
+}
+
+#[test]
+fn a_forger_gets_his_victim_a_kiss_a_second() {
+    let (kisses, bench) = kisses(|_| addr(CLIENT));
+    assert!((1..=u64::from(SECONDS) + 1).contains(&kisses), "{kisses}");
+    let counted = bench.counters.snapshot();
+    let refused = bench.count(Reason::RateLimited);
+    assert_eq!(counted.replied + refused, counted.received);
+    assert!(counted.replied_bytes + counted.warned_bytes <= counted.received_bytes);
+}
+
+#[test]
+fn each_of_several_victims_gets_a_kiss_a_second() {
+    // So few that each is above its share.
+    let (kisses, _) = kisses(|nth| {
+        let ip = Ipv4Addr::from_bits(0x2000_0000 + nth % 5);
+        (ip, 40_000 + (nth / 5 % 9) as u16).into()
+    });
+    assert!((5..=5 * (u64::from(SECONDS) + 1)).contains(&kisses), "{kisses}");
 }
 
 #[test]

@@ -120,6 +120,8 @@ fn every_field_is_in_the_document_and_nothing_else() {
         replied_bytes: 1,
         promised: 1,
         promised_bytes: 64,
+        warned: 1,
+        warned_bytes: 48,
         kinds: Some([("echo", 1)].into()),
         statuses: Some([("2xx", 1)].into()),
         silent: [("loop", 1)].into(),

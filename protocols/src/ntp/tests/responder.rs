@@ -155,6 +155,34 @@ fn extension_fields_are_ignored_and_signed_requests_are_left_alone() {
 }
 
 #[test]
+fn who_asks_too_often_is_kissed_and_nobody_else() {
+    let host = Host::at(NOON);
+    let warn = |payload: &[u8], room: usize| {
+        let mut reply = payload.to_vec();
+        reply.truncate(room);
+        let rx = arrived(host.now(), payload);
+        let len = host.with_env(|env| server(good()).warn(env, &rx, &mut reply))?;
+        reply.truncate(len);
+        Some(reply)
+    };
+    let asked = request().emit();
+    let kiss = warn(&asked, 48).expect("a kiss");
+    let told = Packet::parse(&kiss).expect("whole");
+    assert_eq!((kiss.len(), told.kiss_code()), (48, Some(*b"RATE")));
+    assert_eq!((told.leap, told.stratum, told.mode, told.poll), (3, 0, 4, 6));
+    assert_eq!(told.origin, request().transmit);
+    assert!(!told.is_synchronised() && told.transmit.0 > 0 && told.receive.0 > 0);
+    for mode in (0..8).filter(|&mode| mode != mode::CLIENT) {
+        let other = Packet { mode, ..request() };
+        assert_eq!(warn(&other.emit(), 48), None, "mode {mode}");
+    }
+    assert_eq!(warn(&kiss, 48), None, "a kiss is not kissed");
+    assert_eq!(warn(&asked[..47], 47), None, "what is cut");
+    assert_eq!(warn(&asked, 47), None, "no room");
+    assert_eq!(warn(&[&asked[..], &[7; 20]].concat(), 68), None, "signed");
+}
+
+#[test]
 fn nothing_leaves_before_it_has_arrived() {
     // The kernel stamped the arrival, and then somebody set the clock back by an hour.
     let host = Host::at(NOON);
