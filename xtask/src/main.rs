@@ -14,6 +14,7 @@ mod bpf;
 mod check;
 mod command;
 mod fuzz;
+mod lab;
 mod man;
 mod packages;
 mod peers;
@@ -53,6 +54,11 @@ enum Chore {
     },
     /// Compile the XDP program with clang, and write its bytecode where halloo's build finds it.
     Bpf,
+    /// Build a network of namespaces to play in, until Ctrl-C (needs root).
+    Lab {
+        /// Which.
+        lab: lab::Name,
+    },
     /// Write the manual pages and shell completions.
     Man {
         /// The folder to write to.
@@ -81,6 +87,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Bpf => bpf::run(),
+        Chore::Lab { lab } => lab::run(lab),
         Chore::Man { out } => man::run(&out),
     }
 }

@@ -117,15 +117,21 @@ pub enum EdgeQuestion {
 #[command(after_long_help = "\
 EXAMPLES:
   $ halloo edge status
-  $ halloo edge status --json | jq .peers[].round_trip
+  $ halloo edge status halloo0 --counters
+  $ halloo edge status --json | jq '.peers[] | {name, rtt: .paths[0].round_trip_ns}'
 
 EXIT STATUS:
   0  the edge is up and a supernode or a peer answers it
-  1  nobody answers it, or there is no such edge")]
+  1  nobody answers it, or there is no such edge
+  2  several run here, and it was not said which")]
 pub struct StatusArgs {
     /// The TAP device of the edge, where several run on this host
     #[arg(value_name = "TAP")]
     pub tap: Option<String>,
+
+    /// Show what was counted, too, with what was dropped and why
+    #[arg(long)]
+    pub counters: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -189,7 +195,7 @@ EXAMPLES:
       $ halloo edge status
 
 SIGNALS:
-  USR1       print the peers
+  USR1       print the peers and the counters
   TERM, INT  leave and stop
 
 EXIT STATUS:

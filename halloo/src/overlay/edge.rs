@@ -3,22 +3,24 @@
 use super::control::Control;
 use super::keys::SystemEntropy;
 use super::report::Reporter;
-use super::{SOFTWARE, become_nobody, ciphers, device, keys, resolve, socket, status};
+use super::surroundings::Surroundings;
+use super::{SOFTWARE, become_nobody, ciphers, device, key, keys, lookup, socket, status};
 use crate::cli::MemberAddress;
 use crate::cli::overlay::{EdgeArgs, EdgeQuestion};
 use crate::config::{Config, Edge as EdgeConfig};
-use crate::screen::Screen;
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
 use halloo_io::{Remote, Worker, WorkerOptions};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
-use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, SupernodePlace};
+use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
 use halloo_overlay::switch::Flood;
 use halloo_overlay::{Cipher, Mac};
 use ipnet::IpNet;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
@@ -40,10 +42,15 @@ const IDLE: Duration = Duration::from_secs(60);
 struct Messenger {
     events: Sender<EdgeEvent>,
     statuses: Sender<EdgeStatus>,
+    news: Receiver<News>,
     main: Thread,
 }
 
 impl Observer for Messenger {
+    fn news(&mut self) -> Option<News> {
+        self.news.try_recv().ok()
+    }
+
     fn event(&mut self, event: EdgeEvent) {
         // Without a reader we are about to end.
         let _ = self.events.send(event);
@@ -68,6 +75,8 @@ impl Ask {
     /// One line of JSON; nothing once the edge has ended.
     pub(super) fn status(&self) -> Option<String> {
         let statuses = self.statuses.lock().ok()?;
+        // Those that nobody asked for: each piece of news makes one.
+        while statuses.try_recv().is_ok() {}
         self.remote.report();
         let status = statuses.recv_timeout(PATIENCE).ok()?;
         status::line(&self.tap, &self.community, &status).ok()
@@ -89,7 +98,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let mac = config
         .mac
         .map_or_else(|| mac_of(&identity, &community), |mac| Mac(mac.0.0));
-    let places = supernodes(&config)?;
+    let places = supernodes(&config, &mut reporter)?;
     let socket = socket(config.listen.0)?;
     let tap = device::open(&config, mac.0)?;
     let (name, link) = (tap.name().to_owned(), tap.link());
@@ -106,13 +115,16 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         link_mtu: device::longest_packet(link),
         ..EdgeOptions::new(places, socket.local_addr(), link, mac)
     };
+    let candidates = options.candidates.clone();
     let id = hex(&community.id().0);
     let local = local(&config, identity, community)?;
     let (events, heard) = mpsc::channel();
     let (statuses, told) = mpsc::channel();
+    let (news, heeded) = mpsc::channel();
     let messenger = Messenger {
         events,
         statuses,
+        news: heeded,
         main: thread::current(),
     };
     let offered = local.offer.ciphers.clone();
@@ -161,6 +173,19 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         control.answer(ask.clone()).context("no thread for questions")?;
     }
     let remote = worker.remote();
+    let registered = Arc::new(AtomicBool::new(false));
+    let surroundings = Surroundings {
+        supernodes: config.supernodes.iter().map(|known| known.0.clone()).collect(),
+        device: link,
+        port: bound.port(),
+        candidates,
+        registered: Arc::clone(&registered),
+        edge: news,
+        remote: remote.clone(),
+    };
+    surroundings
+        .watch()
+        .context("cannot watch the host's addresses")?;
     let main = thread::current();
     let running = thread::Builder::new()
         .name("edge".into())
@@ -177,6 +202,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             heard: &heard,
             signals: &signals,
             ask: &ask,
+            registered: &registered,
             ended: &|| running.is_finished(),
         },
         &mut reporter,
@@ -196,6 +222,8 @@ struct Attended<'a> {
     heard: &'a Receiver<EdgeEvent>,
     signals: &'a Signals,
     ask: &'a Ask,
+    /// Whether a supernode has us.
+    registered: &'a AtomicBool,
     ended: &'a dyn Fn() -> bool,
 }
 
@@ -204,9 +232,16 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
     let begun = std::time::Instant::now();
     let mut supervisor: Option<Supervisor> = None;
     let mut waits = attended.config.wants_address();
+    let mut with = BTreeSet::new();
     loop {
         while let Ok(event) = attended.heard.try_recv() {
             reporter.event(&event)?;
+            match &event {
+                EdgeEvent::Registered { supernode, .. } => drop(with.insert(*supernode)),
+                EdgeEvent::SupernodeLost(supernode) => drop(with.remove(supernode)),
+                _ => {}
+            }
+            attended.registered.store(!with.is_empty(), Ordering::Relaxed);
             match &event {
                 EdgeEvent::Registered { .. } if supervisor.is_none() => {
                     supervisor = Some(Supervisor::ready(&format!(
@@ -235,7 +270,7 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
                 Request::Report => {
                     if let Some(line) = attended.ask.status() {
                         let status = serde_json::from_str(&line).context("the edge's own words")?;
-                        status::show(&mut Screen::stdout(), &status)?;
+                        reporter.show(&line, |screen| status::show(screen, &status, true))?;
                     }
                 }
             }
@@ -287,11 +322,21 @@ fn community(config: &EdgeConfig) -> Result<Community> {
     }
 }
 
-fn supernodes(config: &EdgeConfig) -> Result<Vec<SupernodePlace>> {
+/// Where the supernodes are. What a name means may not be known yet when a host starts: it is looked up again.
+fn supernodes(config: &EdgeConfig, reporter: &mut Reporter) -> Result<Vec<SupernodePlace>> {
     let mut places = vec![];
     for supernode in &config.supernodes {
-        // The preferred address of each name; the others of it are of the same host.
-        places.extend(resolve(&supernode.0)?.into_iter().next());
+        key(&supernode.0)?;
+        let why = match lookup(&supernode.0) {
+            Ok(Some(place)) => {
+                places.push(place);
+                continue;
+            }
+            Ok(None) => format!("--supernode {}: the name has no address", supernode.0),
+            Err(error) => format!("{error:#}"),
+        };
+        let words = format!("{why}; it is looked up again");
+        reporter.say("notice", &words, &json!({ "message": words }))?;
     }
     Ok(places)
 }

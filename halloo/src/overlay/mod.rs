@@ -8,13 +8,13 @@ pub(crate) mod keys;
 mod report;
 mod status;
 pub(crate) mod supernode;
+mod surroundings;
 
 use crate::cli::SupernodeAddress;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use halloo_io::{UdpOptions, UdpSocket, drop_privileges};
 use halloo_overlay::PublicKey;
 use halloo_overlay::edge::SupernodePlace;
-use nix::unistd::Uid;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 /// Whom root becomes unless told otherwise.
@@ -39,31 +39,33 @@ fn socket(local: SocketAddr) -> Result<UdpSocket> {
     UdpSocket::bind(&options).with_context(|| format!("cannot listen on UDP {local}"))
 }
 
-/// Becomes who has no rights, now that everything is bound.
+/// Becomes who has no rights, now that everything is bound; who is not root gives up what else it was given.
 fn become_nobody(user: Option<&str>) -> Result<()> {
     let user = user.unwrap_or(NOBODY);
-    if Uid::effective().is_root() {
-        drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))?;
-    }
-    Ok(())
+    drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))
 }
 
-/// The addresses of a supernode, the one that is preferred first.
+/// Where a supernode is, by the address that is preferred; the others of its name are of the same host. Nothing if the
+/// name has no address.
 ///
 /// # Errors
-/// If the name has none, or the key is none.
-fn resolve(supernode: &SupernodeAddress) -> Result<Vec<SupernodePlace>> {
-    let key = supernode.key.as_deref().map(|text| {
-        text.parse::<PublicKey>()
-            .with_context(|| format!("--supernode {supernode}#{text}"))
-    });
-    let key = key.transpose()?;
-    let found = (supernode.host.as_str(), supernode.port)
+/// If the name cannot be looked up, or the key is none.
+fn lookup(supernode: &SupernodeAddress) -> Result<Option<SupernodePlace>> {
+    let key = key(supernode)?;
+    let mut found = (supernode.host.as_str(), supernode.port)
         .to_socket_addrs()
         .with_context(|| format!("--supernode {supernode}"))?;
-    let places: Vec<SupernodePlace> = found.map(|address| SupernodePlace { address, key }).collect();
-    if places.is_empty() {
-        bail!("--supernode {supernode}: the name has no address");
-    }
-    Ok(places)
+    Ok(found.next().map(|address| SupernodePlace { address, key }))
+}
+
+/// The key that a supernode must have, if one was given.
+///
+/// # Errors
+/// If it is none.
+fn key(supernode: &SupernodeAddress) -> Result<Option<PublicKey>> {
+    let parse = |text: &str| {
+        text.parse::<PublicKey>()
+            .with_context(|| format!("--supernode {supernode}#{text}"))
+    };
+    supernode.key.as_deref().map(parse).transpose()
 }

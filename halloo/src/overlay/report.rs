@@ -46,6 +46,18 @@ impl Reporter {
             .line(serde_json::to_string(&object).map_err(io::Error::from)?)
     }
 
+    /// An object as it is, or what is to be shown of it to people.
+    pub(super) fn show(
+        &mut self,
+        line: &str,
+        people: impl FnOnce(&mut Screen) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.json {
+            true => self.screen.line(line),
+            false => people(&mut self.screen),
+        }
+    }
+
     /// Something that happened to an edge.
     pub(super) fn event(&mut self, event: &EdgeEvent) -> io::Result<()> {
         match event {

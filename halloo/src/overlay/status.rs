@@ -144,7 +144,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
     if args.json {
         screen.line(text.trim_end())?;
     } else {
-        show(&mut screen, &status)?;
+        show(&mut screen, &status, args.counters)?;
     }
     let up = |list: &str, key: &str| {
         let items = status[list].as_array();
@@ -204,7 +204,7 @@ fn running() -> Vec<String> {
 }
 
 /// The same for people.
-pub(super) fn show(screen: &mut Screen, status: &Value) -> io::Result<()> {
+pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> io::Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let took = |value: &Value| {
         value
@@ -281,6 +281,23 @@ pub(super) fn show(screen: &mut Screen, status: &Value) -> io::Result<()> {
                 .map(|words| format!("  {words}"))
                 .unwrap_or_default(),
         ))?;
+    }
+    if with_counters {
+        counters(screen, &status["counters"])?;
+    }
+    Ok(())
+}
+
+/// Those that have counted something.
+fn counters(screen: &mut Screen, counters: &Value) -> io::Result<()> {
+    let counted = counters
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, count)| Some((name, count.as_u64().filter(|count| *count > 0)?)));
+    screen.line(format_args!("{}", Styled(DIM, "COUNTERS")))?;
+    for (name, count) in counted {
+        screen.line(format_args!("{name:<20} {count:>12}"))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::keys::SystemEntropy;
 use super::report::Reporter;
-use super::{SOFTWARE, become_nobody, keys, resolve, socket};
+use super::{SOFTWARE, become_nobody, keys, lookup, socket};
 use crate::cli::overlay::SupernodeArgs;
 use crate::config::{Config, Supernode as SupernodeConfig};
 use crate::serve::Supervisor;
@@ -188,13 +188,12 @@ fn listeners(config: &SupernodeConfig) -> Vec<SocketAddr> {
 fn options(config: &SupernodeConfig) -> Result<SupernodeOptions> {
     let mut supernodes = vec![];
     for peer in &config.peers {
-        for place in resolve(&peer.0)? {
-            if let Some(key) = place.key {
-                supernodes.push(SupernodeAt {
-                    address: place.address,
-                    key,
-                });
-            }
+        let place = lookup(&peer.0)?.with_context(|| format!("{}: the name has no address", peer.0))?;
+        if let Some(key) = place.key {
+            supernodes.push(SupernodeAt {
+                address: place.address,
+                key,
+            });
         }
     }
     let communities: Option<Vec<CommunityId>> =

@@ -1,9 +1,11 @@
 //! Bad days: supernodes that die, hosts that move, NATs in between, loss.
 
-use crate::common::{Edge, Net, PATIENCE, PORT, acquainted, supernode_on, v4};
+use crate::common::{Edge, HALLOO, Net, PATIENCE, PORT, acquainted, supernode_on, v4};
 use halloo_lab::{Direction, Fate, Link, Nat, Side, Traffic};
 use nix::sys::signal::Signal;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::time::Instant;
 
 /// How many of so many pings at 100 a second come back, while something is done after the first.
@@ -232,4 +234,78 @@ fn little_loss_is_little_loss() {
         .iter()
         .find(|path| path["in_use"] == true);
     assert_eq!(used.expect("one is used")["relayed"], false, "{paths:#}");
+}
+
+#[test]
+fn a_supernode_whose_name_means_another_host_is_found() {
+    let Some(net) = Net::or_skip("a name that changes") else {
+        return;
+    };
+    let other = net.host("other");
+    let hosts = net.write("hosts", "127.0.0.1 localhost\n");
+    let link = net.host("a");
+    let tap = crate::common::tap();
+    let args = ["--address", "192.168.77.1/24", "--supernode", "supernode.test"];
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"",
+            "sh",
+            HALLOO,
+        ])
+        .args(net.words(link.a().host(), &tap, &args))
+        .env("HOSTS", &hosts);
+    let edge = link.a().host().spawn_command(command);
+    edge.wait_for_line("supernode.test", PATIENCE);
+    edge.wait_for_line("is a port of lab", PATIENCE);
+
+    // The same file, in which the name appears.
+    let first = net.supernode(&[]);
+    let at = net.supernode_address();
+    fs::write(&hosts, format!("{at} supernode.test\n")).expect("it can be written");
+    edge.wait_for_line(&format!("registered with {at}"), PATIENCE);
+
+    first.signal(Signal::SIGKILL);
+    let _second = supernode_on(other.a().host(), &[]);
+    let at = other.a().v4();
+    fs::write(&hosts, format!("{at} supernode.test\n")).expect("it can be written");
+    edge.wait_for_line(&format!("registered with {at}"), 2 * PATIENCE);
+}
+
+#[test]
+fn a_cable_that_comes_later_is_used() {
+    let Some(net) = Net::or_skip("a new cable between two edges") else {
+        return;
+    };
+    let _supernode = net.supernode(&[]);
+    let links = ["a", "b"].map(|name| net.host(name));
+    let edges = [0, 1].map(|place| net.numbered(links[place].a().host(), place, &[]));
+    acquainted(&edges);
+    edges[0].wait("b is reached directly");
+    let cable = net.lab.link(links[0].a().host(), links[1].a().host());
+    // Only the new addresses tell of it, and only the supernode brings them to the other. It is asked twice at least before the
+    // old way is taken away.
+    let by = |edge: &Edge, address: &str| {
+        let peer = edge.peer("b");
+        let paths = peer["paths"].as_array().expect("paths").clone();
+        paths.iter().any(|path| {
+            path["health"] == "good"
+                && path["remote"]
+                    .as_str()
+                    .is_some_and(|remote| remote.contains(address))
+        })
+    };
+    let address = cable.b().v4().to_string();
+    let begun = Instant::now();
+    while !by(&edges[0], &address) {
+        assert!(begun.elapsed() < PATIENCE, "{:#}", edges[0].status());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    links[0].down(Side::A);
+    edges[0]
+        .host
+        .must("ping", ["-n", "-c1", "-i0.05", "-w20", &v4(1)]);
 }

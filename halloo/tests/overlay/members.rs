@@ -1,10 +1,10 @@
 //! Joining, being told why not, and leaving.
 
 use crate::common::{HALLOO, Net, PATIENCE, acquainted, halloo, said, tap, v4, v6};
-use halloo_lab::Child;
+use halloo_lab::{Child, program_or_skip};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -311,4 +311,64 @@ fn several_edges_live_on_one_host() {
     assert_eq!(asked.status.code(), Some(2), "{asked:?}");
     let text = said(&asked);
     assert!(text.contains("say which") && text.contains(&name), "{text}");
+}
+
+#[test]
+fn who_is_not_root_answers_in_the_folder_of_its_own() {
+    let Some(net) = Net::or_skip("an edge that is not root's") else {
+        return;
+    };
+    let Some(setpriv) = program_or_skip("setpriv") else {
+        return;
+    };
+    let _supernode = net.supernode(&[]);
+    let link = net.host("a");
+    let nobody = nix::unistd::User::from_name("nobody")
+        .expect("users")
+        .expect("nobody");
+    let runtime = net.path("runtime");
+    fs::create_dir(&runtime).expect("a folder");
+    let secret = net.path("theirs");
+    fs::copy(net.path("secret"), &secret).expect("a copy");
+    for path in [&runtime, &secret] {
+        chown(path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).expect("root may");
+    }
+    // Not below the folder that only root may enter.
+    fs::set_permissions(net.folder.path(), fs::Permissions::from_mode(0o711)).expect("ours");
+    let name = tap();
+    let secret = secret.display().to_string();
+    let words = net.words(link.a().host(), &name, &["--secret-file", &secret, "--json"]);
+    // A device that everybody may open, as on every distribution, but not in every container.
+    let script = "mknod -m 666 \"$TUN\" c 10 200 && mount --bind \"$TUN\" /dev/net/tun && exec \"$@\"";
+    let rights = ["--inh-caps=+net_admin", "--ambient-caps=+net_admin"];
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(setpriv)
+        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+        .args(rights)
+        .args(["--", HALLOO])
+        .args(words)
+        .env("TUN", net.path("tun"))
+        .env("XDG_RUNTIME_DIR", &runtime);
+    let edge = link.a().host().spawn_command(command);
+    edge.wait_for_line("\"type\":\"registered\"", PATIENCE);
+    assert!(of_process(&edge, "CapEff:").ends_with("0000000000000000"));
+    assert!(runtime.join(format!("halloo/edge-{name}.sock")).exists());
+    let asked = Command::new(HALLOO)
+        .args(["edge", "status", "--counters", &name])
+        .env("XDG_RUNTIME_DIR", &runtime)
+        .output()
+        .expect("halloo runs");
+    let text = said(&asked);
+    assert_eq!(asked.status.code(), Some(0), "{text}");
+    assert!(text.contains("COUNTERS") && text.contains("datagrams"), "{text}");
+
+    // Nothing but objects, whatever it is asked.
+    edge.signal(Signal::SIGUSR1);
+    edge.wait_for_line("\"type\":\"edge_status\"", PATIENCE);
+    for line in edge.stdout().lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(object["type"].is_string(), "{line}");
+    }
 }

@@ -256,6 +256,13 @@ impl Association {
         self.step = (self.step * 2).min(LONGEST);
     }
 
+    /// It is somewhere else now.
+    pub(super) fn moved(&mut self, place: SupernodePlace, path: Path, own: &mut Own, now: Mono) {
+        self.restart(own, now);
+        let anew = Association::new(self.owner, place, path, now);
+        *self = anew;
+    }
+
     pub(super) fn deadline(&self, own: &Own) -> Option<Mono> {
         let session = self.peer.as_ref().and_then(|peer| peer.deadline(&own.local));
         let mut next = earlier(self.hello_at, session);

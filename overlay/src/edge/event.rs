@@ -1,5 +1,6 @@
 //! What an edge tells of itself.
 
+use super::options::SupernodePlace;
 use super::path::Health;
 use crate::crypto::Refusal;
 use crate::wire::Prefix;
@@ -151,8 +152,23 @@ pub struct EdgeStatus {
     pub counters: Vec<(&'static str, u64)>,
 }
 
+/// What has changed around an edge, and is for it to follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Where the supernodes of its configuration are now; nothing if that is not known.
+    pub supernodes: Vec<SupernodePlace>,
+    /// Where peers might reach it now.
+    pub candidates: Vec<SocketAddr>,
+    /// The longest IP packet that its own links carry now.
+    pub link_mtu: u16,
+}
+
 /// Who hears it.
 pub trait Observer: Send {
+    /// What has changed since it was asked last. It is asked with every report.
+    fn news(&mut self) -> Option<News> {
+        None
+    }
     /// Something happened.
     fn event(&mut self, event: EdgeEvent);
     /// Somebody asked how it stands.

@@ -17,7 +17,7 @@ mod remote;
 mod tests;
 
 pub use carrier::EdgePort;
-pub use event::{EdgeEvent, EdgeStatus, Observer, PathStatus, PeerStatus, SupernodeStatus};
+pub use event::{EdgeEvent, EdgeStatus, News, Observer, PathStatus, PeerStatus, SupernodeStatus};
 pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace};
 
 use crate::PublicKey;
@@ -181,6 +181,38 @@ impl Edge {
             let path = self.path_to(place.address);
             self.supernodes.push(Association::new(owner, place, path, now));
         }
+    }
+
+    /// Follows what has changed around it.
+    fn follow(&mut self, news: News, now: Mono) {
+        self.options.link_mtu = news.link_mtu;
+        if news.candidates != self.options.candidates {
+            // Those who know the old ones are told by the next registration, which is due at once.
+            self.options.candidates = news.candidates;
+            self.supernodes.iter_mut().for_each(|known| known.hurry(now));
+        }
+        for &place in &news.supernodes {
+            if self
+                .supernodes
+                .iter()
+                .any(|known| known.place.address == place.address)
+            {
+                continue;
+            }
+            let has_left = |known: &Association| {
+                !known.registered
+                    && news
+                        .supernodes
+                        .iter()
+                        .all(|place| place.address != known.place.address)
+            };
+            let path = self.path_to(place.address);
+            match self.supernodes.iter_mut().find(|known| has_left(known)) {
+                Some(known) => known.moved(place, path, &mut self.own, now),
+                None => self.associate(place, now),
+            }
+        }
+        self.soon(now);
     }
 
     /// The peer with this key, made if there is room.
@@ -588,6 +620,9 @@ impl Machine for Edge {
             }
             Input::Unreachable(report, _) => self.unreachable(&report, now),
             Input::Report => {
+                while let Some(news) = self.own.observer.news() {
+                    self.follow(news, now);
+                }
                 let status = self.status();
                 self.own.observer.status(status);
             }

@@ -1,0 +1,124 @@
+//! What changes around a running edge: the host's addresses, and what the names of its supernodes mean.
+
+use super::{device, lookup};
+use crate::cli::SupernodeAddress;
+use halloo_base::LinkId;
+use halloo_io::Remote;
+use halloo_overlay::edge::{News, SupernodePlace};
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Multicast groups as in linux/rtnetlink.h: IPv4 and IPv6 addresses.
+const ADDRESSES: u32 = 0x10 | 0x100;
+/// How often it is seen whether names are to be looked up.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the supernodes may be silent before their names are looked up, and the most between two times.
+const FIRST: Duration = Duration::from_secs(5);
+const MOST: Duration = Duration::from_secs(60);
+/// Addresses come and go in groups.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// Watches, on a thread of its own, for an edge.
+pub(super) struct Surroundings {
+    pub(super) supernodes: Vec<SupernodeAddress>,
+    pub(super) device: LinkId,
+    pub(super) port: u16,
+    /// What the edge knows already.
+    pub(super) candidates: Vec<SocketAddr>,
+    /// Whether a supernode answers now.
+    pub(super) registered: Arc<AtomicBool>,
+    pub(super) edge: Sender<News>,
+    pub(super) remote: Remote,
+}
+
+impl Surroundings {
+    /// Begins.
+    ///
+    /// # Errors
+    /// If the kernel does not tell, or there is no thread.
+    pub(super) fn watch(mut self) -> io::Result<()> {
+        let news = subscribe()?;
+        thread::Builder::new()
+            .name("surroundings".into())
+            .spawn(move || {
+                let (mut silent, mut wait) = (Instant::now(), FIRST);
+                while self.wait(&news) {
+                    if self.registered.load(Ordering::Relaxed) {
+                        (silent, wait) = (Instant::now(), FIRST);
+                    } else if silent.elapsed() >= wait {
+                        if !self.look_up() {
+                            return;
+                        }
+                        (silent, wait) = (Instant::now(), (2 * wait).min(MOST));
+                    }
+                }
+            })?;
+        Ok(())
+    }
+
+    /// Waits for news of addresses, for a while. `false` when nobody is interested any more.
+    fn wait(&mut self, news: &OwnedFd) -> bool {
+        let mut buffer = [0; 16_384];
+        match recv(news.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            // What was too much to keep was news, too.
+            Ok(_) | Err(Errno::ENOBUFS) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => return true,
+            Err(_) => return false,
+        }
+        thread::sleep(SETTLED);
+        while matches!(
+            recv(news.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT),
+            Ok(1..)
+        ) {}
+        let candidates = device::candidates(self.device, self.port);
+        if candidates == self.candidates {
+            return true;
+        }
+        self.candidates = candidates;
+        self.tell(vec![])
+    }
+
+    fn look_up(&self) -> bool {
+        let found = self
+            .supernodes
+            .iter()
+            .filter_map(|known| lookup(known).ok().flatten());
+        self.tell(found.collect())
+    }
+
+    fn tell(&self, supernodes: Vec<SupernodePlace>) -> bool {
+        let news = News {
+            supernodes,
+            candidates: self.candidates.clone(),
+            link_mtu: device::longest_packet(self.device),
+        };
+        let told = self.edge.send(news).is_ok();
+        self.remote.report();
+        told
+    }
+}
+
+fn subscribe() -> nix::Result<OwnedFd> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    let period = TimeVal::milliseconds(PERIOD.as_millis() as i64);
+    setsockopt(&socket, ReceiveTimeout, &period)?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES))?;
+    Ok(socket)
+}
