@@ -60,7 +60,7 @@ fn ours(alert: u8) -> &'static str {
         42 | 43 | 46 => "the certificate is not acceptable",
         44 => "the certificate was revoked",
         45 => "the certificate has expired, or is not valid yet",
-        48 => "the certificate is signed by nobody whom this host knows",
+        48 => "the certificate is signed by nobody whom this host knows (--pin FINGERPRINT, --insecure)",
         49 => "the certificate is not the one that is pinned",
         51 => "what came under TLS was damaged on the way",
         70 | 71 | 40 => "the other side has no version or cipher of TLS in common with us",

@@ -7,7 +7,6 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::Display;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// `[edge]`: a member of a community.
@@ -28,7 +27,9 @@ pub(crate) struct Edge {
     pub(crate) mtu: u16,
     pub(crate) cipher: Choice<CipherChoice>,
     pub(crate) compress: Choice<CompressChoice>,
-    pub(crate) listen: Listen,
+    /// Any port that is free where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<Listen>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +96,7 @@ impl Default for Edge {
             mtu: 1_500,
             cipher: Choice(CipherChoice::Auto),
             compress: Choice(CompressChoice::None),
-            listen: Listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0)),
+            listen: None,
             key_file: None,
             certificate: None,
             ca: None,
@@ -146,7 +147,7 @@ impl Edge {
         self.mtu = args.mtu.unwrap_or(self.mtu);
         self.cipher = args.cipher.map_or(self.cipher, Choice);
         self.compress = args.compress.map_or(self.compress, Choice);
-        self.listen = args.listen.map_or(self.listen, Listen);
+        lay(&mut self.listen, &args.listen.map(Listen));
         self.relay |= args.relay;
         self.direct &= !args.no_direct;
     }

@@ -19,6 +19,7 @@ use halloo_overlay::{Cipher, Mac};
 use ipnet::IpNet;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -99,7 +100,8 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         .mac
         .map_or_else(|| mac_of(&identity, &community), |mac| Mac(mac.0.0));
     let places = supernodes(&config, &mut reporter)?;
-    let socket = socket(config.listen.0)?;
+    let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+    let socket = socket(config.listen.map_or(any, |listen| listen.0))?;
     let tap = device::open(&config, mac.0)?;
     let (name, link) = (tap.name().to_owned(), tap.link());
     let options = EdgeOptions {
