@@ -83,16 +83,22 @@ impl Outbox {
     /// behind it. What earlier packets left in the arena is never seen. Follow with [`Outbox::commit`], or
     /// with nothing to send nothing.
     pub fn reserve(&mut self, limit: usize, seed: &[u8]) -> &mut [u8] {
+        let room = self.reserve_unclear(limit);
+        let kept = seed.len().min(limit);
+        room[..kept].copy_from_slice(&seed[..kept]);
+        room[kept..].fill(0);
+        room
+    }
+
+    /// Room as [`Outbox::reserve`] gives it, but with whatever earlier packets left in it: for who writes every byte that
+    /// is sent, and has no time to clear them first.
+    pub fn reserve_unclear(&mut self, limit: usize) -> &mut [u8] {
         let end = self.used + limit;
         if self.arena.len() < end {
             self.arena.resize(end, 0);
         }
         self.reserved = limit;
-        let room = &mut self.arena[self.used..end];
-        let kept = seed.len().min(limit);
-        room[..kept].copy_from_slice(&seed[..kept]);
-        room[kept..].fill(0);
-        room
+        &mut self.arena[self.used..end]
     }
 
     /// Sends the first `len` bytes of what was last reserved.

@@ -271,7 +271,8 @@ fn seal(
     let leg = &mut remote.legs[at];
     let (way, prefix) = (leg.way, leg.way.prefix());
     let start = prefix + HEADER_LEN;
-    let buffer = cx.out.reserve(start + room + TAG_LEN, &[]);
+    // The way, the header, the content and the tag are all written below, and nothing else is sent.
+    let buffer = cx.out.reserve_unclear(start + room + TAG_LEN);
     let Some(len) = fill(&mut buffer[start..start + room]) else {
         return;
     };
