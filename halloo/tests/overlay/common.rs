@@ -71,6 +71,17 @@ impl Net {
         supernode_on(self.supernode.a().host(), args)
     }
 
+    /// Starts it to print JSON.
+    pub(crate) fn supernode_json(&self, args: &[&str]) -> Child {
+        let child = self
+            .supernode
+            .a()
+            .host()
+            .spawn(HALLOO, [&["supernode"], args].concat());
+        child.wait_for_line("\"type\":\"listening\"", PATIENCE);
+        child
+    }
+
     /// Its address.
     pub(crate) fn supernode_address(&self) -> String {
         self.supernode.a().v4().to_string()

@@ -6,5 +6,6 @@ mod config;
 mod days;
 mod ethernet;
 mod members;
+mod objects;
 mod protocols;
 mod tipc;

@@ -286,7 +286,10 @@ fn ptp_finds_its_master_and_measures_the_way() {
                 "-i",
                 &edge.tap,
                 "--free_running=1",
-                "--logSyncInterval=-2",
+                "--logSyncInterval=-3",
+                "--logMinDelayReqInterval=-3",
+                "--logAnnounceInterval=-2",
+                "--summary_interval=-1",
             ];
             let args = [&common, more].concat();
             daemon(&edge.host, &ptp4l, ".", &args)
