@@ -121,9 +121,9 @@ impl Halloo {
         }
     }
 
-    /// Ends it: every request was answered, and there were some.
+    /// Ends it: what it counted.
     #[track_caller]
-    fn assert_all_answered(self) {
+    fn counted(self) -> Value {
         self.child.signal(Signal::SIGTERM);
         assert_eq!(self.child.wait(PATIENCE).code(), Some(0), "{}", self.child);
         let said = self.child.stdout();
@@ -131,7 +131,13 @@ impl Halloo {
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let counted = objects.find(|object| object["type"] == "counters" && object["protocol"] == "ntp");
-        let counted = counted.unwrap_or_else(|| panic!("no counters: {said}"));
+        counted.unwrap_or_else(|| panic!("no counters: {said}"))
+    }
+
+    /// Ends it: every request was answered, and there were some.
+    #[track_caller]
+    fn assert_all_answered(self) {
+        let counted = self.counted();
         assert_eq!(counted["silent"], serde_json::json!({}), "{counted:#}");
         assert_eq!(counted["received"], counted["replied"], "{counted:#}");
         assert_ne!(counted["replied"], 0, "{counted:#}");
@@ -304,6 +310,35 @@ fn ntpds_answers_are_heard_and_its_kisses_are_refusals() {
     assert!((1..100).contains(&refused), "{refused} of 100");
     let first = exchanges(&objects).next().expect("a hundred");
     assert_eq!(first["verdict"], "answered", "{first:#}");
+}
+
+#[test]
+fn a_chronyd_that_asks_too_often_hears_so() {
+    let Some(stage) = Stage::or_skip("chronyd kissed") else {
+        return;
+    };
+    let limits = "[limits]\nper_local_source = { per_second = 1, burst = 4 }";
+    let halloo = Halloo::on(stage.server(), &format!("{VOUCHED}\n{limits}"));
+    let [address, _] = stage.addresses();
+    let folder = tempfile::tempdir().expect("a folder");
+    let pid = folder.path().join("pid");
+    // Sixteen times a second.
+    let text = format!(
+        "server {address} minpoll -4 maxpoll -4\ncmdport 0\npidfile {}\n",
+        pid.display()
+    );
+    let config = file(&text);
+    let mut command = Command::new(stage.peers.join("usr/sbin/chronyd"));
+    command
+        .args(["-d", "-x", "-U", "-u", "root", "-f"])
+        .arg(config.path());
+    let chronyd = stage.client().spawn_command(command);
+    chronyd.wait_for_line(&format!("Received KoD RATE from {address}"), PATIENCE);
+    chronyd.signal(Signal::SIGTERM);
+    chronyd.wait(PATIENCE);
+    let counted = halloo.counted();
+    let [warned, refused] = [&counted["warned"], &counted["silent"]["rate_limited"]].map(Value::as_u64);
+    assert!(Some(1) <= warned && warned <= refused, "{counted:#}");
 }
 
 #[test]
