@@ -39,7 +39,7 @@ pub(super) struct Association {
     pub(super) strangers: u16,
     /// It was told that nobody answers, or why not.
     pub(super) lost: bool,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) told_refusals: [Option<Refusal>; 2],
     /// There was no room for some that it listed.
     pub(super) skipped: bool,
     owner: u32,
@@ -62,7 +62,7 @@ impl Association {
             bookmark: Bookmark::default(),
             strangers: 0,
             lost: false,
-            refusal: None,
+            told_refusals: [None, None],
             skipped: false,
             owner,
             way: Way::direct(path),
@@ -181,7 +181,7 @@ impl Association {
             self.bookmark = Bookmark::default();
         }
         self.lost = false;
-        self.refusal = None;
+        self.told_refusals = [None, None];
         self.step = FIRST;
         self.register_at = Some(now);
     }

@@ -1,12 +1,11 @@
 //! What an edge says to supernodes and peers beside frames, and what it does about what they say.
 
-use super::association::{Association, Due};
+use super::association::Due;
 use super::path::Via;
-use super::remote::{Remote, path_number};
-use super::{Edge, EdgeEvent, EdgePort, EdgeStatus, Who, YIELD};
+use super::remote::path_number;
+use super::{Edge, EdgeEvent, EdgePort, Who, YIELD};
 use crate::PublicKey;
 use crate::crypto::{Event, Refusal};
-use crate::switch::Reason;
 use crate::way::{Way, say};
 use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError};
 use halloo_base::{Cx, Mono, Nanos};
@@ -16,6 +15,9 @@ use std::time::Duration;
 /// The bit of TLV 130 that says "I want no direct path".
 pub(super) const NO_DIRECT: u32 = 4;
 
+/// The type of a registration.
+const REGISTER: u8 = 16;
+
 /// Questions of one datagram that are answered.
 const MOST_ANSWERS: usize = 4;
 
@@ -24,10 +26,6 @@ impl Edge {
     pub(super) fn happened(&mut self, cx: &mut Cx<'_>, who: Who, way: Option<Way>, event: Option<Event>) {
         let Some(event) = event else { return };
         let now = cx.env.now;
-        let known = match who {
-            Who::Supernode(place) => self.supernodes[place].refusal.clone(),
-            Who::Peer(owner) => self.remote(owner).and_then(|remote| remote.refusal.clone()),
-        };
         let (key, name) = match who {
             Who::Supernode(place) => (self.supernodes[place].key(), String::new()),
             Who::Peer(owner) => {
@@ -44,17 +42,32 @@ impl Edge {
         let (Event::Refused(refusal) | Event::Refuses(refusal)) = &event else {
             return;
         };
-        // It is tried again and again; who reads it needs to hear it once.
-        if let Some(key) = key
-            && known.as_ref() != Some(refusal)
-        {
-            self.own.tell(EdgeEvent::Refused {
-                key,
-                name,
-                by_us: matches!(event, Event::Refuses(_)),
-                refusal: refusal.clone(),
-            });
+        if let Some(key) = key {
+            let by_us = matches!(event, Event::Refuses(_));
+            self.tell_refusal(who, (key, name), by_us, refusal);
         }
+    }
+
+    /// Tells of a refusal. It is tried again and again; who reads it needs to hear it once.
+    fn tell_refusal(&mut self, who: Who, (key, name): (PublicKey, String), by_us: bool, refusal: &Refusal) {
+        let told = match who {
+            Who::Supernode(place) => &mut self.supernodes[place].told_refusals,
+            Who::Peer(owner) => match self.remote(owner) {
+                Some(remote) => &mut remote.told_refusals,
+                None => return,
+            },
+        };
+        let told = &mut told[usize::from(by_us)];
+        if told.as_ref() == Some(refusal) {
+            return;
+        }
+        *told = Some(refusal.clone());
+        self.own.tell(EdgeEvent::Refused {
+            key,
+            name,
+            by_us,
+            refusal: refusal.clone(),
+        });
     }
 
     fn supernode_happened(&mut self, place: usize, event: &Event, now: Mono) {
@@ -65,10 +78,7 @@ impl Edge {
                 association.seen = agreed.and_then(|agreed| agreed.seen).or(association.seen);
                 association.up(now, *follows);
             }
-            Event::Refused(refusal) | Event::Refuses(refusal) => {
-                association.refusal = Some(refusal.clone());
-                association.restart(&mut self.own, now);
-            }
+            Event::Refused(_) | Event::Refuses(_) => association.restart(&mut self.own, now),
             Event::GaveUp | Event::Down => self.supernode_lost(place),
         }
         self.soon(now);
@@ -88,6 +98,7 @@ impl Edge {
         match event {
             Event::Up { follows } => {
                 remote.refusal = None;
+                remote.told_refusals = [None, None];
                 if let Some(way) = way.filter(|_| !*follows) {
                     remote.proved(way, link_mtu, now);
                 }
@@ -278,17 +289,9 @@ impl Edge {
             status: reason,
             words,
         };
-        let is_known = remote.refusal.replace(refusal.clone()).as_ref() == Some(&refusal);
+        remote.refusal = Some(refusal.clone());
         remote.meet(now + Duration::from_secs(30), now);
-        if is_known {
-            return;
-        }
-        self.own.tell(EdgeEvent::Refused {
-            key,
-            name,
-            by_us: false,
-            refusal,
-        });
+        self.tell_refusal(Who::Peer(owner), (key, name), false, &refusal);
     }
 
     fn supernode_says(&mut self, cx: &mut Cx<'_>, place: usize, control: Control) {
@@ -369,19 +372,17 @@ impl Edge {
                 }
                 self.soon(now);
             }
-            Control::Refused { reason, words, .. } => {
+            Control::Refused { kind, reason, words } => {
                 let association = &mut self.supernodes[place];
-                association.refused(now);
+                if kind == REGISTER {
+                    association.refused(now);
+                }
+                let refusal = Refusal {
+                    status: reason,
+                    words,
+                };
                 if let Some(key) = association.key() {
-                    self.own.tell(EdgeEvent::Refused {
-                        key,
-                        name: String::new(),
-                        by_us: false,
-                        refusal: Refusal {
-                            status: reason,
-                            words,
-                        },
-                    });
+                    self.tell_refusal(Who::Supernode(place), (key, String::new()), false, &refusal);
                 }
             }
             Control::Unknown(_) => {}
@@ -507,63 +508,6 @@ impl Edge {
         }
         for association in &mut self.supernodes {
             association.say(&self.own, cx, &close);
-        }
-    }
-
-    pub(super) fn status(&self) -> EdgeStatus {
-        let table = self.carrier.switch.table();
-        let mut peers: Vec<_> = self
-            .remotes
-            .iter()
-            .enumerate()
-            .filter_map(|(owner, remote)| {
-                let remote: &Remote = remote.as_ref()?;
-                let stations = table.count(EdgePort::Peer(owner as u32));
-                Some(remote.status(stations as u32))
-            })
-            .collect();
-        peers.sort_by_key(|peer| peer.key);
-        let (frames, joined, switch) = (
-            self.carrier.counts,
-            self.carrier.joined(),
-            self.carrier.switch.counts(),
-        );
-        let counts = self.counts;
-        let dropped = Reason::ALL.iter().map(|&why| (why.name(), switch.dropped(why)));
-        let mut counters = vec![
-            ("datagrams", counts.datagrams),
-            ("malformed", counts.malformed),
-            ("strangers", counts.strangers),
-            ("cookies", counts.cookies),
-            ("handshakes_refused", counts.handshakes_refused),
-            ("unknown_session", counts.unknown_session),
-            ("replayed", counts.replayed),
-            ("not_authentic", counts.not_authentic),
-            ("bad_control", counts.bad_control),
-            ("no_room", counts.no_room),
-            ("no_relay", counts.no_relay),
-            ("frames_to_peers", frames.to_peers),
-            ("frames_from_peers", frames.from_peers),
-            ("no_path", frames.no_path),
-            ("not_a_frame", frames.not_a_frame),
-            ("not_cut", frames.not_cut),
-            ("content_refused", frames.refused),
-            ("segments", joined.segments),
-            ("joined", joined.joined),
-            ("partial", joined.partial),
-            ("forwarded", switch.forwarded),
-            ("flooded", switch.flooded),
-            ("learned", switch.learned),
-            ("moved", switch.moved),
-            ("flapping", switch.flapping),
-            ("table_full", switch.full),
-        ];
-        counters.extend(dropped);
-        EdgeStatus {
-            supernodes: self.supernodes.iter().map(Association::status).collect(),
-            peers,
-            address: self.address,
-            counters,
         }
     }
 }

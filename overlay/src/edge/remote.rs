@@ -43,6 +43,8 @@ pub(super) struct Remote {
     /// Which supernodes list it: a bit for each.
     pub(super) listed: u64,
     pub(super) refusal: Option<Refusal>,
+    /// What was told of refusals last, the other's and ours.
+    pub(super) told_refusals: [Option<Refusal>; 2],
     pub(super) sent: (u64, u64),
     pub(super) received: (u64, u64),
     begin_at: Option<Mono>,
@@ -68,6 +70,7 @@ impl Remote {
             probe: Probe::default(),
             listed: 0,
             refusal: None,
+            told_refusals: [None, None],
             sent: (0, 0),
             received: (0, 0),
             begin_at: None,

@@ -20,6 +20,7 @@ use crate::crypto::{Admission, Class, Context, Event, Gate, HandshakeError, Loca
 use crate::edge::EdgeEntropy;
 use crate::way::{Way, say};
 use crate::wire::{Channel, CommunityId, Control, Message, Status};
+use crate::{Cipher, Compression};
 use channels::{Channels, MemberId};
 use client::Client;
 use crowd::Crowd;
@@ -60,10 +61,14 @@ impl Supernode {
     /// A supernode that knows nobody.
     pub fn new(
         options: SupernodeOptions,
-        local: Local,
+        mut local: Local,
         entropy: EdgeEntropy,
         observer: Box<dyn SupernodeObserver>,
     ) -> Supernode {
+        // No frame goes by its sessions, and control messages are always sealed alike: it agrees to whatever edges want of
+        // each other.
+        local.offer.ciphers = (0..).map_while(Cipher::from_octet).collect();
+        local.offer.compressions = (0..).map_while(Compression::from_octet).collect();
         Supernode {
             registry: Registry::new(options.registry),
             channels: Channels::new(options.channels),

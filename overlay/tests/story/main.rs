@@ -1,8 +1,14 @@
 //! Edges and supernodes in a simulated world. `HALLOO_SEEDS=1000` tells those stories that are told with several seeds
 //! with so many.
 
+mod agreement;
+mod attacks;
+mod liar;
 mod meeting;
+mod pool;
+mod records;
 mod roaming;
+mod sizes;
 mod station;
 mod supernodes;
 mod town;

@@ -1,13 +1,13 @@
 //! A town of edges and supernodes, each edge with a station on its device.
 
-pub(crate) use crate::station::{DEVICE, frame, mac, words};
+pub(crate) use crate::station::{DEVICE, frame, mac};
 use crate::station::{Plan, Station, Stranger};
 use crate::watched::{Seen, Watched};
 use halloo_base::LinkId;
 use halloo_overlay::crypto::{
     Authority, Certificate, Community, Cost, Identity, Local, Offer, Replayed, Timers,
 };
-use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, PeerStatus, SupernodePlace};
+use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, SupernodePlace};
 use halloo_overlay::supernode::{Supernode, SupernodeObserver, SupernodeOptions, SupernodeReport};
 use halloo_overlay::wire::Prefix;
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
@@ -21,9 +21,12 @@ pub(crate) const PORT: u16 = 7654;
 /// What edges told, in order.
 pub(crate) type Journal = Arc<Mutex<Vec<EdgeEvent>>>;
 
+/// What was reported last.
+pub(crate) type Kept<T> = Arc<Mutex<Option<T>>>;
+
 struct Listener {
     events: Journal,
-    status: Arc<Mutex<Option<EdgeStatus>>>,
+    status: Kept<EdgeStatus>,
 }
 
 impl Observer for Listener {
@@ -36,7 +39,7 @@ impl Observer for Listener {
     }
 }
 
-struct Clerk(Arc<Mutex<Option<SupernodeReport>>>);
+struct Clerk(Kept<SupernodeReport>);
 
 impl SupernodeObserver for Clerk {
     fn report(&mut self, report: SupernodeReport) {
@@ -126,8 +129,8 @@ pub(crate) struct Inhabitant {
     pub(crate) flat: Flat,
     home: Node,
     lan: SegmentId,
-    events: Journal,
-    status: Arc<Mutex<Option<EdgeStatus>>>,
+    pub(crate) events: Journal,
+    pub(crate) status: Kept<EdgeStatus>,
     plan: Plan<Vec<u8>>,
     lives: u64,
 }
@@ -136,11 +139,10 @@ pub(crate) struct Office {
     pub(crate) machine: Handle<Watched<Supernode>>,
     pub(crate) address: SocketAddr,
     pub(crate) host: Node,
-    pub(crate) wire: Wire,
     pub(crate) key: PublicKey,
     pub(crate) seen: Arc<Mutex<Seen>>,
     options: SupernodeOptions,
-    report: Arc<Mutex<Option<SupernodeReport>>>,
+    pub(crate) report: Kept<SupernodeReport>,
 }
 
 pub(crate) struct Outsider {
@@ -155,6 +157,8 @@ pub(crate) struct Town {
     pub(crate) cloud: Node,
     pub(crate) supernodes: Vec<Office>,
     pub(crate) edges: Vec<Inhabitant>,
+    /// Others that edges are told to ask.
+    pub(crate) also: Vec<SocketAddr>,
     seed: u64,
     planned: u64,
     lives: u64,
@@ -180,6 +184,7 @@ impl Town {
             cloud,
             supernodes: vec![],
             edges: vec![],
+            also: vec![],
             seed,
             planned: 0,
             lives: 0,
@@ -204,7 +209,7 @@ impl Town {
         let number = self.supernodes.len();
         let address = format!("198.51.100.{}", number + 1);
         let host = self.world.host(&format!("supernode{number}"), &[&address]);
-        let wire = self.world.join(host, self.cloud, Quality::delay(ms(5)));
+        self.world.join(host, self.cloud, Quality::delay(ms(5)));
         let address = format!("{address}:{PORT}").parse().expect("an address");
         let (report, seen) = (Arc::default(), Arc::default());
         let identity = Identity::generate(&mut self.entropy(1_000_000 + number as u64));
@@ -213,7 +218,6 @@ impl Town {
             machine,
             address,
             host,
-            wire,
             key,
             seen,
             options,
@@ -227,7 +231,7 @@ impl Town {
         host: Node,
         identity: Identity,
         options: &SupernodeOptions,
-        report: &Arc<Mutex<Option<SupernodeReport>>>,
+        report: &Kept<SupernodeReport>,
         seen: &Arc<Mutex<Seen>>,
     ) -> (Handle<Watched<Supernode>>, PublicKey) {
         let key = identity.public();
@@ -334,7 +338,7 @@ impl Town {
         identity: Identity,
         (host, lan): (Node, SegmentId),
         flat: &Flat,
-        (events, status, seen): (&Journal, &Arc<Mutex<Option<EdgeStatus>>>, &Arc<Mutex<Seen>>),
+        (events, status, seen): (&Journal, &Kept<EdgeStatus>, &Arc<Mutex<Seen>>),
         tap: LinkId,
     ) -> Handle<Watched<Edge>> {
         let community = Community::new("town", flat.secret, Cost::TEST).expect("a community");
@@ -355,7 +359,12 @@ impl Town {
             .map(|(_, office)| SupernodePlace {
                 address: office.address,
                 key: flat.keyed.then_some(office.key),
-            });
+            })
+            .chain(
+                self.also
+                    .iter()
+                    .map(|&address| SupernodePlace { address, key: None }),
+            );
         let [high, low] = (number as u16 + 1).to_be_bytes();
         let inside = SocketAddr::from(([10, high, low, 2], PORT));
         let options = EdgeOptions {
@@ -477,98 +486,6 @@ impl Town {
         }
     }
 
-    /// The numbers of the frames of a flow as they came, in order.
-    pub(crate) fn came(&self, at: usize, name: &str) -> Vec<u32> {
-        let heard = &self.world.machine(self.edges[at].station).heard;
-        heard
-            .iter()
-            .filter_map(|(_, frame)| words(frame)?.strip_prefix(name)?.trim().parse().ok())
-            .collect()
-    }
-
-    /// All of a flow has come, once, in order.
-    pub(crate) fn all_came(&self, from: usize, to: usize, count: u32) {
-        let came = self.came(to, &format!("{from}-{to} "));
-        let wanted: Vec<u32> = (0..count).collect();
-        let missing = || {
-            wanted
-                .iter()
-                .filter(|number| !came.contains(number))
-                .collect::<Vec<_>>()
-        };
-        assert!(
-            came == wanted,
-            "from {from} to {to}: {} came, missing {:?}",
-            came.len(),
-            missing()
-        );
-    }
-
-    /// Nothing came twice, nothing came back, and what came is in order.
-    pub(crate) fn is_sound(&self, at: usize) {
-        let mut last = std::collections::HashMap::new();
-        for (_, frame) in &self.world.machine(self.edges[at].station).heard {
-            let Some((name, number)) = words(frame).and_then(|words| words.split_once(' ')) else {
-                continue;
-            };
-            assert_ne!(frame[6..12], mac(at).0, "came back to {at}: {name} {number}");
-            let number: u32 = number.parse().expect("a number");
-            if let Some(before) = last.insert(name.to_owned(), number) {
-                assert!(before < number, "{name} at {at}: {number} after {before}");
-            }
-        }
-    }
-
-    pub(crate) fn heard(&self, number: usize) -> Vec<Vec<u8>> {
-        let heard = &self.world.machine(self.edges[number].station).heard;
-        heard.iter().map(|(_, frame)| frame.clone()).collect()
-    }
-
-    pub(crate) fn events(&self, number: usize) -> Vec<EdgeEvent> {
-        self.edges[number].events.lock().expect("nobody panicked").clone()
-    }
-
-    pub(crate) fn status(&mut self, number: usize) -> EdgeStatus {
-        self.world.report(self.edges[number].edge);
-        self.world.run_for(us(10));
-        let status = self.edges[number].status.lock().expect("nobody panicked").take();
-        status.expect("an edge tells how it stands")
-    }
-
-    /// What an edge says of another.
-    pub(crate) fn peer(&mut self, of: usize, other: usize) -> Option<PeerStatus> {
-        let key = self.edges[other].key;
-        self.status(of).peers.into_iter().find(|peer| peer.key == key)
-    }
-
-    /// Whether frames go directly from one to the other.
-    pub(crate) fn is_direct(&mut self, of: usize, other: usize) -> Option<bool> {
-        let peer = self.peer(of, other)?;
-        peer.paths
-            .iter()
-            .find(|path| path.in_use)
-            .map(|path| !path.relayed)
-    }
-
-    pub(crate) fn count(&mut self, number: usize, name: &str) -> u64 {
-        let counters = self.status(number).counters;
-        let found = counters.iter().find(|(known, _)| *known == name);
-        found
-            .unwrap_or_else(|| panic!("no counter {name}: {counters:?}"))
-            .1
-    }
-
-    pub(crate) fn report(&mut self, number: usize) -> SupernodeReport {
-        self.world.report(self.supernodes[number].machine);
-        self.world.run_for(us(10));
-        let report = self.supernodes[number]
-            .report
-            .lock()
-            .expect("nobody panicked")
-            .take();
-        report.expect("a supernode tells how it stands")
-    }
-
     /// An edge is elsewhere of a sudden, and its host notices.
     pub(crate) fn move_to(&mut self, number: usize, address: &str) {
         let (host, wire) = (self.edges[number].host, self.edges[number].wire);
@@ -595,15 +512,6 @@ impl Town {
                 .blocked
                 .clear();
         }
-    }
-
-    /// How many sessions there are with others, of all edges, and how many there are to be.
-    pub(crate) fn meetings(&mut self) -> (usize, usize) {
-        let all = self.edges.len();
-        let up = (0..all)
-            .map(|number| self.status(number).peers.iter().filter(|peer| peer.up).count())
-            .sum();
-        (up, all * (all - 1))
     }
 }
 

@@ -15,7 +15,7 @@ fn bad_weather(loss: f64) -> Quality {
 
 #[test]
 fn nothing_comes_twice_or_back_in_bad_weather_and_new_keys_lose_nothing() {
-    for seed in seeds(2) {
+    for seed in seeds(4) {
         for loss in [0.02, 0.15] {
             let flat = |nat: bool| Flat {
                 quality: bad_weather(loss),
@@ -92,12 +92,13 @@ fn what_is_held_back_on_the_way_still_comes_once() {
     }
 }
 
+/// `HALLOO_EDGES=300` tells it with so many.
 #[test]
 fn many_edges_meet_whatever_the_weather() {
     let many = std::env::var("HALLOO_EDGES")
         .ok()
         .and_then(|text| text.parse().ok());
-    let many = many.unwrap_or(24);
+    let many = many.unwrap_or(40);
     let mut town = Town::new(400);
     town.supernode(Default::default());
     town.supernode(Default::default());
@@ -133,7 +134,7 @@ fn many_edges_meet_whatever_the_weather() {
     town.world.run_until(secs(18));
     let came: usize = (1..many).map(|at| town.came(at, "all ").len()).sum();
     (0..many).for_each(|at| town.is_sound(at));
-    assert!(came as f64 > 10.0 * (many - 1) as f64 * 0.9, "{came}");
+    assert!(came as f64 > 10.0 * (many - 1) as f64 * 0.85, "{came}");
 }
 
 #[test]

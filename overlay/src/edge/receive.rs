@@ -1,0 +1,231 @@
+//! What comes to an edge from the network.
+
+use super::association::Association;
+use super::path::Via;
+use super::{Edge, Who};
+use crate::crypto::{Admission, Class, Event, Request};
+use crate::way::Way;
+use crate::wire::Message;
+use halloo_base::{Cx, Datagram};
+
+impl Edge {
+    pub(super) fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
+        self.counts.datagrams += 1;
+        let way = Way::direct(self.path_to(rx.path.remote));
+        match Message::parse(rx.payload) {
+            Ok(Message::Channel(channel)) => {
+                let way = Way {
+                    via: Via::Channel(channel.number),
+                    ..way
+                };
+                // A relay is a supernode of ours, or a peer.
+                let relays = self
+                    .supernodes
+                    .iter()
+                    .any(|known| known.place.address == rx.path.remote);
+                match Message::parse(channel.inner) {
+                    Ok(message) if relays => self.message(cx, way, &message, channel.inner),
+                    Ok(_) => self.counts.no_relay += 1,
+                    Err(_) => self.counts.malformed += 1,
+                }
+            }
+            Ok(message) => self.message(cx, way, &message, rx.payload),
+            Err(_) => self.counts.malformed += 1,
+        }
+    }
+
+    fn message(&mut self, cx: &mut Cx<'_>, way: Way, message: &Message<'_>, datagram: &[u8]) {
+        match message {
+            Message::Data(header) => self.data(cx, way, header, datagram),
+            Message::Initiation(initiation) => self.initiation(cx, way, initiation),
+            Message::Response(response) => {
+                let Some(owner) = self.own.numbers.owner(response.receiver) else {
+                    self.counts.unknown_session += 1;
+                    return;
+                };
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.respond(context, response, out)
+                        .map(|step| (step.send, step.event))
+                });
+            }
+            Message::Cookie(cookie) => {
+                let Some(owner) = self.own.numbers.owner(cookie.receiver) else {
+                    self.counts.unknown_session += 1;
+                    return;
+                };
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.take_cookie(context.now, cookie, out)
+                        .map(|step| (step.send, step.event))
+                });
+            }
+            Message::HelloReply(reply) => {
+                let now = cx.env.now;
+                let asked = |known: &&mut Association| known.place.address == way.path.remote;
+                if let Some(association) = self.supernodes.iter_mut().find(asked) {
+                    association.hello_reply(reply, now);
+                    self.soon(now);
+                }
+            }
+            Message::Hello(_) | Message::Channel(_) => self.counts.malformed += 1,
+        }
+    }
+
+    /// Has a peer take a message of a handshake, and sends what follows from it back by the same way.
+    fn with_peer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        owner: u32,
+        way: Way,
+        deed: impl FnOnce(
+            &mut crate::crypto::Peer,
+            &mut crate::crypto::Context<'_>,
+            &mut Vec<u8>,
+        ) -> Result<(bool, Option<Event>), crate::crypto::HandshakeError>,
+    ) {
+        let peer = match Who::of(owner) {
+            Who::Supernode(place) => self
+                .supernodes
+                .get_mut(place)
+                .and_then(|known| known.peer.as_mut()),
+            Who::Peer(owner) => {
+                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
+                remote.map(|remote| &mut remote.peer)
+            }
+        };
+        let Some(peer) = peer else { return };
+        let result = self
+            .own
+            .handshake(cx, &[way], |context, out| match deed(peer, context, out) {
+                Ok((send, event)) => (send, Ok(event)),
+                Err(error) => (false, Err(error)),
+            });
+        match result {
+            Ok(event) => self.happened(cx, Who::of(owner), Some(way), event),
+            Err(_) => self.counts.handshakes_refused += 1,
+        }
+        self.soon(cx.env.now);
+    }
+
+    fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
+        let now = cx.env.now;
+        let own = &mut self.own;
+        match own
+            .gate
+            .admit(now, &mut *own.entropy, &own.local, way.path.remote, initiation)
+        {
+            Admission::Stranger => self.counts.strangers += 1,
+            Admission::Cookie(cookie) => {
+                self.counts.cookies += 1;
+                way.send(cx.out, &cookie);
+            }
+            Admission::Read => {
+                if let Some(answer) = self.answers.find(initiation, now) {
+                    // It came by another way before. Whether he hears the answer by that one, nobody knows.
+                    way.send(cx.out, answer);
+                    return;
+                }
+                let Ok(request) = Request::read(&own.local, &mut *own.entropy, initiation) else {
+                    self.counts.handshakes_refused += 1;
+                    return;
+                };
+                self.make_room(&request.key(), now);
+                let Some(owner) = self.remote_for(request.key(), now) else {
+                    self.counts.handshakes_refused += 1;
+                    return;
+                };
+                if let Some(name) = request.proposal().map(|proposal| proposal.name.clone())
+                    && let Some(remote) = self.remote(owner)
+                    && !name.is_empty()
+                {
+                    remote.name = name;
+                }
+                let seen = way.path.remote;
+                self.with_peer(cx, owner, way, |peer, context, out| {
+                    peer.accept(context, request, seen, out)
+                        .map(|step| (step.send, step.event))
+                });
+                self.answers.keep(initiation, &self.own.message, now);
+                let link_mtu = self.options.link_mtu;
+                // What is not answered may be old, and come from anywhere.
+                if !self.own.message.is_empty()
+                    && let Some(remote) = self.remote(owner)
+                {
+                    remote.consider(way, link_mtu, now);
+                }
+            }
+        }
+    }
+
+    fn data(&mut self, cx: &mut Cx<'_>, way: Way, header: &crate::wire::DataHeader, datagram: &[u8]) {
+        let Some(owner) = self.own.numbers.owner(header.receiver) else {
+            self.counts.unknown_session += 1;
+            return;
+        };
+        let who = Who::of(owner);
+        let peer = match who {
+            Who::Supernode(place) => self
+                .supernodes
+                .get_mut(place)
+                .and_then(|known| known.peer.as_mut()),
+            Who::Peer(owner) => {
+                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
+                remote.map(|remote| &mut remote.peer)
+            }
+        };
+        let Some(peer) = peer else { return };
+        let now = cx.env.now;
+        let keys = (now, &self.own.local, &mut self.own.numbers);
+        let opened = match peer.open(keys, header, datagram, &mut self.opened) {
+            Ok((opened, event)) => {
+                if event.is_some() {
+                    // A greeting comes by the way that our answer went; anything else shows one direction only.
+                    let answers = (opened.path == 0).then_some(way);
+                    self.happened(cx, who, answers, event);
+                }
+                opened
+            }
+            Err(error) => {
+                use crate::crypto::OpenError;
+                match error {
+                    OpenError::Again | OpenError::Older => self.counts.replayed += 1,
+                    OpenError::NoSession => self.counts.unknown_session += 1,
+                    _ => self.counts.not_authentic += 1,
+                }
+                return;
+            }
+        };
+        let link_mtu = self.options.link_mtu;
+        let mut leg = None;
+        match who {
+            Who::Supernode(place) => self.supernodes[place].heard(now),
+            Who::Peer(owner) if opened.proved => {
+                if let Some(remote) = self.remote(owner) {
+                    let before = remote.legs.len();
+                    leg = remote.heard(way, link_mtu, now);
+                    if remote.legs.len() != before {
+                        // It has moved: ask there at once.
+                        self.soon(now);
+                    }
+                }
+            }
+            Who::Peer(_) => {}
+        }
+        let content = std::mem::take(&mut self.opened);
+        match (opened.class, who) {
+            (Class::Control, _) => self.controls(cx, who, way, leg, &content[..opened.len], datagram.len()),
+            (Class::Frames, Who::Peer(owner)) => {
+                if let Some(Some(remote)) = self.remotes.get_mut(owner as usize)
+                    && self
+                        .carrier
+                        .receive(cx, (owner, remote), &content[..opened.len])
+                        .is_err()
+                {
+                    self.carrier.counts.refused += 1;
+                }
+                self.flush.get_or_insert(now);
+            }
+            (Class::Frames, Who::Supernode(_)) => self.counts.bad_control += 1,
+        }
+        self.opened = content;
+    }
+}

@@ -1,0 +1,243 @@
+//! What edges agree on, and who is no member.
+
+use crate::town::{Flat, Inhabitant, Town, frame, mac};
+use halloo_overlay::crypto::{AuthorityKey, Community, Replayed};
+use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::wire::{CertificateBody, Status};
+use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
+use halloo_sim::{ms, secs};
+
+const CIPHERS: [Cipher; 5] = [
+    Cipher::None,
+    Cipher::Mac,
+    Cipher::Aes128Gcm,
+    Cipher::Aes256Gcm,
+    Cipher::ChaCha20Poly1305,
+];
+
+fn flat(cipher: Cipher, compression: Compression) -> Flat {
+    Flat {
+        ciphers: vec![cipher],
+        compressions: vec![compression],
+        ..Flat::default()
+    }
+}
+
+fn watch(edge: &Inhabitant) {
+    edge.seen.lock().expect("nobody panicked").looks = true;
+}
+
+#[test]
+fn frames_are_equal_by_every_cipher_and_compression_and_nothing_sealed_can_be_read() {
+    for cipher in CIPHERS {
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let mut town = Town::of(600, vec![flat(cipher, compression); 2]);
+            town.edges.iter().for_each(watch);
+            let mut sent = vec![];
+            for number in 0..60 {
+                let one = frame(0, mac(1), &format!("0-1 {number}"), 60 + number * 27);
+                town.send(0, secs(2) + ms(10) * number as u32, one.clone());
+                sent.push(one);
+            }
+            let broadcast = frame(0, Mac::BROADCAST, "all 0", 1_514);
+            town.send(0, secs(3), broadcast.clone());
+            sent.push(broadcast);
+            town.world.run_until(secs(4));
+            let lens = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).collect::<Vec<_>>();
+            assert_eq!(
+                lens(&town.heard(1)),
+                lens(&sent),
+                "{cipher:?} {compression:?} {:?}",
+                town.events(0)
+            );
+            assert!(town.heard(1) == sent, "{cipher:?} {compression:?}");
+            let clear = town.edges[0].seen.lock().expect("nobody panicked").clear;
+            let is_open = matches!(cipher, Cipher::None | Cipher::Mac);
+            if compression == Compression::None {
+                assert_eq!(clear > 0, is_open, "{cipher:?}: the label is looked for");
+            } else if !is_open {
+                assert_eq!(clear, 0, "{cipher:?} {compression:?}");
+            }
+            let peer = town.peer(1, 0).expect("they have met");
+            assert_eq!((peer.cipher, peer.compression), (Some(cipher), Some(compression)));
+        }
+    }
+}
+
+#[test]
+fn nothing_can_be_read_of_what_is_relayed() {
+    let hidden = Flat {
+        direct: false,
+        ..Flat::default()
+    };
+    let mut town = Town::of(601, vec![hidden; 2]);
+    town.edges.iter().for_each(watch);
+    town.flow((0, 1), secs(3), ms(10), 50, 300);
+    town.world.run_until(secs(4));
+    town.all_came(0, 1, 50);
+    assert_eq!(town.edges[0].seen.lock().expect("nobody panicked").clear, 0);
+    assert!(town.report(0).counts.relayed > 50);
+}
+
+/// What an edge was told of refusals: by whom, why.
+fn refusals(town: &Town, at: usize) -> Vec<(bool, Status, String)> {
+    let refused = |event| match event {
+        EdgeEvent::Refused { by_us, refusal, .. } => Some((by_us, refusal.status, refusal.words)),
+        _ => None,
+    };
+    town.events(at).into_iter().filter_map(refused).collect()
+}
+
+#[test]
+fn who_has_no_cipher_or_compression_in_common_hears_why_at_both_ends_and_once() {
+    let table = [
+        (
+            flat(Cipher::Aes256Gcm, Compression::None),
+            flat(Cipher::None, Compression::None),
+            Status::NoCipher,
+            ["no common cipher", "aes-256-gcm", "none"],
+        ),
+        (
+            flat(Cipher::Aes256Gcm, Compression::Lz4),
+            flat(Cipher::Aes256Gcm, Compression::Zstd),
+            Status::NoCompression,
+            ["no common compression", "lz4", "zstd"],
+        ),
+    ];
+    for (one, other, status, words) in table {
+        let mut town = Town::of(602, [one, other]);
+        town.flow((0, 1), secs(2), ms(100), 20, 300);
+        town.world.run_until(secs(100));
+        let told = [refusals(&town, 0), refusals(&town, 1)];
+        let mut by = vec![];
+        for told in &told {
+            assert!((1..=2).contains(&told.len()), "{told:?}");
+            for (by_us, why, said) in told {
+                assert_eq!(*why, status);
+                assert!(words.iter().all(|word| said.contains(word)), "{said}");
+                by.push(*by_us);
+            }
+        }
+        assert!(by.contains(&true) && by.contains(&false), "{told:?}");
+        assert_eq!(town.came(1, "0-1 "), []);
+        let peer = town.peer(0, 1).expect("it is known");
+        assert!(!peer.up && peer.refusal.is_some());
+    }
+}
+
+#[test]
+fn who_has_another_secret_is_no_member_and_everybody_hears_that_there_is_somebody() {
+    let other = Flat {
+        secret: b"something else",
+        ..Flat::default()
+    };
+    let mut town = Town::of(603, [Flat::default(), other, Flat::default()]);
+    town.flow_to((0, Mac::BROADCAST, "all"), secs(2), ms(100), 20, 300);
+    town.world.run_until(secs(40));
+    assert_eq!(town.came(1, "all "), []);
+    assert_eq!(town.came(2, "all ").len(), 20);
+    for at in 0..3 {
+        let strangers = |event: &EdgeEvent| matches!(event, EdgeEvent::Registered { strangers: 1, .. });
+        assert!(
+            town.events(at).iter().any(strangers),
+            "{at}: {:?}",
+            town.events(at)
+        );
+    }
+    assert_eq!(town.status(1).peers, []);
+    assert_eq!(town.status(0).peers.len(), 1);
+}
+
+/// The world begins on the first of June 2025.
+const BEGINS: u64 = 1_748_736_000;
+
+fn body(key: PublicKey, serial: u64) -> CertificateBody {
+    CertificateBody {
+        key,
+        name: "member".into(),
+        community: Some(Community::tag_of("town")),
+        macs: None,
+        addresses: None,
+        groups: vec![],
+        not_before: BEGINS - 1_000,
+        not_after: BEGINS + 1_000_000,
+        serial,
+        issuer: [0; 8],
+    }
+}
+
+#[test]
+fn an_authority_says_who_is_a_member() {
+    let key = AuthorityKey::generate(&mut Replayed::new(1));
+    let foreign = AuthorityKey::generate(&mut Replayed::new(2));
+    let mut authority = key.authority();
+    let list = key.revoke(BEGINS, &[66]).expect("a list");
+    authority.revoke(&list).expect("its own");
+    let mut town = Town::new(604);
+    town.supernode(Default::default());
+    let keys: Vec<PublicKey> = (0..6).map(|number| town.identity(number, 0).public()).collect();
+    let expired = CertificateBody {
+        not_after: BEGINS - 1,
+        ..body(keys[3], 3)
+    };
+    let sign = |by: &AuthorityKey, body: &CertificateBody| by.sign(body).expect("it can be signed");
+    let certificates = [
+        Some(sign(&key, &body(keys[0], 0))),
+        Some(sign(&key, &body(keys[1], 1))),
+        None,
+        Some(sign(&key, &expired)),
+        Some(sign(&foreign, &body(keys[4], 4))),
+        Some(sign(&key, &body(keys[5], 66))),
+    ];
+    for certificate in certificates {
+        town.edge(Flat {
+            certificate,
+            authority: Some(authority.clone()),
+            ..Flat::default()
+        });
+    }
+    town.flow_to((0, Mac::BROADCAST, "all"), secs(3), ms(100), 20, 300);
+    town.world.run_until(secs(10));
+    assert_eq!(town.came(1, "all ").len(), 20);
+    let words = ["certificate", "expired", "authority", "revoked"];
+    for (at, word) in (2..6).zip(words) {
+        assert_eq!(town.came(at, "all "), []);
+        let told: Vec<_> = [0, at].iter().flat_map(|&at| refusals(&town, at)).collect();
+        let says = |by: bool| {
+            told.iter().any(|(by_us, status, said)| {
+                *by_us == by && *status == Status::Certificate && said.contains(word)
+            })
+        };
+        assert!(says(true) || says(false), "{at} {word}: {told:?}");
+    }
+}
+
+#[test]
+fn a_member_is_not_heard_with_an_address_that_is_not_his() {
+    let key = AuthorityKey::generate(&mut Replayed::new(1));
+    let mut town = Town::new(605);
+    town.supernode(Default::default());
+    for number in 0..3 {
+        let body = CertificateBody {
+            macs: Some(vec![mac(number)]),
+            ..body(town.identity(number, 0).public(), number as u64)
+        };
+        town.edge(Flat {
+            certificate: Some(key.sign(&body).expect("it can be signed")),
+            authority: Some(key.authority()),
+            ..Flat::default()
+        });
+    }
+    // 2 says that it is 1, to everybody and to 0.
+    town.send(2, secs(3), frame(1, Mac::BROADCAST, "lie 0", 100));
+    town.send(2, secs(3) + ms(10), frame(1, mac(0), "lie 1", 100));
+    town.send(2, secs(3) + ms(20), frame(2, mac(0), "true 0", 100));
+    town.flow((0, 1), secs(4), ms(10), 20, 300);
+    town.world.run_until(secs(5));
+    assert_eq!(town.came(0, "lie "), []);
+    assert_eq!(town.came(1, "lie "), []);
+    assert_eq!(town.came(0, "true "), [0]);
+    assert_eq!(town.count(0, "not_claimed"), 2);
+    assert_eq!(town.count(1, "own_source"), 2, "it has that address itself");
+    town.all_came(0, 1, 20);
+}
