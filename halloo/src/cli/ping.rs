@@ -37,11 +37,11 @@ pub struct PingArgs {
 
     /// Payload bytes of each probe [default: the protocol's usual; 64 for an echo, 80 with --key-file]
     ///
-    /// UDP takes 0 to 65507 (65527 over IPv6), TCP 1 to 1048576. ICMP takes 8 to as many as UDP: those of the whole message,
-    /// of which ping -s leaves out the first 8. A halloo echo host tells its own
-    /// stamps, and so wire times, one-way figures and loss per direction, in probes that have room for them: 64
-    /// bytes, and 80 with a key. Its view of an IPv6 address takes 48 more. NDN Interests are as short as they can be
-    /// unless a size is given, to which they are padded then.
+    /// UDP takes 0 to 65507 (65527 over IPv6), TCP and QUIC streams 1 to 1048576. ICMP takes 8 to as many as UDP: those of
+    /// the whole message, of which ping -s leaves out the first 8. A halloo echo host tells its own stamps, and so wire
+    /// times, one-way figures and loss per direction, in probes that have room for them: 64 bytes, and 80 with a key. Its
+    /// view of an IPv6 address takes 48 more. NDN Interests are as short as they can be unless a size is given, to which
+    /// they are padded then.
     #[arg(short, long, value_name = "BYTES")]
     pub size: Option<u32>,
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use halloo_base::Transport;
 use halloo_probe::SessionOptions;
 use halloo_protocols::echo::Key;
-use halloo_protocols::http::{Expect, HttpProberOptions};
+use halloo_protocols::http::{Expect, HTTPS, HttpProberOptions};
 use halloo_protocols::ip_echo::{self, Asked};
 use halloo_protocols::ndn::LONGEST_PACKET;
 use halloo_protocols::{ALL, RequestSize, by_scheme, sip};
@@ -122,6 +122,7 @@ impl Plan {
             csv_wide: args.csv_wide.clone(),
             command: command_line(),
         };
+        check_heeded(&args.http, &plan.targets)?;
         plan.checked()
     }
 
@@ -313,6 +314,8 @@ impl Plan {
         }
         let (longest, over) = match target.protocol.transport {
             Transport::Tcp => (SessionOptions::LONGEST_STREAM, "over TCP"),
+            // DATAGRAM frames are bounded above, as their protocol wants it.
+            Transport::Quic => (SessionOptions::LONGEST_STREAM, "over a QUIC stream"),
             Transport::Ip if self.is_v4(target) => {
                 let longest = LONGEST_IPV4 - IPV4_HEADER - self.ip_options.len();
                 (longest.min(SessionOptions::LONGEST_V4), "into an IPv4 datagram")
@@ -336,6 +339,36 @@ fn signed_protocols() -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => names.concat(),
     }
+}
+
+/// Refuses options that no target heeds.
+fn check_heeded(args: &HttpArgs, targets: &[Target]) -> Result<()> {
+    let is_http = |target: &Target| target.path.is_some();
+    let is_secured = |target: &Target| {
+        let protocol = target.protocol;
+        protocol.transport == Transport::Quic || protocol.scheme == HTTPS.scheme || sip::is_secured(protocol)
+    };
+    let (of_http, of_tls) = (
+        "http:// and https://",
+        "https://, sips:, sip+tls://, quic:// and udp+quic://",
+    );
+    let (http, tls) = (targets.iter().any(is_http), targets.iter().any(is_secured));
+    let options = [
+        ("--expect-status", args.expect_status.is_some(), http, of_http),
+        ("--expect-body", args.expect_body.is_some(), http, of_http),
+        ("--method", args.method.is_some(), http, of_http),
+        ("--header", !args.header.is_empty(), http, of_http),
+        ("--no-keep-alive", args.no_keep_alive, http, of_http),
+        ("--pin", args.pin.is_some(), tls, of_tls),
+        ("--insecure", args.insecure, tls, of_tls),
+    ];
+    for (option, given, heeded, kinds) in options {
+        ensure!(
+            !given || heeded,
+            "{option}: for {kinds} alone, and no target is one"
+        );
+    }
+    Ok(())
 }
 
 /// What the command line says of all HTTP targets.

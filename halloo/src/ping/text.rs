@@ -197,6 +197,10 @@ pub(crate) fn notice(about: &About, event: &Event) -> Option<(bool, String)> {
                 .unwrap_or_default();
             let ends = match about.beside_ip() {
                 Some(face) => face.to_string(),
+                // Early data of QUIC leaves before anything has arrived that would tell the address.
+                None if path.local.ip().is_unspecified() => {
+                    format!("{} from port {}", path.remote, path.local.port())
+                }
                 None => format!("{} from {}", path.remote, path.local),
             };
             let text = format!(

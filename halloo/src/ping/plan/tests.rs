@@ -14,6 +14,35 @@ fn plan(words: &str) -> Result<Plan> {
 }
 
 #[test]
+fn an_option_that_no_target_heeds_is_refused() {
+    let http = "for http:// and https:// alone, and no target is one";
+    let tls = "for https://, sips:, sip+tls://, quic:// and udp+quic:// alone, and no target is one";
+    for (words, wrong) in [
+        (
+            "--expect-status 200 udp://h",
+            Some(format!("--expect-status: {http}")),
+        ),
+        ("--expect-body x quic://h", Some(format!("--expect-body: {http}"))),
+        ("--method PUT tcp://h", Some(format!("--method: {http}"))),
+        ("--header a:b tcp://h", Some(format!("--header: {http}"))),
+        (
+            "--no-keep-alive tcp://h",
+            Some(format!("--no-keep-alive: {http}")),
+        ),
+        ("--insecure http://h", Some(format!("--insecure: {tls}"))),
+        ("--insecure sip:h", Some(format!("--insecure: {tls}"))),
+        ("--expect-status 200 --insecure udp://h https://h", None),
+        ("--insecure sips:h", None),
+        ("--insecure sip+tls://h", None),
+        ("--insecure quic://h", None),
+        ("--insecure udp+quic://h", None),
+    ] {
+        let said = plan(words).err().map(|error| error.to_string());
+        assert_eq!(said, wrong, "{words}");
+    }
+}
+
+#[test]
 fn sizes_end_where_packets_do() {
     let table = [
         ("-s 65507 udp://192.0.2.1", None),
@@ -35,6 +64,15 @@ fn sizes_end_where_packets_do() {
         (
             "-s 1048577 tcp://h:1",
             Some("--size 1048577: at most 1048576 bytes fit over TCP (tcp://h:1)"),
+        ),
+        ("-s 1048576 quic://h", None),
+        (
+            "-s 1048577 quic://h:1",
+            Some("--size 1048577: at most 1048576 bytes fit over a QUIC stream (quic://h:1)"),
+        ),
+        (
+            "-s 1400 udp+quic://h:1",
+            Some("--size 1400: QUIC datagram echo has at most 1150 bytes (udp+quic://h:1)"),
         ),
         ("-s 65507 ip://192.0.2.1", None),
         (
