@@ -75,6 +75,11 @@ impl Attempt {
         self.flight.is_some() && self.sent <= INSISTENCE && now < self.next
     }
 
+    /// There is something new to try it by: the next one now.
+    pub(crate) fn hurry(&mut self, now: Mono) {
+        self.next = self.next.min(now);
+    }
+
     pub(crate) fn wait_until(&mut self, at: Mono) {
         self.next = self.next.max(at);
     }

@@ -137,6 +137,14 @@ impl Peer {
         }
     }
 
+    /// Begins once more at once, where it had begun: there is a new way to the other end. Not while an answer of this end's
+    /// waits to be shown.
+    pub fn begin_again(&mut self, now: Mono) {
+        if let Some(attempt) = self.attempt.as_mut().filter(|_| self.next.is_none()) {
+            attempt.hurry(now);
+        }
+    }
+
     /// Ends all. To tell the other end, say [`Control::Close`] before.
     pub fn close(&mut self, numbers: &mut Numbers) {
         let sessions = [&mut self.next, &mut self.current];

@@ -163,9 +163,11 @@ impl Edge {
         let mut answers = 0;
         for control in Controls::new(tlvs) {
             match control {
-                Ok(Control::Ping { .. }) if answers >= MOST_ANSWERS => self.counts.bad_control += 1,
+                Ok(Control::Ping { .. } | Control::OpenChannel(_)) if answers >= MOST_ANSWERS => {
+                    self.counts.bad_control += 1;
+                }
                 Ok(control) => {
-                    answers += usize::from(matches!(control, Control::Ping { .. }));
+                    answers += usize::from(matches!(control, Control::Ping { .. } | Control::OpenChannel(_)));
                     self.control(cx, who, way, leg, control, size);
                 }
                 Err(WireError::UnknownType(kind)) => {
@@ -229,6 +231,10 @@ impl Edge {
                 for mac in macs {
                     self.carrier.switch.table_mut().forget(mac, EdgePort::Peer(owner));
                 }
+            }
+            (Control::OpenChannel(key), Who::Peer(owner)) => self.open_channel(cx, owner, key),
+            (Control::Channel { key, number, .. }, Who::Peer(owner)) => {
+                self.carried(owner, way, key, number, now);
             }
             (Control::Unknown(_) | Control::Refused { .. }, Who::Peer(_)) => {}
             (_, Who::Peer(_)) => self.counts.bad_control += 1,
@@ -353,12 +359,7 @@ impl Edge {
                 if let Some(owner) = self.remote_for(key, now)
                     && let Some(remote) = self.remote(owner)
                 {
-                    remote.forget_channels(way.path.remote, Some(number));
-                    let way = Way {
-                        via: Via::Channel(number),
-                        ..way
-                    };
-                    remote.consider(way, link_mtu, now);
+                    remote.consider_channel(way, number, link_mtu, now);
                     self.meet(owner, now);
                 }
             }
@@ -428,7 +429,7 @@ impl Edge {
     }
 
     /// The smaller key begins; the other one does if nothing has come of it after a while.
-    fn meet(&mut self, owner: u32, now: Mono) {
+    pub(super) fn meet(&mut self, owner: u32, now: Mono) {
         let ours = self.own.local.public();
         if let Some(remote) = self.remote(owner) {
             let at = if ours < remote.peer.key() {

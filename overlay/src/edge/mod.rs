@@ -13,6 +13,7 @@ mod options;
 mod own;
 pub mod path;
 mod receive;
+mod relay;
 mod remote;
 mod report;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace};
 
 use crate::PublicKey;
 use crate::crypto::{Event, Gate, Local, Numbers};
+use crate::supernode::channels::{Channels, MemberId};
 use crate::switch::{Forward, Switch, TableKey};
 use crate::wire::Prefix;
 use answers::Answers;
@@ -64,6 +66,9 @@ struct Counts {
     no_room: u64,
     /// Datagrams of channels whose relay is none of ours.
     no_relay: u64,
+    /// Datagrams carried from one peer to another, and their octets.
+    relayed: u64,
+    relayed_bytes: u64,
 }
 
 /// An edge of the overlay.
@@ -75,6 +80,10 @@ pub struct Edge {
     by_key: HashMap<PublicKey, u32>,
     carrier: Carrier,
     answers: Answers,
+    /// What we carry for others.
+    channels: Channels<()>,
+    /// Peers that carry for us.
+    relays: Vec<u32>,
     opened: Vec<u8>,
     address: Option<Prefix>,
     counts: Counts,
@@ -133,6 +142,8 @@ impl Edge {
             remotes: vec![],
             by_key: HashMap::new(),
             answers: Answers::default(),
+            channels: Channels::new(relay::LIMITS),
+            relays: vec![],
             opened: vec![0; 1 << 16],
             address: None,
             counts: Counts::default(),
@@ -258,7 +269,12 @@ impl Edge {
         for association in self.supernodes.iter_mut().filter(|known| known.skipped) {
             association.read_again(now);
         }
+        self.relays.retain(|&relay| relay != owner);
         if let Some(remote) = self.remotes.get_mut(owner as usize).and_then(Option::take) {
+            self.channels.left(MemberId {
+                community: (),
+                key: remote.peer.key(),
+            });
             self.by_key.remove(&remote.peer.key());
             let mut peer = remote.peer;
             peer.close(&mut self.own.numbers);
@@ -321,6 +337,7 @@ impl Edge {
                 self.forget(owner, now);
             } else if wants_relay {
                 self.ask_relays(cx, key);
+                self.ask_edges(cx, key);
             }
         }
         if now >= self.sweep {
@@ -335,6 +352,7 @@ impl Edge {
                 }
             }
         }
+        self.follow_channels(now);
         self.next = self.all_deadlines();
     }
 

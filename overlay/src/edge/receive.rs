@@ -3,7 +3,7 @@
 use super::association::Association;
 use super::path::Via;
 use super::{Edge, Who};
-use crate::crypto::{Admission, Class, Event, Request};
+use crate::crypto::{Admission, Class, Event, HandshakeError, Request};
 use crate::way::Way;
 use crate::wire::Message;
 use halloo_base::{Cx, Datagram};
@@ -14,15 +14,14 @@ impl Edge {
         let way = Way::direct(self.path_to(rx.path.remote));
         match Message::parse(rx.payload) {
             Ok(Message::Channel(channel)) => {
+                if self.carry(cx, rx, &channel) {
+                    return;
+                }
                 let way = Way {
                     via: Via::Channel(channel.number),
                     ..way
                 };
-                // A relay is a supernode of ours, or a peer.
-                let relays = self
-                    .supernodes
-                    .iter()
-                    .any(|known| known.place.address == rx.path.remote);
+                let relays = self.is_relay(rx.path.remote);
                 match Message::parse(channel.inner) {
                     Ok(message) if relays => self.message(cx, way, &message, channel.inner),
                     Ok(_) => self.counts.no_relay += 1,
@@ -43,7 +42,7 @@ impl Edge {
                     self.counts.unknown_session += 1;
                     return;
                 };
-                self.with_peer(cx, owner, way, |peer, context, out| {
+                let _ = self.with_peer(cx, owner, way, |peer, context, out| {
                     peer.respond(context, response, out)
                         .map(|step| (step.send, step.event))
                 });
@@ -53,7 +52,7 @@ impl Edge {
                     self.counts.unknown_session += 1;
                     return;
                 };
-                self.with_peer(cx, owner, way, |peer, context, out| {
+                let _ = self.with_peer(cx, owner, way, |peer, context, out| {
                     peer.take_cookie(context.now, cookie, out)
                         .map(|step| (step.send, step.event))
                 });
@@ -80,8 +79,8 @@ impl Edge {
             &mut crate::crypto::Peer,
             &mut crate::crypto::Context<'_>,
             &mut Vec<u8>,
-        ) -> Result<(bool, Option<Event>), crate::crypto::HandshakeError>,
-    ) {
+        ) -> Result<(bool, Option<Event>), HandshakeError>,
+    ) -> Result<(), HandshakeError> {
         let peer = match Who::of(owner) {
             Who::Supernode(place) => self
                 .supernodes
@@ -92,18 +91,19 @@ impl Edge {
                 remote.map(|remote| &mut remote.peer)
             }
         };
-        let Some(peer) = peer else { return };
+        let peer = peer.ok_or(HandshakeError::Unknown)?;
         let result = self
             .own
             .handshake(cx, &[way], |context, out| match deed(peer, context, out) {
                 Ok((send, event)) => (send, Ok(event)),
                 Err(error) => (false, Err(error)),
             });
-        match result {
-            Ok(event) => self.happened(cx, Who::of(owner), Some(way), event),
+        match &result {
+            Ok(event) => self.happened(cx, Who::of(owner), Some(way), event.clone()),
             Err(_) => self.counts.handshakes_refused += 1,
         }
         self.soon(cx.env.now);
+        result.map(|_| ())
     }
 
     fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
@@ -140,17 +140,18 @@ impl Edge {
                     remote.name = name;
                 }
                 let seen = way.path.remote;
-                self.with_peer(cx, owner, way, |peer, context, out| {
+                let result = self.with_peer(cx, owner, way, |peer, context, out| {
                     peer.accept(context, request, seen, out)
                         .map(|step| (step.send, step.event))
                 });
                 self.answers.keep(initiation, &self.own.message, now);
                 let link_mtu = self.options.link_mtu;
-                // What is not answered may be old, and come from anywhere.
-                if !self.own.message.is_empty()
+                // What is neither answered nor left to us may be old, and come from anywhere.
+                let yields = result == Err(HandshakeError::Yielded);
+                if (yields || !self.own.message.is_empty())
                     && let Some(remote) = self.remote(owner)
                 {
-                    remote.consider(way, link_mtu, now);
+                    remote.consider_begun(way, yields, link_mtu, now);
                 }
             }
         }

@@ -55,6 +55,8 @@ pub(super) struct Remote {
     told: Option<Way>,
     tell_at: Option<Mono>,
     since: Mono,
+    /// When a new way last made it begin again.
+    hurried: Option<Mono>,
 }
 
 impl Remote {
@@ -79,6 +81,7 @@ impl Remote {
             told: None,
             tell_at: None,
             since: now,
+            hurried: None,
         }
     }
 
@@ -132,8 +135,40 @@ impl Remote {
         Some(place)
     }
 
+    /// Notes a channel of a relay, in the place of the one that it had before.
+    pub(super) fn consider_channel(&mut self, way: Way, number: u32, link_mtu: u16, now: Mono) {
+        self.forget_channels(way.path.remote, Some(number));
+        let way = Way {
+            via: Via::Channel(number),
+            ..way
+        };
+        let is_new = !self.legs.iter().any(|leg| leg.way == way);
+        self.consider(way, link_mtu, now);
+        if is_new {
+            self.begin_again(now);
+        }
+    }
+
+    /// Notes the way that an initiation came by. If it was left unanswered because ours goes first, ours goes there now: it
+    /// may be the only way.
+    pub(super) fn consider_begun(&mut self, way: Way, yields: bool, link_mtu: u16, now: Mono) {
+        self.consider(way, link_mtu, now);
+        if yields {
+            self.begin_again(now);
+        }
+    }
+
+    /// Begins once more at once, since there is a new way; but not as often as somebody may say so.
+    fn begin_again(&mut self, now: Mono) {
+        const REST: Duration = Duration::from_secs(1);
+        if !self.is_up() && self.hurried.is_none_or(|at| now.since(at) >= REST) {
+            self.hurried = Some(now);
+            self.peer.begin_again(now);
+        }
+    }
+
     /// Forgets the channels of a relay, all but the one with this number.
-    pub(super) fn forget_channels(&mut self, relay: SocketAddr, but: Option<u32>) {
+    fn forget_channels(&mut self, relay: SocketAddr, but: Option<u32>) {
         let keep = |leg: &Leg| match leg.way.via {
             Via::Channel(number) => leg.way.path.remote != relay || Some(number) == but,
             Via::Direct => true,
@@ -141,6 +176,20 @@ impl Remote {
         let best = self.best.map(|best| self.legs[best].way);
         self.legs.retain(keep);
         self.best = best.and_then(|best| self.legs.iter().position(|leg| leg.way == best));
+    }
+
+    /// The way that frames go, if it works and goes straight there.
+    pub(super) fn direct_way(&self) -> Option<Way> {
+        let leg = self.best.filter(|_| self.is_up()).map(|best| &self.legs[best])?;
+        (leg.way.via == Via::Direct && leg.state.works()).then_some(leg.way)
+    }
+
+    /// Whether it has been heard straight from this address.
+    pub(super) fn is_direct_at(&self, address: SocketAddr) -> bool {
+        let mut legs = self.legs.iter();
+        legs.any(|leg| {
+            leg.way.via == Via::Direct && leg.way.path.remote == address && leg.state.heard_at().is_some()
+        })
     }
 
     /// Whether relays are to be asked for a channel now.

@@ -38,6 +38,8 @@ impl Edge {
             ("bad_control", counts.bad_control),
             ("no_room", counts.no_room),
             ("no_relay", counts.no_relay),
+            ("relayed", counts.relayed),
+            ("relayed_bytes", counts.relayed_bytes),
             ("frames_to_peers", frames.to_peers),
             ("frames_from_peers", frames.from_peers),
             ("no_path", frames.no_path),

@@ -1,8 +1,9 @@
 //! Edges find each other, whatever is between them.
 
-use crate::town::{Flat, Home, Town, frame, mac};
+use crate::town::{Flat, Home, Town, frame, mac, outside};
 use halloo_overlay::Mac;
 use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::supernode::SupernodeOptions;
 use halloo_sim::{Dependence, NatOptions, can_meet, ms, secs};
 
 #[test]
@@ -131,4 +132,74 @@ fn who_wants_no_direct_path_has_none() {
         (town.is_direct(0, 1), town.is_direct(1, 0)),
         (Some(false), Some(false))
     );
+}
+
+#[test]
+fn a_willing_edge_carries_for_two_that_cannot_meet_and_an_unwilling_one_does_not() {
+    use Dependence::AddressAndPortDependent;
+    let hidden = || Flat::behind(AddressAndPortDependent, AddressAndPortDependent);
+    for relays in [true, false] {
+        let mut town = Town::new(51);
+        town.supernode(SupernodeOptions {
+            relay: false,
+            ..SupernodeOptions::default()
+        });
+        for flat in [
+            hidden(),
+            hidden(),
+            Flat {
+                relays,
+                ..Flat::default()
+            },
+        ] {
+            town.edge(flat);
+        }
+        town.flow((0, 1), secs(5), ms(10), 500, 300);
+        town.flow((1, 0), secs(5), ms(10), 500, 300);
+        town.flow((0, 2), secs(5), ms(10), 500, 300);
+        town.world.run_until(secs(11));
+        town.all_came(0, 2, 500);
+        if relays {
+            town.all_came(0, 1, 500);
+            town.all_came(1, 0, 500);
+            assert!(town.count(2, "relayed") >= 1_000);
+            assert_eq!(town.is_direct(0, 1), Some(false));
+            let used = town.peer(0, 1).expect("they have met").paths;
+            assert!(
+                used.iter()
+                    .any(|path| path.in_use && path.remote.ip() == outside(2))
+            );
+        } else {
+            assert_eq!(town.came(1, "0-1 "), []);
+            assert_eq!(town.count(2, "relayed"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_willing_edge_takes_over_when_the_supernode_that_carried_dies() {
+    use Dependence::AddressAndPortDependent;
+    let hidden = || Flat::behind(AddressAndPortDependent, AddressAndPortDependent);
+    let mut town = Town::of(
+        52,
+        [
+            hidden(),
+            hidden(),
+            Flat {
+                relays: true,
+                ..Flat::default()
+            },
+        ],
+    );
+    town.flow((0, 1), secs(3), ms(10), 1_000, 300);
+    town.flow((1, 0), secs(3), ms(10), 1_000, 300);
+    town.world.run_until(secs(6));
+    let machine = town.supernodes[0].machine;
+    town.world.kill(machine);
+    town.world.run_until(secs(14));
+    for (from, to) in [(0, 1), (1, 0)] {
+        let came = town.came(to, &format!("{from}-{to} "));
+        assert_eq!(came.last(), Some(&999));
+        assert!(came.len() >= 850, "{}", came.len());
+    }
 }
