@@ -3,7 +3,7 @@
 use halloo_base::Rng;
 use halloo_fuzz::{TARGETS, seeds};
 
-const MUTATIONS: u32 = 20_000;
+const MUTATIONS: u32 = 10_000;
 const LONGEST: usize = 2_048;
 
 #[test]
