@@ -23,7 +23,7 @@ mod xdp;
 pub use clock::SystemClock;
 pub use icmp::IcmpSocket;
 pub use packet::{PacketOptions, PacketSocket};
-pub use privileges::drop_privileges;
+pub use privileges::{drop_privileges, drop_privileges_but_network, give_up_capabilities, powerless};
 pub use raw::{RawOptions, RawSocket};
 pub use tcp::{ListenOptions, StreamOptions, TcpListener};
 pub use tuntap::{TapDevice, TapOptions, TunDevice, TunOptions};

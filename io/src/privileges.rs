@@ -25,7 +25,53 @@ pub fn drop_privileges(user: &str) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true).map_err(io::Error::from)
 }
 
-fn give_up_capabilities() -> io::Result<()> {
+/// Becomes `user` as [`drop_privileges`] does, but the calling thread may still change network devices (CAP_NET_ADMIN), until it calls
+/// [`give_up_capabilities`]. So may threads that it starts until then, unless [`powerless`] starts them. `root` stays what it is.
+///
+/// # Errors
+/// As [`drop_privileges`].
+pub fn drop_privileges_but_network(user: &str) -> io::Result<()> {
+    if Uid::effective().is_root() {
+        let entry = User::from_name(user)?
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no user named {user:?}")))?;
+        if entry.uid.is_root() {
+            return rustix::thread::set_no_new_privs(true).map_err(io::Error::from);
+        }
+        rustix::thread::set_keep_capabilities(true)?;
+        become_user(entry.uid, entry.gid)?;
+    }
+    let sets = CapabilitySets {
+        effective: CapabilitySet::NET_ADMIN,
+        permitted: CapabilitySet::NET_ADMIN,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets)?;
+    rustix::thread::set_no_new_privs(true).map_err(io::Error::from)
+}
+
+/// Does something on a thread without capabilities, so that threads which it starts have none.
+///
+/// # Errors
+/// If there is no such thread.
+pub fn powerless<R: Send>(work: impl FnOnce() -> R + Send) -> io::Result<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || {
+            if !Uid::effective().is_root() {
+                give_up_capabilities()?;
+            }
+            Ok(work())
+        })?;
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Gives up the capabilities of the calling thread for good.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn give_up_capabilities() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets {
         effective: none,

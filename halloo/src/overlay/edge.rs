@@ -4,14 +4,16 @@ use super::control::Control;
 use super::keys::SystemEntropy;
 use super::report::Reporter;
 use super::surroundings::Surroundings;
-use super::{SOFTWARE, become_nobody, ciphers, device, key, keys, lookup, socket, status};
+use super::{
+    SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, socket, status,
+};
 use crate::cli::MemberAddress;
 use crate::cli::overlay::{EdgeArgs, EdgeQuestion};
 use crate::config::{Config, Edge as EdgeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use halloo_io::{Remote, Worker, WorkerOptions};
+use halloo_io::{Remote, Worker, WorkerOptions, give_up_capabilities, powerless};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
 use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
 use halloo_overlay::switch::Flood;
@@ -155,10 +157,15 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             None
         }
     };
-    if !config.wants_address() {
+    if config.wants_address() {
+        become_nearly_nobody(config.user.as_deref())?;
+    } else {
         become_nobody(config.user.as_deref())?;
     }
-    let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
+    let main = thread::current();
+    let signals = powerless(|| Signals::watch(main.clone()))
+        .flatten()
+        .context("cannot watch for signals")?;
     let started = format!(
         "{name} ({mac}) is a port of {}, from UDP {bound}",
         config.community
@@ -172,7 +179,9 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         reporter.say("notice", words, &json!({ "message": words }))?;
     }
     if let Some(control) = &mut control {
-        control.answer(ask.clone()).context("no thread for questions")?;
+        powerless(|| control.answer(ask.clone()))
+            .flatten()
+            .context("no thread for questions")?;
     }
     let remote = worker.remote();
     let registered = Arc::new(AtomicBool::new(false));
@@ -185,17 +194,16 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         edge: news,
         remote: remote.clone(),
     };
-    surroundings
-        .watch()
+    powerless(|| surroundings.watch())
+        .flatten()
         .context("cannot watch the host's addresses")?;
-    let main = thread::current();
-    let running = thread::Builder::new()
-        .name("edge".into())
-        .spawn(move || {
-            let result = worker.run();
-            main.unpark();
-            result
-        })
+    let work = move || {
+        let result = worker.run();
+        main.unpark();
+        result
+    };
+    let running = powerless(|| thread::Builder::new().name("edge".into()).spawn(work))
+        .flatten()
         .context("no thread for the edge")?;
     let attended = attend(
         &Attended {
@@ -255,7 +263,7 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
                     let net =
                         IpNet::new(prefix.address, prefix.len).context("a supernode gave no address")?;
                     device::give(attended.link, net)?;
-                    become_nobody(attended.config.user.as_deref())?;
+                    give_up_capabilities().context("cannot give up what is not needed any more")?;
                     waits = false;
                 }
                 _ => {}

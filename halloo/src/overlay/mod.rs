@@ -12,7 +12,7 @@ mod surroundings;
 
 use crate::cli::SupernodeAddress;
 use anyhow::{Context, Result};
-use halloo_io::{UdpOptions, UdpSocket, drop_privileges};
+use halloo_io::{UdpOptions, UdpSocket, drop_privileges, drop_privileges_but_network};
 use halloo_overlay::PublicKey;
 use halloo_overlay::edge::SupernodePlace;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -43,6 +43,12 @@ fn socket(local: SocketAddr) -> Result<UdpSocket> {
 fn become_nobody(user: Option<&str>) -> Result<()> {
     let user = user.unwrap_or(NOBODY);
     drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))
+}
+
+/// The same, but the device can still be given an address by this thread.
+fn become_nearly_nobody(user: Option<&str>) -> Result<()> {
+    let user = user.unwrap_or(NOBODY);
+    drop_privileges_but_network(user).with_context(|| format!("cannot become {user} (--user)"))
 }
 
 /// Where a supernode is, by the address that is preferred; the others of its name are of the same host. Nothing if the
