@@ -1,6 +1,7 @@
 //! The overlay on hosts that are network namespaces: what a person types, every kind of frame, protocols that need a
 //! LAN with the programs that others wrote, and bad days. Needs root.
 
+mod certificates;
 mod common;
 mod config;
 mod days;
