@@ -1,5 +1,5 @@
 //! Edges and supernodes in a simulated world. `HALLOO_SEEDS=1000` tells those stories that are told with several seeds
-//! with so many.
+//! with so many, `HALLOO_SEED=8` with that one.
 
 mod agreement;
 mod attacks;

@@ -521,8 +521,14 @@ pub(crate) fn outside(number: usize) -> IpAddr {
     [203, 0, high, low].into()
 }
 
-/// How many seeds a story is told with.
+/// With which seeds a story is told.
 pub(crate) fn seeds(few: u64) -> std::ops::Range<u64> {
+    if let Some(only) = std::env::var("HALLOO_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return only..only + 1;
+    }
     let wanted = std::env::var("HALLOO_SEEDS")
         .ok()
         .and_then(|text| text.parse().ok());
