@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The first wait for an answer to a hello or a registration, and the longest.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
+/// Who said what key he has is asked once more if nothing comes of it for so long: it may be another one's word, or was
+/// damaged.
+const BELIEVED: Duration = Duration::from_secs(6);
 /// A page of the list that does not come is asked for again after this.
 const PAGE: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,7 @@ pub(super) struct Association {
     path: PeerPath,
     token: Option<[u8; 8]>,
     hello_at: Option<Mono>,
+    believed: Option<Mono>,
     step: Duration,
     register_at: Option<Mono>,
     list_at: Option<Mono>,
@@ -69,6 +73,7 @@ impl Association {
             path: PeerPath::new(path, Via::Direct, now),
             token: None,
             hello_at: Some(now),
+            believed: None,
             step: FIRST,
             register_at: None,
             list_at: None,
@@ -92,6 +97,9 @@ impl Association {
     /// Does what is due. Returns what has become of the session.
     pub(super) fn wake(&mut self, own: &mut Own, cx: &mut Cx<'_>) -> Option<Event> {
         let now = cx.env.now;
+        if self.believed.is_some_and(|at| at <= now) {
+            self.restart(own, now);
+        }
         if self.hello_at.is_some_and(|at| at <= now) {
             self.greet(own, cx);
         }
@@ -163,6 +171,7 @@ impl Association {
         if self.peer.is_none() && self.token == Some(reply.token) {
             self.token = None;
             self.begin(reply.key, now);
+            self.believed = Some(now + BELIEVED);
         }
     }
 
@@ -181,6 +190,7 @@ impl Association {
             self.bookmark = Bookmark::default();
         }
         self.lost = false;
+        self.believed = None;
         self.told_refusals = [None, None];
         self.step = FIRST;
         self.register_at = Some(now);
@@ -250,6 +260,7 @@ impl Association {
             peer.close(&mut own.numbers);
         }
         self.registered = false;
+        self.believed = None;
         self.register_at = None;
         self.list_at = None;
         self.hello_at = Some(now + self.step);
@@ -265,7 +276,7 @@ impl Association {
 
     pub(super) fn deadline(&self, own: &Own) -> Option<Mono> {
         let session = self.peer.as_ref().and_then(|peer| peer.deadline(&own.local));
-        let mut next = earlier(self.hello_at, session);
+        let mut next = earlier(earlier(self.hello_at, self.believed), session);
         if self.is_up() {
             next = earlier(next, Some(self.path.deadline()));
             next = earlier(next, earlier(self.register_at, self.list_at));

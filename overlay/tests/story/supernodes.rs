@@ -101,6 +101,19 @@ fn a_supernode_with_another_key_than_the_configured_is_not_taken() {
 }
 
 #[test]
+fn a_damaged_or_foreign_word_on_a_supernodes_key_is_not_believed_for_long() {
+    let mut town = Town::of(24, vec![Flat::default()]);
+    let wire = town.edges[0].wire;
+    // Every datagram is damaged for a moment, the answer to the hello among them.
+    town.world
+        .set(wire, halloo_sim::Quality::delay(ms(5)).corrupt(1.0));
+    town.world.run_until(ms(700));
+    town.world.set(wire, halloo_sim::Quality::delay(ms(5)));
+    town.world.run_until(secs(15));
+    assert_eq!(town.report(0).members, 1);
+}
+
+#[test]
 fn a_supernode_that_stops_says_so_and_is_back_at_once() {
     let mut town = Town::of(23, vec![Flat::default(); 2]);
     town.world.run_until(secs(5));
