@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A slow reader is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A socket that is older has somebody who listens, or nobody for ever.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// The socket; it is removed with this value.
 pub(super) struct Control {
     path: PathBuf,
@@ -39,6 +42,7 @@ impl Control {
 
     fn open_in(folder: &Path, tap: &str) -> io::Result<Control> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        sweep(folder);
         let path = status::socket(folder, tap);
         if UnixStream::connect(&path).is_ok() {
             // Of this name there is one on this host, but not in each of its network namespaces.
@@ -72,6 +76,21 @@ impl Control {
             }
         })?;
         Ok(())
+    }
+}
+
+/// Takes away what edges left behind that became nobody, or were killed. One that is just being made is left alone.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > SETTLED));
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if is_old && UnixStream::connect(entry.path()).is_err_and(refused) {
+            // Another edge may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

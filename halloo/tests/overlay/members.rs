@@ -197,6 +197,15 @@ fn who_was_killed_comes_back() {
     near.reaches(&v4(1));
     let asked = halloo(&["edge", "status", &far.tap]);
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+
+    // What a dead one left behind goes when the next edge starts, once it is not new any more.
+    again.signal(Signal::SIGKILL);
+    again.wait(PATIENCE);
+    let left = socket(&far.tap);
+    let touched = Command::new("touch").args(["-d", "1 minute ago", &left]).status();
+    assert!(touched.is_ok_and(|status| status.success()));
+    let _next = net.edge(b.a().host(), &[]);
+    assert!(!Path::new(&left).exists());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An edge: the end that has a TAP.
 //!
-//! [`Edge`] is the machine. It owns an [`Association`](association) with each supernode and a [`Remote`](remote) for each
+//! [`Edge`] is the machine. It owns an `Association` with each supernode and a `Remote` for each
 //! other edge, and carries frames between its device and them.
 
 mod answers;
