@@ -1,5 +1,6 @@
 //! Edges and supernodes in a simulated world. `HALLOO_SEEDS=1000` tells those stories that are told with several seeds
-//! with so many, `HALLOO_SEED=8` with that one.
+//! with so many, `HALLOO_SEED=8` with that one; `HALLOO_WORLD=7` tells all of them in
+//! another world.
 
 mod agreement;
 mod attacks;

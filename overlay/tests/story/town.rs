@@ -177,6 +177,10 @@ pub(crate) fn offer(name: &str) -> Offer {
 
 impl Town {
     pub(crate) fn new(seed: u64) -> Town {
+        let world = std::env::var("HALLOO_WORLD")
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok());
+        let seed = seed + world.unwrap_or(0) * 1_000_000;
         let mut world = World::new(seed);
         let cloud = world.cloud("cloud");
         Town {
