@@ -68,7 +68,7 @@ pub(crate) fn frame(data: &[u8]) {
     let (mut joiner, mut fragments) = (Joiner::new(), Reassembler::new(MEMORY));
     let (mut finisher, mut carried) = (Finisher::new(), Vec::new());
     let mut understood = true;
-    let mut out = |frame: &[u8], offload: Offload| {
+    let mut out = |_: u8, frame: &[u8], offload: Offload| {
         let finished = finisher.finish(frame, offload, &mut |frame| carried.push(frame.to_vec()));
         understood &= finished.is_ok();
     };
@@ -98,7 +98,7 @@ pub(crate) fn join(data: &[u8]) {
     let mut joiner = Joiner::new();
     let mut peers = [Reassembler::new(MEMORY), Reassembler::new(MEMORY)];
     let mut finisher = Finisher::new();
-    let mut out = |frame: &[u8], offload: Offload| {
+    let mut out = |_: u8, frame: &[u8], offload: Offload| {
         assert!((14..=LONGEST_FRAME).contains(&frame.len()));
         let mut octets = 0;
         let finished = finisher.finish(frame, offload, &mut |frame| octets += frame.len());

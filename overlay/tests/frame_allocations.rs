@@ -131,7 +131,7 @@ impl Carrier {
                     }
                 };
                 let (finisher, finished) = (&mut self.finisher, &mut self.finished);
-                let mut out = |frame: &[u8], offload: Offload| {
+                let mut out = |_: u8, frame: &[u8], offload: Offload| {
                     finisher
                         .finish(frame, offload, &mut |_| *finished += 1)
                         .expect("it can be finished");

@@ -127,9 +127,7 @@ impl Carrier {
             return;
         }
         self.send_waiting(own, cx, remote);
-        if let Err(CutError::Room | CutError::Long | CutError::Short | CutError::Offload) =
-            self.cut(own, cx, remote, frame, offload, room)
-        {
+        if self.cut(own, cx, remote, frame, offload, room).is_err() {
             self.counts.not_cut += 1;
         }
     }
@@ -186,19 +184,29 @@ impl Carrier {
                 self.send_waiting(own, cx, remote);
             }
         }
-        let (tap, out) = (self.tap, &mut *cx.out);
+        let mut arrivals = Arrivals {
+            now: cx.env.now,
+            switch: &mut self.switch,
+            counts: &mut self.counts,
+            tap: self.tap,
+            out: cx.out,
+            remotes,
+        };
         self.joiner
-            .flush(&mut |frame, offload| write(out, tap, frame, offload));
+            .flush(&mut |from, frame, offload| arrivals.take(from, frame, offload));
     }
 
     /// Takes a content that came from a peer, and hands its frames to the device if they are for it.
     pub(super) fn receive(
         &mut self,
         cx: &mut Cx<'_>,
-        (owner, remote): (u32, &mut Remote),
+        (owner, remotes): (u32, &mut [Option<Remote>]),
         content: &[u8],
     ) -> Result<(), Refused> {
         let now = cx.env.now;
+        let Some(Some(remote)) = remotes.get_mut(owner as usize) else {
+            return Ok(());
+        };
         let mut content = content;
         if content
             .first()
@@ -210,32 +218,62 @@ impl Carrier {
                 .decompress(compression, content, &mut self.content)?;
             content = &self.content[..len];
         }
-        let claims = Member(
-            remote
-                .peer
-                .agreed()
-                .and_then(|agreed| agreed.certificate.as_ref()),
-        );
-        let (switch, counts, tap, out) = (&mut self.switch, &mut self.counts, self.tap, &mut *cx.out);
-        let received = &mut remote.received;
-        self.joiner.take(
+        // What is handed out may be another peer's, so all of them must be in reach.
+        let mut fragments = std::mem::take(&mut remote.fragments);
+        let mut arrivals = Arrivals {
+            now,
+            switch: &mut self.switch,
+            counts: &mut self.counts,
+            tap: self.tap,
+            out: cx.out,
+            remotes,
+        };
+        let taken = self.joiner.take(
             owner,
-            &mut remote.fragments,
+            &mut fragments,
             now,
             content,
-            &mut |frame, offload| {
-                counts.from_peers += 1;
-                received.0 += 1;
-                received.1 += frame.len() as u64;
-                let Some(parsed) = Ethernet::parse(frame) else {
-                    return;
-                };
-                match switch.forward(now, EdgePort::Peer(owner), &parsed, &claims) {
-                    Forward::To(EdgePort::Tap) | Forward::Flood(_) => write(out, tap, frame, offload),
-                    Forward::To(EdgePort::Peer(_)) | Forward::Drop(_) => {}
-                }
+            &mut |from, frame, offload| {
+                arrivals.take(from, frame, offload);
             },
-        )
+        );
+        if let Some(Some(remote)) = remotes.get_mut(owner as usize) {
+            remote.fragments = fragments;
+        }
+        taken
+    }
+}
+
+/// What frames from peers pass, whether they came whole or were joined, at once or at the end of a batch.
+struct Arrivals<'a> {
+    now: Mono,
+    switch: &'a mut Switch<EdgePort>,
+    counts: &'a mut CarrierCounts,
+    tap: LinkId,
+    out: &'a mut Outbox,
+    remotes: &'a mut [Option<Remote>],
+}
+
+impl Arrivals<'_> {
+    /// Takes a frame of a peer, and hands it to the device if it is for it and the peer may send it.
+    fn take(&mut self, from: u32, frame: &[u8], offload: Offload) {
+        let (Some(Some(remote)), Some(parsed)) =
+            (self.remotes.get_mut(from as usize), Ethernet::parse(frame))
+        else {
+            return;
+        };
+        self.counts.from_peers += 1;
+        remote.received.0 += 1;
+        remote.received.1 += frame.len() as u64;
+        let agreed = remote.peer.agreed();
+        let claims = Member(agreed.and_then(|agreed| agreed.certificate.as_ref()));
+        match self
+            .switch
+            .forward(self.now, EdgePort::Peer(from), &parsed, &claims)
+        {
+            Forward::To(EdgePort::Tap) | Forward::Flood(_) => write(self.out, self.tap, frame, offload),
+            Forward::To(EdgePort::Peer(_)) | Forward::Drop(_) => {}
+        }
     }
 }
 

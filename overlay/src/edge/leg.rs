@@ -38,6 +38,8 @@ pub(super) struct Leg {
     large: bool,
     verified: Mono,
     verifying: Option<(Mono, u8)>,
+    /// The size that was tried last, until there is an answer.
+    tried: Option<u16>,
 }
 
 impl Leg {
@@ -56,6 +58,7 @@ impl Leg {
             large: false,
             verified: now,
             verifying: None,
+            tried: None,
         }
     }
 
@@ -90,6 +93,7 @@ impl Leg {
             return;
         }
         while let Some(size) = self.search.probe(now) {
+            self.tried = Some(size);
             send(Ping {
                 number: TRIES | u32::from(size),
                 packet: Some(size),
@@ -130,6 +134,7 @@ impl Leg {
         let size = number as u16;
         let span = Duration::from_nanos(u64::try_from(took.0).unwrap_or(0));
         if number & TRIES != 0 {
+            self.tried = None;
             self.search.answered(size, span);
             self.state.heard(now);
         } else if number & VERIFIES != 0 {
@@ -144,10 +149,16 @@ impl Leg {
         }
     }
 
-    /// The host, or the network, says that a packet was too long.
+    /// This host says that a packet was too long for its own link. Mostly that is the size that was just tried: the search
+    /// goes on below it. If none was, the link carries less than it did, and the search begins anew.
     pub(super) fn too_long(&mut self) {
-        self.search.black_hole();
-        self.verifying = None;
+        match self.tried.take() {
+            Some(size) => self.search.unsendable(size),
+            None => {
+                self.search.black_hole();
+                self.verifying = None;
+            }
+        }
     }
 
     pub(super) fn deadline(&self, searches: bool) -> Mono {

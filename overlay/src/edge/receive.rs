@@ -2,8 +2,9 @@
 
 use super::association::Association;
 use super::path::Via;
+use super::remote::Remote;
 use super::{Edge, Who};
-use crate::crypto::{Admission, Class, Event, HandshakeError, Request};
+use crate::crypto::{Admission, Class, Context, Event, HandshakeError, OpenError, Peer, Request};
 use crate::way::Way;
 use crate::wire::Message;
 use halloo_base::{Cx, Datagram};
@@ -76,21 +77,12 @@ impl Edge {
         owner: u32,
         way: Way,
         deed: impl FnOnce(
-            &mut crate::crypto::Peer,
-            &mut crate::crypto::Context<'_>,
+            &mut Peer,
+            &mut Context<'_>,
             &mut Vec<u8>,
         ) -> Result<(bool, Option<Event>), HandshakeError>,
     ) -> Result<(), HandshakeError> {
-        let peer = match Who::of(owner) {
-            Who::Supernode(place) => self
-                .supernodes
-                .get_mut(place)
-                .and_then(|known| known.peer.as_mut()),
-            Who::Peer(owner) => {
-                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
-                remote.map(|remote| &mut remote.peer)
-            }
-        };
+        let peer = find_peer(&mut self.supernodes, &mut self.remotes, Who::of(owner));
         let peer = peer.ok_or(HandshakeError::Unknown)?;
         let result = self
             .own
@@ -163,16 +155,7 @@ impl Edge {
             return;
         };
         let who = Who::of(owner);
-        let peer = match who {
-            Who::Supernode(place) => self
-                .supernodes
-                .get_mut(place)
-                .and_then(|known| known.peer.as_mut()),
-            Who::Peer(owner) => {
-                let remote = self.remotes.get_mut(owner as usize).and_then(Option::as_mut);
-                remote.map(|remote| &mut remote.peer)
-            }
-        };
+        let peer = find_peer(&mut self.supernodes, &mut self.remotes, who);
         let Some(peer) = peer else { return };
         let now = cx.env.now;
         let keys = (now, &self.own.local, &mut self.own.numbers);
@@ -186,7 +169,6 @@ impl Edge {
                 opened
             }
             Err(error) => {
-                use crate::crypto::OpenError;
                 match error {
                     OpenError::Again | OpenError::Older => self.counts.replayed += 1,
                     OpenError::NoSession => self.counts.unknown_session += 1,
@@ -215,11 +197,11 @@ impl Edge {
         match (opened.class, who) {
             (Class::Control, _) => self.controls(cx, who, way, leg, &content[..opened.len], datagram.len()),
             (Class::Frames, Who::Peer(owner)) => {
-                if let Some(Some(remote)) = self.remotes.get_mut(owner as usize)
-                    && self
-                        .carrier
-                        .receive(cx, (owner, remote), &content[..opened.len])
-                        .is_err()
+                let content = &content[..opened.len];
+                if self
+                    .carrier
+                    .receive(cx, (owner, &mut self.remotes), content)
+                    .is_err()
                 {
                     self.carrier.counts.refused += 1;
                 }
@@ -228,5 +210,17 @@ impl Edge {
             (Class::Frames, Who::Supernode(_)) => self.counts.bad_control += 1,
         }
         self.opened = content;
+    }
+}
+
+/// The sessions with somebody. The two lists are borrowed apart from the rest of the edge, which sessions need beside them.
+fn find_peer<'a>(
+    supernodes: &'a mut [Association],
+    remotes: &'a mut [Option<Remote>],
+    who: Who,
+) -> Option<&'a mut Peer> {
+    match who {
+        Who::Supernode(place) => supernodes.get_mut(place)?.peer.as_mut(),
+        Who::Peer(owner) => Some(&mut remotes.get_mut(owner as usize)?.as_mut()?.peer),
     }
 }

@@ -1,1 +1,187 @@
-//! Edges alone.
+use super::carrier::{Carrier, EdgePort};
+use super::leg::Leg;
+use super::own::Own;
+use super::remote::Remote;
+use super::{EdgeEvent, EdgeStatus, Observer};
+use crate::crypto::{Community, Cost, Gate, Identity, Local, Numbers, Offer, Replayed};
+use crate::frame::Cutter;
+use crate::switch::{Flood, Switch, TableKey, TableOptions};
+use crate::way::Way;
+use crate::{Cipher, Compression, Mac, PublicKey};
+use halloo_base::{
+    Clock, Cx, Env, LinkId, Mono, Nanos, Offload, Outbox, Output, Path, Rng, Stamp, StampSource, Wall,
+};
+use std::time::Duration;
+
+const TAP: LinkId = LinkId(3);
+const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const THEIRS: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+struct Standing;
+
+impl Clock for Standing {
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            mono: Mono(1),
+            wall: Wall(1),
+            source: StampSource::User,
+        }
+    }
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn event(&mut self, _event: EdgeEvent) {}
+    fn status(&mut self, _status: EdgeStatus) {}
+}
+
+fn own() -> Own {
+    let mut entropy = Replayed::new(1);
+    let community = Community::new("town", b"a secret of it", Cost::TEST).expect("a community");
+    let offer = Offer {
+        ciphers: vec![Cipher::Aes256Gcm],
+        compressions: vec![Compression::None],
+        frame: 1_600,
+        name: String::new(),
+        features: 0,
+        software: String::new(),
+    };
+    Own {
+        local: Local::edge(Identity::generate(&mut entropy), community, offer),
+        numbers: Numbers::default(),
+        entropy: Box::new(entropy),
+        gate: Gate::new(false),
+        observer: Box::new(Nobody),
+        message: vec![],
+    }
+}
+
+/// The first part of a super-frame of TCP from this station, whose rest never comes.
+fn half(source: Mac) -> Vec<u8> {
+    let payload = 4_000u16;
+    let mut frame = [&OURS.0[..], &source.0, &[8, 0, 0x45, 0]].concat();
+    frame.extend((40 + payload).to_be_bytes());
+    frame.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    frame.extend([0, 7, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    frame.resize(54 + usize::from(payload), 9);
+    let offload = Offload {
+        flags: 1,
+        segmentation: 1,
+        header_len: 54,
+        segment_size: 1_448,
+        checksum_start: 34,
+        checksum_offset: 16,
+    };
+    let mut content = vec![0; 1_400];
+    let mut cutter = Cutter::new(0);
+    let mut cut = cutter.cut(&frame, offload, 1_400).expect("a super-frame");
+    let len = cut.next(&mut content).expect("its first part");
+    content.truncate(len);
+    content
+}
+
+/// What reaches the device of what two peers send, the first part of each super-frame only, at the end of the batch.
+fn sources(sent: &[(u32, Mac)]) -> Vec<(u32, Mac)> {
+    let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
+    switch.own(OURS, EdgePort::Tap);
+    let mut carrier = Carrier::new(TAP, switch);
+    let mut remotes: Vec<Option<Remote>> = (0..2)
+        .map(|owner| Some(Remote::new(owner, PublicKey([owner as u8; 32]), Mono(1))))
+        .collect();
+    let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
+    let mut cx = Cx {
+        env: Env {
+            now: Mono(1),
+            clock: &Standing,
+            rng: &mut rng,
+        },
+        out: &mut out,
+    };
+    for (owner, source) in sent {
+        carrier
+            .receive(&mut cx, (*owner, &mut remotes), &half(*source))
+            .expect("a segment");
+    }
+    carrier.flush(&own(), &mut cx, &mut remotes);
+    let written = cx.out.iter().filter_map(|output| match output {
+        Output::Frame(TAP, _, frame) => Some(Mac(frame[6..12].try_into().expect("six octets"))),
+        _ => None,
+    });
+    written
+        .map(|source| {
+            let owner = (0..2).find(|&owner| {
+                let mut stations = carrier.switch.table().stations(Mono(1), EdgePort::Peer(owner));
+                stations.any(|(mac, _)| mac == source)
+            });
+            (owner.expect("it was learned"), source)
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_joined_at_the_end_of_a_batch_passes_the_switch_as_its_own_peers() {
+    let other = Mac([2, 0, 0, 0, 0, 9]);
+    assert_eq!(sources(&[(0, THEIRS)]), [(0, THEIRS)]);
+    assert_eq!(sources(&[(0, OURS)]), [], "nobody sends with our address");
+    // More than are joined at a time: those that make place for others are still of who sent them.
+    let mut many = vec![(0, THEIRS)];
+    many.extend((0..8).map(|last| (1, Mac([2, 0, 0, 0, 1, last]))));
+    many.push((1, other));
+    let mut heard = sources(&many);
+    heard.sort();
+    many.sort();
+    assert_eq!(heard, many);
+}
+
+fn leg(link_mtu: u16) -> Leg {
+    let path = Path {
+        link: LinkId(0),
+        local: "0.0.0.0:7654".parse().expect("an address"),
+        remote: "192.0.2.1:7654".parse().expect("an address"),
+    };
+    Leg::new(Way::direct(path), link_mtu, Mono(0))
+}
+
+/// Another link of the host carries more than the one that leads to the peer.
+#[test]
+fn a_size_that_the_hosts_own_link_refuses_ends_in_a_smaller_one_and_not_in_a_new_search() {
+    for carried in [1_400, 1_450, 1_500] {
+        let mut leg = leg(9_000);
+        let (mut now, mut pings) = (Mono(0), 0);
+        for _ in 0..400 {
+            let mut due = vec![];
+            leg.poll(now, true, |ping| due.push(ping));
+            for ping in due {
+                pings += 1;
+                match ping.packet {
+                    Some(packet) if packet > carried => leg.too_long(),
+                    _ => leg.answered(ping.number, Nanos(1_000_000), now + Duration::from_millis(1)),
+                }
+            }
+            now = now.max(leg.deadline(true)) + Duration::from_millis(2);
+        }
+        assert!(
+            (carried - 8..=carried).contains(&leg.mtu()),
+            "{} of {carried}",
+            leg.mtu()
+        );
+        assert!(pings < 500, "{pings} pings: it goes on asking");
+    }
+}
+
+#[test]
+fn a_link_that_carries_less_than_it_did_is_searched_again() {
+    let mut leg = leg(1_500);
+    for round in 0..50 {
+        let now = Mono(round * 10_000_000);
+        let mut due = vec![];
+        leg.poll(now, true, |ping| due.push(ping));
+        for ping in due {
+            leg.answered(ping.number, Nanos(1_000_000), now);
+        }
+    }
+    assert_eq!(leg.mtu(), 1_500);
+    leg.too_long();
+    assert_eq!(leg.mtu(), 1_200, "what every path carries, until more is known");
+}

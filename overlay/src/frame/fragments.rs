@@ -18,7 +18,7 @@ const MOST_PIECES: usize = 32;
 ///
 /// It holds memory only for what a peer sends in fragments, and no more than it was told to; what is older than a second is
 /// forgotten when the next fragment comes, or when it is told to [`Reassembler::expire`]. Joining copies once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reassembler {
     slots: Vec<Slot>,
     /// Octets that the buffers of all slots may have together.

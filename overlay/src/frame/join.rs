@@ -94,7 +94,8 @@ impl<P: Copy + Eq> Joiner<P> {
     }
 
     /// Takes a content from a peer, with the fragments of that peer, and hands out the frames that are complete by it, in
-    /// the order of their flow. The window against repetition has been before: a segment that comes twice is handed out
+    /// the order of their flow, each with the peer that it came from: one that made place for another may be of somebody
+    /// else. The window against repetition has been before: a segment that comes twice is handed out
     /// twice.
     ///
     /// Control messages and compressed contents are not for here; they are let pass.
@@ -107,27 +108,27 @@ impl<P: Copy + Eq> Joiner<P> {
         fragments: &mut Reassembler,
         now: Mono,
         content: &[u8],
-        out: &mut impl FnMut(&[u8], Offload),
+        out: &mut impl FnMut(P, &[u8], Offload),
     ) -> Result<(), Refused> {
         match Body::parse(content)? {
             Body::Segment(segment) => self.segment(from, &segment, out),
             Body::Frames(frames) => {
                 for (frame, offload) in frames {
                     self.flush_before(from, frame, out);
-                    out(frame, offload);
+                    out(from, frame, offload);
                 }
                 Ok(())
             }
             Body::Fragment(fragment) => fragments.take(now, &fragment, &mut |frame, offload| {
                 self.flush_before(from, frame, out);
-                out(frame, offload);
+                out(from, frame, offload);
             }),
             Body::Nothing | Body::Control(_) | Body::Compressed => Ok(()),
         }
     }
 
     /// Hands out what is still being joined: at the end of each batch of datagrams, in the order in which it was begun.
-    pub fn flush(&mut self, out: &mut impl FnMut(&[u8], Offload)) {
+    pub fn flush(&mut self, out: &mut impl FnMut(P, &[u8], Offload)) {
         while self.open > 0 {
             self.hand_out(self.oldest(), out);
         }
@@ -137,7 +138,7 @@ impl<P: Copy + Eq> Joiner<P> {
         &mut self,
         from: P,
         segment: &Segment<'_>,
-        out: &mut impl FnMut(&[u8], Offload),
+        out: &mut impl FnMut(P, &[u8], Offload),
     ) -> Result<(), Refused> {
         let known = if self.is_of(self.last, from, segment) {
             Some(self.last)
@@ -208,7 +209,7 @@ impl<P: Copy + Eq> Joiner<P> {
         from: P,
         segment: &Segment<'_>,
         layers: Layers,
-        out: &mut impl FnMut(&[u8], Offload),
+        out: &mut impl FnMut(P, &[u8], Offload),
     ) {
         self.counts.segments += 1;
         // What is open of the same flow was sent before.
@@ -257,7 +258,7 @@ impl<P: Copy + Eq> Joiner<P> {
     }
 
     /// Hands out what is open from this peer between the same two stations, before a frame that came later.
-    fn flush_before(&mut self, from: P, frame: &[u8], out: &mut impl FnMut(&[u8], Offload)) {
+    fn flush_before(&mut self, from: P, frame: &[u8], out: &mut impl FnMut(P, &[u8], Offload)) {
         for _ in 0..self.open {
             let earlier = (0..SLOTS)
                 .filter(|&slot| {
@@ -277,11 +278,12 @@ impl<P: Copy + Eq> Joiner<P> {
             .unwrap_or(0)
     }
 
-    fn hand_out(&mut self, slot: usize, out: &mut impl FnMut(&[u8], Offload)) {
+    fn hand_out(&mut self, slot: usize, out: &mut impl FnMut(P, &[u8], Offload)) {
         let slot = &mut self.slots[slot];
-        slot.from = None;
+        let (Some(from), Some(layers)) = (slot.from.take(), slot.layers.take()) else {
+            return;
+        };
         self.open = self.open.saturating_sub(1);
-        let Some(layers) = slot.layers.take() else { return };
         let part = Part {
             offset: usize::from(slot.offset),
             len: slot.bytes.len() - layers.payload(),
@@ -291,7 +293,7 @@ impl<P: Copy + Eq> Joiner<P> {
         layers.narrow(&mut slot.bytes, part);
         self.counts.joined += 1;
         self.counts.partial += u64::from(part.len < part.total);
-        out(&slot.bytes, layers.offload(slot.segmentation, part));
+        out(from, &slot.bytes, layers.offload(slot.segmentation, part));
     }
 }
 

@@ -11,8 +11,6 @@ mod crowd;
 mod options;
 pub mod pool;
 pub mod registry;
-#[cfg(test)]
-mod tests;
 
 pub use options::{SupernodeCounts, SupernodeObserver, SupernodeOptions, SupernodeReport};
 

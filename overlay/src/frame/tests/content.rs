@@ -141,7 +141,7 @@ fn every_truncation_is_refused_or_says_less() {
         for len in 0..content.len() {
             let mut joiner = Joiner::new();
             let mut fragments = Reassembler::new(10_000);
-            let mut out = |frame: &[u8], _: Offload| assert!(frame.len() >= 14);
+            let mut out = |_: u8, frame: &[u8], _: Offload| assert!(frame.len() >= 14);
             let taken = joiner.take(0, &mut fragments, Mono(0), &content[..len], &mut out);
             joiner.flush(&mut out);
             assert!(content[0] != 1 || taken.is_err(), "{len} of {content:02x?}");
@@ -219,7 +219,7 @@ fn nonsense_is_refused_by_its_name() {
             Refused::BadOffload,
         ),
     ] {
-        let mut out = |_: &[u8], _: Offload| panic!("nothing to hand out");
+        let mut out = |_: u8, _: &[u8], _: Offload| panic!("nothing to hand out");
         let taken = joiner.take(0, &mut fragments, Mono(0), &content, &mut out);
         assert_eq!(taken, Err(why), "{content:02x?}");
         joiner.flush(&mut out);

@@ -22,7 +22,7 @@ impl Receiver {
     fn take(&mut self, now: u64, content: &[u8]) -> Result<(), Refused> {
         let frames = &mut self.frames;
         self.joiner
-            .take(0, &mut self.fragments, Mono(now), content, &mut |frame, _| {
+            .take(0, &mut self.fragments, Mono(now), content, &mut |_, frame, _| {
                 frames.push(frame.to_vec());
             })
     }

@@ -20,7 +20,7 @@ impl Receiver {
 
     fn take(&mut self, from: u8, contents: &[Vec<u8>]) -> Frames {
         let mut frames = Vec::new();
-        let mut out = |frame: &[u8], offload| frames.push((frame.to_vec(), offload));
+        let mut out = |_: u8, frame: &[u8], offload| frames.push((frame.to_vec(), offload));
         for content in contents {
             self.joiner
                 .take(from, &mut self.fragments, Mono(0), content, &mut out)
@@ -32,7 +32,7 @@ impl Receiver {
     fn flush(&mut self) -> Frames {
         let mut frames = Vec::new();
         self.joiner
-            .flush(&mut |frame, offload| frames.push((frame.to_vec(), offload)));
+            .flush(&mut |_, frame, offload| frames.push((frame.to_vec(), offload)));
         frames
     }
 }

@@ -60,7 +60,7 @@ fn received(arrived: &[Tagged], batch: usize) -> Vec<Vec<u8>> {
     let mut fragments = Reassembler::new(1 << 20);
     let mut finisher = Finisher::new();
     let mut frames = Vec::new();
-    let mut out = |frame: &[u8], offload: Offload| {
+    let mut out = |_: u8, frame: &[u8], offload: Offload| {
         finisher
             .finish(frame, offload, &mut |frame| frames.push(frame.to_vec()))
             .unwrap();
@@ -300,7 +300,7 @@ proptest! {
         let mut frames = Vec::new();
         for (_, content) in contents(&sent, room) {
             joiner
-                .take(0u8, &mut fragments, Mono(0), &content, &mut |frame, offload| {
+                .take(0u8, &mut fragments, Mono(0), &content, &mut |_, frame, offload| {
                     frames.push((frame.to_vec(), offload.segmentation));
                 })
                 .unwrap();

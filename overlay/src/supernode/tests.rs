@@ -1,1 +1,0 @@
-//! Supernodes alone.
