@@ -91,6 +91,18 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// The same surroundings with another outbox, for a machine that stands around another one.
+    pub fn with<'b>(&'b mut self, out: &'b mut Outbox) -> Cx<'b> {
+        Cx {
+            env: Env {
+                now: self.env.now,
+                clock: self.env.clock,
+                rng: &mut *self.env.rng,
+            },
+            out,
+        }
+    }
+
     /// When the input is handled.
     pub fn now(&self) -> Mono {
         self.env.now

@@ -1,50 +1,16 @@
 //! An edge that carries frames for years must not allocate for any of them.
-#![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
 use halloo_base::{Mono, Offload, Rng};
+use halloo_counting::{Counting, allocations};
 use halloo_overlay::frame::{
     Compressor, Cutter, Decompressor, Ethernet, Finisher, Joiner, LONGEST_CONTENT, Probe, Reassembler,
     append_frame,
 };
 use halloo_overlay::switch::{Flood, Port, Switch, TableKey, TableOptions};
 use halloo_overlay::{Compression, Mac};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 const ROOM: usize = 1_400;
 

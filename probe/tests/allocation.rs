@@ -1,41 +1,14 @@
 //! A session takes its memory when it is made: nothing is allocated or freed for a probe after that.
-#![allow(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
 use halloo_base::{
     Arrivals, Clock, Cx, Datagram, Env, FollowUp, Heard, Input, Machine, Marks, Mono, Nanos, Offload, Outbox,
     Path, ProbeId, Prober, Reason, Reflection, Rng, Stamp, StampSource, TxTag, Wall,
 };
+use halloo_counting::{Counting, calls};
 use halloo_probe::{DatagramSession, Event, SessionOptions, Sink};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // A thread that is being torn down has no counter any more, and is not the one that is watched.
-    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-}
-
-// SAFETY: all is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are the system allocator's demands.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: as above.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -133,7 +106,7 @@ fn run(options: SessionOptions, rounds: u64, outstanding: u64) -> u64 {
     for round in 0..rounds {
         // The outbox has grown to what a turn needs by then.
         if round == 100 {
-            before = CALLS.get();
+            before = calls();
         }
         now.0 += 10_000;
         give(&now, Input::Wake);
@@ -166,12 +139,12 @@ fn run(options: SessionOptions, rounds: u64, outstanding: u64) -> u64 {
             give(&now, Input::Departed(TxTag(seq), now.kernel(9_000)));
         }
     }
-    let calls = CALLS.get() - before;
+    let made = calls() - before;
     assert!(
         settled.load(Ordering::Relaxed) > rounds / 2,
         "the session did its work"
     );
-    calls
+    made
 }
 
 fn options() -> SessionOptions {

@@ -5,7 +5,7 @@ use crate::hub::{Channel, Hub, canonical};
 use crate::streams::resumed;
 use crate::{Client, EarlyData, QuicEvent, QuicSink};
 use halloo_base::{
-    CloseReason, Cx, Datagram, Deadline, Env, Input, Machine, Mono, Outbox, Output, Path, Stamp, TxTag,
+    CloseReason, Cx, Datagram, Deadline, Input, Machine, Mono, Outbox, Output, Path, Stamp, TxTag,
     Unreachable, UnreachableError,
 };
 use quinn_proto::{DatagramEvent, Event, SendDatagramError};
@@ -254,15 +254,7 @@ impl<M: Machine> QuicDatagrams<M> {
             return;
         }
         let mut out = std::mem::take(&mut self.out);
-        let mut inner = Cx {
-            env: Env {
-                now: cx.env.now,
-                clock: cx.env.clock,
-                rng: &mut *cx.env.rng,
-            },
-            out: &mut out,
-        };
-        self.machine.handle(&mut inner, input);
+        self.machine.handle(&mut cx.with(&mut out), input);
         for output in out.iter() {
             // Datagrams alone are carried.
             if let Output::Datagram(how, bytes) = output

@@ -4,8 +4,8 @@ use crate::close;
 use crate::hub::{Channel, Hub, Written, canonical};
 use crate::{Client, EarlyData, QuicEvent, QuicSink};
 use halloo_base::{
-    CloseReason, ConnId, Cx, Datagram, Deadline, Env, Input, Machine, Outbox, Output, Path, SocketInput,
-    Stamp, StreamInput, TxTag, Unreachable, UnreachableError,
+    CloseReason, ConnId, Cx, Datagram, Deadline, Input, Machine, Outbox, Output, Path, SocketInput, Stamp,
+    StreamInput, TxTag, Unreachable, UnreachableError,
 };
 use quinn_proto::{DatagramEvent, Dir, Event, StreamEvent, StreamId, VarInt};
 use std::collections::{BTreeMap, VecDeque};
@@ -257,15 +257,7 @@ impl<M: Machine> QuicStreams<M> {
             return;
         }
         let mut out = std::mem::take(&mut self.out);
-        let mut inner = Cx {
-            env: Env {
-                now: cx.env.now,
-                clock: cx.env.clock,
-                rng: &mut *cx.env.rng,
-            },
-            out: &mut out,
-        };
-        self.machine.handle(&mut inner, input);
+        self.machine.handle(&mut cx.with(&mut out), input);
         let mut refused = vec![];
         for output in out.iter() {
             match output {

@@ -1,53 +1,19 @@
 //! A server that is busy for years must not allocate for what strangers send it.
-#![allow(unsafe_code, reason = "only an unsafe trait lets a test count allocations")]
 
 use halloo_base::{
     Clock, ConnId, Counters, Cx, Datagram, Env, Frame, Input, LinkId, Machine, Marks, Mono, Next, Offload,
     Outbox, Path, Responder, Rng, Stamp, StampSource, StreamInput, StreamResponder, Verdict, Wall,
 };
+use halloo_counting::{Counting, allocations};
 use halloo_serve::{
     FrameServer, FrameServerOptions, Limits, Rate, Secret, Server, ServerOptions, StreamServer,
     StreamServerOptions,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 struct Echo;
 

@@ -1,8 +1,7 @@
 //! A machine whose streams are sealed.
 
 use halloo_base::{
-    CloseReason, ConnId, Cx, Deadline, Env, Input, Machine, Mono, Outbox, Output, Path, Stamp, StreamInput,
-    TxTag,
+    CloseReason, ConnId, Cx, Deadline, Input, Machine, Mono, Outbox, Output, Path, Stamp, StreamInput, TxTag,
 };
 use rustls::pki_types::ServerName;
 use rustls::{
@@ -210,15 +209,7 @@ impl<M: Machine> Sealed<M> {
     /// Tells the machine, and seals what it wants to say.
     fn tell(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
         let mut out = std::mem::take(&mut self.out);
-        let mut inner = Cx {
-            env: Env {
-                now: cx.env.now,
-                clock: cx.env.clock,
-                rng: &mut *cx.env.rng,
-            },
-            out: &mut out,
-        };
-        self.machine.handle(&mut inner, input);
+        self.machine.handle(&mut cx.with(&mut out), input);
         for output in out.iter() {
             match output {
                 Output::Connect(id, path) => cx.out.connect(id, path),

@@ -40,8 +40,8 @@ use std::path::PathBuf;
 #[command(
     name = "halloo",
     version,
-    about = "Answers and asks: an echo host and a precise ping over UDP, TCP and IP",
-    long_about = "Halloo answers and asks. `halloo serve` is an echo host that is safe to leave open to the \
+    about = "Answers, asks and carries: an echo host, a precise ping, an Ethernet across clouds",
+    long_about = "Halloo answers, asks and carries. `halloo serve` is an echo host that is safe to leave open to the \
                   Internet; `halloo ping` asks one and measures the round trip to the nanosecond, with the \
                   kernel's own stamps.",
     after_long_help = EXAMPLES,

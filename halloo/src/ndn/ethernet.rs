@@ -284,15 +284,7 @@ impl<M: Machine> Framed<M> {
     }
 
     fn tell(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
-        let mut inner = Cx {
-            env: Env {
-                now: cx.env.now,
-                clock: cx.env.clock,
-                rng: &mut *cx.env.rng,
-            },
-            out: &mut self.out,
-        };
-        self.machine.handle(&mut inner, input);
+        self.machine.handle(&mut cx.with(&mut self.out), input);
         for output in self.out.iter() {
             if let Output::Datagram(_, packet) = output {
                 // No device is so narrow that the longest packet would be too many parts; if one were, it is lost.

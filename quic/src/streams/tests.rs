@@ -3,7 +3,7 @@ use crate::testing::{
     At, DELAY, Diary, Network, Talker, World, base, certificate, client, lines, path, pinned, server, sink,
 };
 use crate::{ClientOptions, QuicServerOptions};
-use halloo_base::{Endpoint, Mono, Outbox, Reason, Rng, SocketId};
+use halloo_base::{Endpoint, Env, Mono, Outbox, Reason, Rng, SocketId};
 use halloo_tls::{Pin, Trust};
 use proptest::prelude::*;
 use std::time::Duration;

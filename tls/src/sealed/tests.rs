@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Pin, Trust};
-use halloo_base::{Clock, Endpoint, LinkId, Mono, Rng, SocketId, SocketInput, StampSource, Wall};
+use halloo_base::{Clock, Endpoint, Env, LinkId, Mono, Rng, SocketId, SocketInput, StampSource, Wall};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

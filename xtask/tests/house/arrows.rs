@@ -42,6 +42,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base"],
     },
     Room {
+        name: "halloo-counting",
+        imports: &[],
+    },
+    Room {
         name: "halloo-tls",
         imports: &["halloo-base"],
     },
@@ -96,7 +100,7 @@ const ROOMS: &[Room] = &[
 ];
 
 /// What the tests of any room may import beside its imports.
-const FOR_TESTS: &[&str] = &["halloo-sim", "halloo-lab", "halloo-protocols"];
+const FOR_TESTS: &[&str] = &["halloo-counting", "halloo-sim", "halloo-lab", "halloo-protocols"];
 
 /// What stories import: they are tests in which both sides meet.
 const FOR_STORIES: &[&str] = &["halloo-serve", "halloo-probe"];
