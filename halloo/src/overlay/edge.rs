@@ -242,6 +242,7 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
     let begun = std::time::Instant::now();
     let mut supervisor: Option<Supervisor> = None;
     let mut waits = attended.config.wants_address();
+    let mut warned = false;
     let mut with = BTreeSet::new();
     loop {
         while let Ok(event) = attended.heard.try_recv() {
@@ -293,12 +294,15 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
         }
         let watchdog = supervisor.as_ref().and_then(Supervisor::watchdog);
         let mut pause = watchdog.unwrap_or(IDLE).min(IDLE);
-        if waits && begun.elapsed() > ADDRESS {
-            let words = "no supernode has given an address yet (has one a --pool?)";
-            reporter.say("notice", words, &json!({ "message": words }))?;
-            waits = false;
-        } else if waits {
-            pause = pause.min(ADDRESS);
+        if waits && !warned {
+            let left = ADDRESS.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                let words = "no supernode has given an address yet (has one a --pool?); one that comes later is taken";
+                reporter.say("notice", words, &json!({ "message": words }))?;
+                warned = true;
+            } else {
+                pause = pause.min(left);
+            }
         }
         thread::park_timeout(pause);
     }

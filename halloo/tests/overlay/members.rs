@@ -128,6 +128,8 @@ fn a_supernode_gives_addresses_away() {
         }
     }
     assert_eq!(able, ["Name:\thalloo"], "the main thread");
+    // However late it comes, it is taken: that none has come is said once, and ends nothing.
+    edges[0].wait("no supernode has given an address yet");
     let _supernode = net.supernode(&["--pool", "10.9.0.0/24"]);
     let addresses: Vec<String> = edges
         .iter()
