@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::time::Instant;
 
-/// How many of so many pings at 100 a second come back, while something is done after the first.
+/// How many of so many pings at 100 a second come back, while something is done after the first that does.
 fn pings(edge: &Edge, to: &str, count: u32, deed: impl FnOnce()) -> u32 {
     let args = ["-n", "-i0.01", &format!("-c{count}"), "-W2", to];
     let ping = edge.host.spawn("ping", args);
-    ping.wait_for_line("icmp_seq=1 ", PATIENCE);
+    // Any answer: that to the very first may be lost.
+    ping.wait_for_line(" bytes from ", PATIENCE);
     deed();
     ping.wait(PATIENCE);
     let line = ping.wait_for_line("received", PATIENCE);
@@ -224,7 +225,14 @@ fn little_loss_is_little_loss() {
     let edges = [0, 1].map(|place| net.numbered(links[place].a().host(), place, &[]));
     acquainted(&edges);
     edges[0].wait("b is reached directly");
-    // Of 500, 480 come back on average; below 450 happens once in a million million runs.
+    // Who is where is asked once a second, and three times at most where nobody says otherwise. It comes first: what waits for it
+    // would count as lost.
+    let tries = format!("net.ipv4.neigh.{}.mcast_solicit", edges[0].tap);
+    edges[0].host.sysctl(&tries, "10");
+    edges[0]
+        .host
+        .must("ping", ["-n", "-c1", "-i0.05", "-w20", &v4(1)]);
+    // Of 500, 480 come back on average; below 450 happens once in a hundred million runs.
     let received = pings(&edges[0], &v4(1), 500, || ());
     assert!(received >= 450, "{received} of 500");
     let paths = edges[0].peer("b");
