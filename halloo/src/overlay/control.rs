@@ -1,7 +1,7 @@
 //! Where a running edge answers questions: a Unix socket that only its owner may open.
 
+use super::question::Silence;
 use super::status;
-use crate::overlay::edge::Ask;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -63,7 +63,10 @@ impl Control {
     }
 
     /// Answers whoever asks, one after another, on a thread of its own.
-    pub(super) fn answer(&mut self, ask: Ask) -> io::Result<()> {
+    pub(super) fn answer(
+        &mut self,
+        answer: impl Fn() -> Result<String, Silence> + Send + 'static,
+    ) -> io::Result<()> {
         let Some(listener) = self.listener.take() else {
             return Ok(());
         };
@@ -71,8 +74,12 @@ impl Control {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { continue };
                 let _ = stream.set_write_timeout(Some(PATIENCE));
-                let Some(line) = ask.status() else { break };
-                let _ = writeln!(stream, "{line}");
+                match answer() {
+                    Ok(line) => drop(writeln!(stream, "{line}")),
+                    // Who asked sees nothing come, and may ask again.
+                    Err(Silence::Busy) => {}
+                    Err(Silence::Ended) => break,
+                }
             }
         })?;
         Ok(())
@@ -98,5 +105,46 @@ impl Drop for Control {
     fn drop(&mut self) {
         // Who became nobody may not remove it; the next edge of this device does.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::sync::Mutex;
+
+    fn ask(path: &Path) -> String {
+        let mut text = String::new();
+        UnixStream::connect(path)
+            .and_then(|mut stream| stream.read_to_string(&mut text))
+            .expect("somebody listens");
+        text
+    }
+
+    #[test]
+    fn a_busy_edge_is_asked_again_and_one_that_has_ended_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut control = Control::open_in(folder.path(), "tap").expect("a socket");
+        let path = control.path.clone();
+        let said = Mutex::new(0);
+        let answer = move || {
+            let mut said = said.lock().expect("nobody panics");
+            *said += 1;
+            match *said {
+                ..=1_000 => Err(Silence::Busy),
+                1_001 => Ok("well".to_owned()),
+                _ => Err(Silence::Ended),
+            }
+        };
+        control.answer(answer).expect("a thread");
+        for _ in 0..1_000 {
+            assert_eq!(ask(&path), "");
+        }
+        assert_eq!(ask(&path), "well\n");
+        assert_eq!(ask(&path), "");
+        while UnixStream::connect(&path).is_ok() {
+            thread::yield_now();
+        }
     }
 }

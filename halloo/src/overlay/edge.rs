@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::keys::SystemEntropy;
+use super::question::{Answers, Question, Silence, question};
 use super::report::Reporter;
 use super::surroundings::Surroundings;
 use super::{
@@ -13,7 +14,7 @@ use crate::config::{Config, Edge as EdgeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use halloo_io::{Remote, Worker, WorkerOptions, give_up_capabilities, powerless};
+use halloo_io::{Worker, WorkerOptions, give_up_capabilities, powerless};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
 use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
 use halloo_overlay::switch::Flood;
@@ -23,9 +24,9 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -34,8 +35,6 @@ const FRAME_HEADERS: u16 = 14 + 8;
 /// Bits of TLV 130 (docs/wire/overlay.md).
 const RELAYS: u32 = 1;
 const NO_DIRECT: u32 = 4;
-/// How long an edge has time to say how it stands.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a supernode may take to give an address before it is said that it does not.
 const ADDRESS: Duration = Duration::from_secs(10);
 /// Nothing is waited for but signals and events, both of which wake us.
@@ -44,7 +43,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Passes what the edge says on to the main thread.
 struct Messenger {
     events: Sender<EdgeEvent>,
-    statuses: Sender<EdgeStatus>,
+    statuses: Answers<EdgeStatus>,
     news: Receiver<News>,
     main: Thread,
 }
@@ -61,28 +60,26 @@ impl Observer for Messenger {
     }
 
     fn status(&mut self, status: EdgeStatus) {
-        let _ = self.statuses.send(status);
+        self.statuses.give(status);
     }
 }
 
 /// Asks the running edge how it stands, from any thread.
 #[derive(Clone)]
 pub(super) struct Ask {
-    remote: Remote,
-    statuses: Arc<Mutex<Receiver<EdgeStatus>>>,
+    question: Question<EdgeStatus>,
     tap: String,
     community: String,
 }
 
 impl Ask {
-    /// One line of JSON; nothing once the edge has ended.
-    pub(super) fn status(&self) -> Option<String> {
-        let statuses = self.statuses.lock().ok()?;
-        // Those that nobody asked for: each piece of news makes one.
-        while statuses.try_recv().is_ok() {}
-        self.remote.report();
-        let status = statuses.recv_timeout(PATIENCE).ok()?;
-        status::line(&self.tap, &self.community, &status).ok()
+    /// One line of JSON.
+    ///
+    /// # Errors
+    /// If the edge says nothing.
+    pub(super) fn status(&self) -> Result<String, Silence> {
+        let status = self.question.ask()?;
+        Ok(status::line(&self.tap, &self.community, &status))
     }
 }
 
@@ -123,7 +120,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let id = hex(&community.id().0);
     let local = local(&config, identity, community)?;
     let (events, heard) = mpsc::channel();
-    let (statuses, told) = mpsc::channel();
+    let (statuses, unasked) = question();
     let (news, heeded) = mpsc::channel();
     let messenger = Messenger {
         events,
@@ -144,8 +141,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     worker.udp(socket, machine).context("cannot watch the socket")?;
     worker.tap(tap, machine).context("cannot watch the device")?;
     let ask = Ask {
-        remote: worker.remote(),
-        statuses: Arc::new(Mutex::new(told)),
+        question: Question::new(unasked, worker.remote()),
         tap: name.clone(),
         community: config.community.clone(),
     };
@@ -179,7 +175,8 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         reporter.say("notice", words, &json!({ "message": words }))?;
     }
     if let Some(control) = &mut control {
-        powerless(|| control.answer(ask.clone()))
+        let asked = ask.clone();
+        powerless(|| control.answer(move || asked.status()))
             .flatten()
             .context("no thread for questions")?;
     }
@@ -279,7 +276,7 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
                     return Ok(());
                 }
                 Request::Report => {
-                    if let Some(line) = attended.ask.status() {
+                    if let Ok(line) = attended.ask.status() {
                         let status = serde_json::from_str(&line).context("the edge's own words")?;
                         reporter.show(&line, |screen| status::show(screen, &status, true))?;
                     }

@@ -5,6 +5,7 @@ mod control;
 mod device;
 pub(crate) mod edge;
 pub(crate) mod keys;
+mod question;
 mod report;
 mod status;
 pub(crate) mod supernode;

@@ -1,6 +1,7 @@
 //! `halloo supernode`: introduces edges to each other, and relays where they cannot meet.
 
 use super::keys::SystemEntropy;
+use super::question::{Answers, Question, question};
 use super::report::Reporter;
 use super::{SOFTWARE, become_nobody, keys, lookup, socket};
 use crate::cli::overlay::SupernodeArgs;
@@ -8,7 +9,7 @@ use crate::config::{Config, Supernode as SupernodeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use halloo_io::{Remote, Worker, WorkerOptions};
+use halloo_io::{Worker, WorkerOptions};
 use halloo_overlay::crypto::{Identity, Local, Offer};
 use halloo_overlay::supernode::registry::RegistryLimits;
 use halloo_overlay::supernode::{Supernode, SupernodeObserver, SupernodeOptions, SupernodeReport};
@@ -17,21 +18,18 @@ use halloo_overlay::{Cipher, Compression};
 use serde_json::{Map, Value, json};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 /// The port that it listens on unless told otherwise.
 const PORT: u16 = 7654;
-const PATIENCE: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(60);
 
-struct Messenger(Sender<SupernodeReport>);
+struct Messenger(Answers<SupernodeReport>);
 
 impl SupernodeObserver for Messenger {
     fn report(&mut self, report: SupernodeReport) {
-        // Without a reader we are about to end.
-        let _ = self.0.send(report);
+        self.0.give(report);
     }
 }
 
@@ -59,7 +57,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
         software: SOFTWARE.into(),
     };
     let local = Local::supernode(identity, offer);
-    let (reports, told) = mpsc::channel();
+    let (reports, unasked) = question();
     let machine = Supernode::new(
         options(&config)?,
         local,
@@ -89,6 +87,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
         )?;
     }
     let remote = worker.remote();
+    let question = Question::new(unasked, remote.clone());
     let main = thread::current();
     let running = thread::Builder::new()
         .name("supernode".into())
@@ -99,7 +98,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
         })
         .context("no thread for the supernode")?;
     let supervisor = Supervisor::ready(&format!("listening on {bound:?}"));
-    let attended = attend(&remote, &told, &signals, &supervisor, &mut reporter, &|| {
+    let attended = attend(&question, &signals, &supervisor, &mut reporter, &|| {
         running.is_finished()
     });
     supervisor.stopping();
@@ -113,8 +112,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
 }
 
 fn attend(
-    remote: &Remote,
-    told: &Receiver<SupernodeReport>,
+    question: &Question<SupernodeReport>,
     signals: &Signals,
     supervisor: &Supervisor,
     reporter: &mut Reporter,
@@ -122,8 +120,7 @@ fn attend(
 ) -> Result<()> {
     loop {
         while let Some(request) = signals.next() {
-            remote.report();
-            if let Ok(report) = told.recv_timeout(PATIENCE) {
+            if let Ok(report) = question.ask() {
                 say(&report, reporter)?;
             }
             if request == Request::Stop {
