@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod settings;
+mod vxlan;
 
 use dialogue::{Dialogue, Refused};
 use halloo_base::{LinkId, UnreachableError};
@@ -21,6 +22,7 @@ pub use settings::{
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+pub use vxlan::{Forwarding, Vxlan, VxlanOptions};
 
 /// Reads and changes this network namespace's links, addresses and routes. Changes need CAP_NET_ADMIN.
 pub struct Netlink {

@@ -10,6 +10,7 @@ mod route;
 mod talk;
 mod tap;
 mod tun;
+mod vxlan;
 
 use halloo_base::{Cx, Deadline, Frame, Input, Machine, Offload, Transmit};
 use halloo_io::{Remote, Worker, WorkerOptions};
