@@ -71,6 +71,9 @@ pub enum OpenError {
     /// No session of this number, or it is over.
     #[error("no session of this number")]
     NoSession,
+    /// In the clear, by a session that the other end has not shown to be his: his initiation may be one that was recorded.
+    #[error("its session has not been shown yet")]
+    NotShown,
     /// Sealed in another way than the session's cipher allows.
     #[error("not sealed as was agreed")]
     Flags,

@@ -10,7 +10,7 @@ use super::numbers::Numbers;
 use super::request::{Agreed, HandshakeError, Refusal, Request, verified};
 use super::session::Session;
 use crate::PublicKey;
-use crate::wire::{Answer, Control, Cookie, DataHeader, Response, Status};
+use crate::wire::{Answer, Control, Cookie, DataHeader, Response, Status, flag};
 use halloo_base::{Mono, Wall};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -449,13 +449,33 @@ impl Peer {
         len: usize,
     ) -> Result<usize, SealError> {
         let (now, local) = cx;
-        let current = self.current.as_mut();
-        let alive = current.filter(|session| now < session.ends(&local.timers));
-        alive.ok_or(SealError::NoSession)?.seal(path, class, buffer, len)
+        let alive = |session: &&mut Session| now < session.ends(&local.timers);
+        let by_current = class == Class::Control || !self.is_held_back(now, local);
+        let session = if by_current {
+            self.current.as_mut()
+        } else {
+            self.previous[0].as_mut()
+        };
+        session
+            .filter(alive)
+            .ok_or(SealError::NoSession)?
+            .seal(path, class, buffer, len)
+    }
+
+    /// Whether frames still go by the session before: under a cipher that proves nothing the other end takes none by a new
+    /// one before something that is proved has come by it.
+    fn is_held_back(&self, now: Mono, local: &Local) -> bool {
+        let clear = |session: &Session| session.agreed.cipher == crate::Cipher::None;
+        let current = self.current.as_ref();
+        if !current.is_some_and(|current| clear(current) && current.is_being_shown()) {
+            return false;
+        }
+        let before = self.previous[0].as_ref();
+        before.is_some_and(|before| clear(before) && now < before.ends(&local.timers))
     }
 
     /// Opens a datagram of a session of this peer's, as [`super::Opener::open`] does. The first one by a session that was
-    /// answered makes it the one to send by, which is an event.
+    /// answered makes it the one to send by, which is an event; until then nothing is taken by it that is not proved.
     ///
     /// # Errors
     /// If it is not the peer's, came twice or too late, or was not sealed as agreed.
@@ -467,6 +487,13 @@ impl Peer {
         into: &mut [u8],
     ) -> Result<(Opened, Option<Event>), OpenError> {
         let (now, local, numbers) = cx;
+        let is_next = self
+            .next
+            .as_ref()
+            .is_some_and(|next| next.number == header.receiver);
+        if is_next && header.flags & flag::CLEAR != 0 {
+            return Err(OpenError::NotShown);
+        }
         let of_number =
             |session: &&mut Session| session.number == header.receiver && now < session.ends(&local.timers);
         let sessions = [&mut self.current, &mut self.next];
@@ -477,12 +504,11 @@ impl Peer {
             .find(of_number)
             .ok_or(OpenError::NoSession)?;
         let opened = session.open(now, header, datagram, into)?;
-        let shown = opened.proved
-            && self
-                .next
-                .as_ref()
-                .is_some_and(|next| next.number == header.receiver);
-        let event = if shown { self.show_next(now, numbers) } else { None };
+        let event = if is_next && opened.proved {
+            self.show_next(now, numbers)
+        } else {
+            None
+        };
         Ok((opened, event))
     }
 

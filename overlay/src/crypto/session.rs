@@ -92,6 +92,11 @@ impl Session {
         self.greet.map(|(at, _)| at)
     }
 
+    /// Whether this end began it and nothing has come by it yet: the other end may not know that there is a session.
+    pub(crate) fn is_being_shown(&self) -> bool {
+        self.began_here && self.greet.is_some()
+    }
+
     /// The first datagram of the other's has come by it: answer, so that he knows.
     pub(crate) fn answer_greeting(&mut self, now: Mono) {
         self.greet = Some((now, 1));

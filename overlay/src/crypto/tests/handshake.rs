@@ -293,6 +293,42 @@ fn a_clear_cipher_does_not_prove_who_sent() {
     assert!(!opened.proved && event.is_none());
 }
 
+/// Somebody on the way has recorded an initiation, or sees one pass, and sends frames of his own before the other end has
+/// shown that the session is his.
+#[test]
+fn under_a_clear_cipher_nothing_is_taken_by_a_session_that_the_other_end_has_not_shown() {
+    let mut locals = edges();
+    locals
+        .iter_mut()
+        .for_each(|local| local.offer.ciphers = vec![Cipher::None]);
+    let mut story = Story::new(locals);
+    story.ends[0].peer.begin(at(0));
+    let initiation = story.ends[0].wake(at(0)).unwrap();
+    let [one, other] = &mut story.ends;
+    let response = other.take(at(1), one.address, &initiation).unwrap();
+    let Ok(Message::Response(read)) = Message::parse(&response) else {
+        panic!("a response");
+    };
+    let forged = |counter| {
+        let header = crate::wire::DataHeader {
+            path: 3,
+            flags: crate::wire::flag::CLEAR,
+            receiver: read.sender,
+            counter,
+        };
+        [&header.emit()[..], &[1, 6, 6, 6]].concat()
+    };
+    assert_eq!(other.take(at(2), one.address, &forged(0)), None);
+    assert_eq!(other.contents, [[0; 0]; 0], "nobody has shown that it is his");
+    assert_eq!(other.errors, ["its session has not been shown yet"]);
+    // From the greeting on the way is trusted: that is what the cipher says.
+    let greeting = one.take(at(2), other.address, &response).unwrap();
+    other.take(at(3), one.address, &greeting);
+    assert_eq!(other.events, [Event::Up { follows: false }]);
+    other.take(at(4), one.address, &forged(0));
+    assert_eq!(other.contents, [[1, 6, 6, 6]]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -181,6 +181,33 @@ fn a_closed_peer_leaves_nothing() {
     assert!(end.numbers.is_empty() && end.deadline().is_none() && end.peer.agreed().is_none());
 }
 
+#[test]
+fn under_a_clear_cipher_frames_go_by_the_session_before_until_the_new_one_is_shown() {
+    let mut locals = edges();
+    locals
+        .iter_mut()
+        .for_each(|local| local.offer.ciphers = vec![Cipher::None]);
+    let mut story = Story::met(locals);
+    let number = |datagram: &[u8]| datagram[4..8].to_vec();
+    let frame = |story: &mut Story| story.ends[0].seal(story.now, Class::Frames, &[1, 2]).unwrap();
+    let before = number(&frame(&mut story));
+    story.ends[0].peer.begin(story.now);
+    // The greeting is lost.
+    story.run_with(story.now + Duration::from_millis(100), &mut |datagram| {
+        if datagram[0] == kind::DATA {
+            return vec![];
+        }
+        vec![Duration::from_millis(10)]
+    });
+    assert_eq!(story.ends[0].events.len(), 2);
+    assert_eq!(number(&frame(&mut story)), before);
+    story.carries(0);
+    story.run(story.now + Duration::from_secs(2));
+    assert_ne!(number(&frame(&mut story)), before);
+    story.carries(0);
+    story.carries(1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
