@@ -18,6 +18,7 @@ use halloo_io::{Worker, WorkerOptions, give_up_capabilities, powerless};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
 use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
 use halloo_overlay::switch::Flood;
+use halloo_overlay::wire::feature;
 use halloo_overlay::{Cipher, Mac};
 use ipnet::IpNet;
 use serde_json::json;
@@ -32,9 +33,6 @@ use std::time::Duration;
 
 /// Ethernet header and two tags: what a frame has beside its payload.
 const FRAME_HEADERS: u16 = 14 + 8;
-/// Bits of TLV 130 (docs/wire/overlay.md).
-const RELAYS: u32 = 1;
-const NO_DIRECT: u32 = 4;
 /// How long a supernode may take to give an address before it is said that it does not.
 const ADDRESS: Duration = Duration::from_secs(10);
 /// Nothing is waited for but signals and events, both of which wake us.
@@ -359,10 +357,7 @@ fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Resul
     };
     let mut features = 0;
     if config.relay {
-        features |= RELAYS;
-    }
-    if !config.direct {
-        features |= NO_DIRECT;
+        features |= feature::RELAYS;
     }
     let ciphers: Vec<Cipher> = ciphers::offered(config.cipher.0);
     let offer = Offer {

@@ -7,13 +7,10 @@ use super::{Edge, EdgeEvent, EdgePort, Who, YIELD};
 use crate::PublicKey;
 use crate::crypto::{Event, Refusal};
 use crate::way::{Way, say};
-use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError};
+use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError, feature};
 use halloo_base::{Cx, Mono, Nanos};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// The bit of TLV 130 that says "I want no direct path".
-pub(super) const NO_DIRECT: u32 = 4;
 
 /// The type of a registration.
 const REGISTER: u8 = 16;
@@ -407,13 +404,12 @@ impl Edge {
             };
             if let Some(remote) = self.remote(owner) {
                 remote.listed |= bit;
+                remote.hides = member.features & feature::NO_DIRECT != 0;
                 if remote.name.is_empty() {
                     remote.name.clone_from(&member.name);
                 }
             }
-            if member.features & NO_DIRECT == 0 {
-                self.consider_all(owner, &member.candidates, now);
-            }
+            self.consider_all(owner, &member.candidates, now);
             self.meet(owner, now);
         }
         for key in gone {
@@ -453,7 +449,8 @@ impl Edge {
             .map(|&address| Way::direct(self.path_to(address)))
             .collect();
         let link_mtu = self.options.link_mtu;
-        if let Some(remote) = self.remote(owner) {
+        // Who wants no direct path is not asked at addresses, whoever tells of them.
+        if let Some(remote) = self.remote(owner).filter(|remote| !remote.hides()) {
             for way in ways {
                 remote.consider(way, link_mtu, now);
             }
@@ -475,16 +472,24 @@ impl Edge {
                 };
                 vec![
                     Control::Register(register),
-                    Control::Candidates(options.candidates.clone()),
+                    Control::Candidates(self.told_candidates()),
                 ]
             }
         };
         self.supernodes[place].say(&self.own, cx, &controls);
     }
 
+    /// Where others are told that they might reach us: nowhere, if we want no direct path.
+    fn told_candidates(&self) -> Vec<SocketAddr> {
+        match self.options.direct {
+            true => self.options.candidates.clone(),
+            false => vec![],
+        }
+    }
+
     /// Asks those who know a peer to introduce us, and to carry for us until we have met.
     pub(super) fn ask_relays(&mut self, cx: &mut Cx<'_>, key: PublicKey) {
-        let candidates = self.options.candidates.clone();
+        let candidates = self.told_candidates();
         for association in &mut self.supernodes {
             if association.registered {
                 let meet = Control::Meet {

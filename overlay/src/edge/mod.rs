@@ -27,7 +27,7 @@ use crate::PublicKey;
 use crate::crypto::{Event, Gate, Local, Numbers};
 use crate::supernode::channels::{Channels, MemberId};
 use crate::switch::{Forward, Switch, TableKey};
-use crate::wire::Prefix;
+use crate::wire::{Prefix, feature};
 use answers::Answers;
 use association::Association;
 use carrier::Carrier;
@@ -66,6 +66,8 @@ struct Counts {
     no_room: u64,
     /// Datagrams of channels whose relay is none of ours.
     no_relay: u64,
+    /// Datagrams that came straight from a peer, where no direct path is wanted.
+    unwanted: u64,
     /// Datagrams carried from one peer to another, and their octets.
     relayed: u64,
     relayed_bytes: u64,
@@ -121,7 +123,7 @@ impl Edge {
         observer: Box<dyn Observer>,
     ) -> Edge {
         if !options.direct {
-            local.offer.features |= control::NO_DIRECT;
+            local.offer.features |= feature::NO_DIRECT;
         }
         let mut key = [0; 16];
         entropy.fill(&mut key);

@@ -34,7 +34,25 @@ impl Edge {
         }
     }
 
+    /// Whether it comes straight from a peer, or from somebody who would be one.
+    fn is_straight(&self, way: Way, message: &Message<'_>) -> bool {
+        let number = match message {
+            Message::Data(header) => header.receiver,
+            Message::Response(response) => response.receiver,
+            Message::Cookie(cookie) => cookie.receiver,
+            Message::Initiation(_) => return way.via == Via::Direct,
+            Message::Hello(_) | Message::HelloReply(_) | Message::Channel(_) => return false,
+        };
+        let is_peer = |owner| matches!(Who::of(owner), Who::Peer(_));
+        way.via == Via::Direct && self.own.numbers.owner(number).is_some_and(is_peer)
+    }
+
     fn message(&mut self, cx: &mut Cx<'_>, way: Way, message: &Message<'_>, datagram: &[u8]) {
+        if !self.options.direct && self.is_straight(way, message) {
+            // An answer would tell where we are.
+            self.counts.unwanted += 1;
+            return;
+        }
         match message {
             Message::Data(header) => self.data(cx, way, header, datagram),
             Message::Initiation(initiation) => self.initiation(cx, way, initiation),

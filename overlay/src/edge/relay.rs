@@ -6,13 +6,11 @@ use super::remote::{Remote, path_number};
 use crate::PublicKey;
 use crate::supernode::channels::{ChannelLimits, MemberId};
 use crate::way::{Way, say};
-use crate::wire::{Channel, Control, Status};
+use crate::wire::{Channel, Control, Status, feature};
 use halloo_base::{Cx, Datagram, Mono, Transmit};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The bit of TLV 130 that says "I carry for others".
-const RELAYS: u32 = 1;
 /// Edges that carry for us at a time, and that are asked at a time.
 const MOST_RELAYS: usize = 4;
 /// The type of what asks for a channel.
@@ -27,7 +25,7 @@ pub(super) const LIMITS: ChannelLimits = ChannelLimits {
 
 impl Edge {
     fn is_willing(&self) -> bool {
-        self.own.local.offer.features & RELAYS != 0
+        self.own.local.offer.features & feature::RELAYS != 0
     }
 
     fn member(&self, key: PublicKey) -> MemberId<()> {
@@ -113,7 +111,7 @@ impl Edge {
     pub(super) fn carried(&mut self, relay: u32, way: Way, key: PublicKey, number: u32, now: Mono) {
         let offers = |remote: &Remote| {
             let agreed = remote.peer.agreed();
-            agreed.is_some_and(|agreed| agreed.features & RELAYS != 0)
+            agreed.is_some_and(|agreed| agreed.features & feature::RELAYS != 0)
         };
         let is_one = self.remote(relay).is_some_and(|remote| offers(remote));
         if !is_one || way.via != Via::Direct || !self.by_key.contains_key(&key) {
@@ -143,7 +141,7 @@ impl Edge {
     pub(super) fn ask_edges(&mut self, cx: &mut Cx<'_>, key: PublicKey) {
         let may = |remote: &Remote| {
             let features = remote.peer.agreed().map_or(0, |agreed| agreed.features);
-            features & RELAYS != 0 && remote.peer.key() != key && remote.direct_way().is_some()
+            features & feature::RELAYS != 0 && remote.peer.key() != key && remote.direct_way().is_some()
         };
         let owners = (0..self.remotes.len() as u32).filter(|&owner| {
             let remote = self.remotes[owner as usize].as_ref();

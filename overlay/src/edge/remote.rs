@@ -7,7 +7,7 @@ use super::path::{Health, Via, is_better};
 use crate::crypto::{Class, Event, Peer, Refusal, Role, Step};
 use crate::frame::{Probe, Reassembler};
 use crate::way::{Way, say};
-use crate::wire::{Control, HEADER_LEN, TAG_LEN};
+use crate::wire::{Control, HEADER_LEN, TAG_LEN, feature};
 use crate::{Compression, PublicKey};
 use halloo_base::{Cx, Mono, Nanos};
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ pub(super) struct Remote {
     pub(super) probe: Probe,
     /// Which supernodes list it: a bit for each.
     pub(super) listed: u64,
+    /// A supernode says that it wants no direct path.
+    pub(super) hides: bool,
     pub(super) refusal: Option<Refusal>,
     /// What was told of refusals last, the other's and ours.
     pub(super) told_refusals: [Option<Refusal>; 2],
@@ -71,6 +73,7 @@ impl Remote {
             fragments: Reassembler::new(FRAGMENTS),
             probe: Probe::default(),
             listed: 0,
+            hides: false,
             refusal: None,
             told_refusals: [None, None],
             sent: (0, 0),
@@ -97,6 +100,12 @@ impl Remote {
 
     pub(super) fn is_up(&self) -> bool {
         self.peer.agreed().is_some()
+    }
+
+    /// Whether it wants no direct path, by what it or a supernode says.
+    pub(super) fn hides(&self) -> bool {
+        let agreed = self.peer.agreed();
+        self.hides || agreed.is_some_and(|agreed| agreed.features & feature::NO_DIRECT != 0)
     }
 
     pub(super) fn compression(&self) -> Compression {

@@ -38,6 +38,7 @@ impl Edge {
             ("bad_control", counts.bad_control),
             ("no_room", counts.no_room),
             ("no_relay", counts.no_relay),
+            ("unwanted", counts.unwanted),
             ("relayed", counts.relayed),
             ("relayed_bytes", counts.relayed_bytes),
             ("frames_to_peers", frames.to_peers),

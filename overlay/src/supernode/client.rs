@@ -2,16 +2,13 @@
 
 use super::channels::MemberId;
 use crate::crypto::{Local, Peer};
-use crate::wire::{CommunityId, CommunityTag};
+use crate::wire::{CommunityId, CommunityTag, feature};
 use halloo_base::{Mono, Path};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Who has a session and does not register is let go after this.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The bit of TLV 130 that says "I want no direct path".
-const NO_DIRECT: u32 = 4;
 
 /// A member, or somebody who is about to become one.
 pub(super) struct Client {
@@ -75,11 +72,16 @@ impl Client {
 
     /// Where others might reach it: where it is seen, and where it says. Nowhere, if it wants no direct path.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        if self.features & NO_DIRECT != 0 {
+        self.addresses_and(&[])
+    }
+
+    /// The same, and these: what it says to one alone.
+    pub(super) fn addresses_and(&self, more: &[SocketAddr]) -> Vec<SocketAddr> {
+        if self.features & feature::NO_DIRECT != 0 {
             return vec![];
         }
         let mut all = vec![self.path.remote];
-        for candidate in &self.candidates {
+        for candidate in self.candidates.iter().chain(more) {
             if !all.contains(candidate) && all.len() < 16 {
                 all.push(*candidate);
             }

@@ -283,16 +283,10 @@ impl Supernode {
         let Some(Some(client)) = self.clients.get(owner as usize) else {
             return;
         };
-        let mut addresses = client.addresses();
-        for candidate in candidates {
-            if !addresses.contains(candidate) && addresses.len() < 16 {
-                addresses.push(*candidate);
-            }
-        }
         let other = MemberId { key, ..client.member };
         let meet = Control::Meet {
             key: client.member.key,
-            candidates: addresses,
+            candidates: client.addresses_and(candidates),
         };
         if let Some(&other) = self.by_member.get(&other) {
             self.say(cx, other, &[meet]);

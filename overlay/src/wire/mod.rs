@@ -41,6 +41,14 @@ pub mod kind {
     pub const CHANNEL: u8 = 0xa6;
 }
 
+/// Bits by which an end says what it does and wants (type 130).
+pub mod feature {
+    /// It carries for others.
+    pub const RELAYS: u32 = 1;
+    /// It wants no direct path: nobody is told where it is.
+    pub const NO_DIRECT: u32 = 4;
+}
+
 /// A datagram by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 /// Members that it makes up.
 const MADE_UP: u64 = 20;
 
-struct Liar {
+pub(crate) struct Liar {
     local: Local,
     numbers: Numbers,
     entropy: Replayed,
@@ -28,10 +28,14 @@ struct Liar {
     /// What came to it as if it were an edge.
     begun: u64,
     said: u64,
+    /// What it says of those whom it makes up.
+    pub(crate) features: u32,
+    /// All that edges told it.
+    pub(crate) told: Vec<Control>,
 }
 
 impl Liar {
-    fn new(here: SocketAddr) -> Liar {
+    pub(crate) fn new(here: SocketAddr) -> Liar {
         let mut entropy = Replayed::new(77);
         let names = (0..MADE_UP)
             .map(|_| Identity::generate(&mut entropy).public())
@@ -48,13 +52,15 @@ impl Liar {
             names,
             begun: 0,
             said: 0,
+            features: 0,
+            told: vec![],
         }
     }
 
     fn lies(&self, to: PublicKey) -> Vec<Vec<Control>> {
         let introduced = |key: &PublicKey| Introduced {
             key: *key,
-            features: 0,
+            features: self.features,
             candidates: vec![self.here],
             name: "a friend".into(),
         };
@@ -181,7 +187,11 @@ impl Machine for Liar {
                 };
                 assert_eq!(what.class, Class::Control, "no frame comes to a supernode");
                 let controls = opened.get(1..what.len).unwrap_or_default();
-                if Controls::new(controls).any(|control| matches!(control, Ok(Control::Register(_)))) {
+                let told = Controls::new(controls).map(|control| control.expect("it is understood"));
+                let told: Vec<Control> = told.collect();
+                let registers = told.iter().any(|control| matches!(control, Control::Register(_)));
+                self.told.extend(told);
+                if registers {
                     for lies in self.lies(self.clients[at].0.key()) {
                         self.say(cx, at, &lies);
                     }

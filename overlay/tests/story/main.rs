@@ -4,6 +4,8 @@
 
 mod agreement;
 mod attacks;
+mod hall;
+mod hidden;
 mod liar;
 mod meeting;
 mod pool;
