@@ -172,6 +172,7 @@ impl Hub {
             }
             let after = channel.quic.stats().frame_tx;
             let datagrams = after.datagram - before.datagram;
+            channel.proven_by(how.destination, after.path_challenge > before.path_challenge);
             if after.stream > before.stream {
                 sent += how.size.saturating_sub(LEAST_OVERHEAD);
             }
@@ -274,6 +275,8 @@ pub(crate) struct Channel {
     pub(crate) path: Path,
     /// The one in use before, which is asked once more when the other end has moved (RFC 9000 section 9.3.3).
     previous: Option<Path>,
+    /// Where the other end has shown that it is; nothing before the handshake is complete.
+    proven: Option<SocketAddr>,
     /// For each DATAGRAM frame that waits to leave, the name by which its departure is told.
     tags: VecDeque<Option<TxTag>>,
     /// When it wants to be woken.
@@ -301,6 +304,7 @@ impl Channel {
             quic,
             path,
             previous: None,
+            proven: None,
             tags: VecDeque::new(),
             deadline: None,
             leaves_by: None,
@@ -322,6 +326,25 @@ impl Channel {
             self.previous = Some(self.path);
         }
         self.path = path;
+    }
+
+    /// The handshake is complete, and so it is where it says that it is (RFC 9000 section 8.1).
+    pub(crate) fn prove(&mut self) {
+        self.proven = Some(self.quic.remote_address());
+    }
+
+    /// Something leaves for there. On a path that is not validated yet the library lets nothing leave without a challenge (RFC
+    /// 9000 section 8.2); where that fails it goes back to one that is. So what leaves without says that this one is.
+    fn proven_by(&mut self, destination: SocketAddr, is_challenge: bool) {
+        let is_in_use = destination == self.quic.remote_address() && !self.quic.is_closed();
+        if self.proven.is_some() && is_in_use && !is_challenge {
+            self.proven = Some(destination);
+        }
+    }
+
+    /// Whether the other end has shown that it is there, and is still believed to be.
+    pub(crate) fn is_proven(&self, remote: SocketAddr) -> bool {
+        self.proven == Some(canonical(remote))
     }
 
     /// Lets its time pass; false if there was nothing to do yet.

@@ -114,8 +114,8 @@ impl QuicServer {
             Some(DatagramEvent::ConnectionEvent(handle, _)) => self.peers.get(&handle.0),
             _ => None,
         };
-        // Whose handshake is complete has shown his address (RFC 9000 section 8.1).
-        let trust = match owner.is_some_and(|peer| peer.connected) {
+        // A connection's number is read by who is on the way, and the source beside it may be anybody's.
+        let trust = match owner.is_some_and(|peer| peer.is_at(rx.path.remote)) {
             true => Trust::Validated,
             false => Trust::Stranger,
         };
@@ -236,8 +236,11 @@ impl QuicServer {
                 let own = self.borrower.as_ref().map(|borrower| &borrower.alpn);
                 peer.is_lent = own.is_some() && peer.protocol().as_ref() == own;
             }
+            // It was given up meanwhile.
+            Event::Connected if peer.over => {}
             Event::Connected => {
                 self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
+                peer.channel.prove();
                 peer.active = cx.env.now;
                 self.counters.connections.reply(0);
                 self.lend(peer);
@@ -367,8 +370,8 @@ impl QuicServer {
 
     /// A connection is over; the library still keeps it for a while, and it counts for nobody.
     fn over(&mut self, peer: &mut Peer) {
-        self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
         if !std::mem::replace(&mut peer.over, true) {
+            self.handshakes -= usize::from(!peer.connected);
             self.caps.release(peer.source);
         }
         if let Some(loan) = &peer.loan {

@@ -236,6 +236,8 @@ pub(crate) struct Network {
     pub(crate) reordering: Duration,
     /// From when on nothing gets through.
     pub(crate) cut_at: Option<Mono>,
+    /// What the server sends there gets to nobody.
+    pub(crate) nobody: Option<std::net::SocketAddr>,
 }
 
 /// How long everything takes, one way.
@@ -299,6 +301,12 @@ impl<M: Machine> World<M> {
         (!self.carried.is_empty()).then(|| self.carried.remove(0).bytes)
     }
 
+    /// What is under way to the server, the oldest.
+    pub(crate) fn to_server(&self) -> Option<Vec<u8>> {
+        let one = self.carried.iter().find(|one| one.to_server)?;
+        Some(one.bytes.clone())
+    }
+
     /// Tells one end something, and carries what it sends.
     pub(crate) fn tell(&mut self, is_server: bool, input: Input<'_>) {
         let mut out = Outbox::new();
@@ -333,6 +341,9 @@ impl<M: Machine> World<M> {
             assert!(bytes.len() <= 1_200);
             tags.extend(how.tag);
             self.sent[usize::from(is_server)] += bytes.len();
+            if is_server && self.network.nobody == Some(how.path.remote) {
+                continue;
+            }
             self.carry(!is_server, seen, bytes);
         }
         for tag in tags {
@@ -378,7 +389,7 @@ impl<M: Machine> World<M> {
         }
     }
 
-    fn deliver_by(&mut self, to_server: bool, path: Path, bytes: &[u8]) {
+    pub(crate) fn deliver_by(&mut self, to_server: bool, path: Path, bytes: &[u8]) {
         let rx = Datagram {
             path,
             at: kernel(At(self.now).stamp()),

@@ -103,6 +103,7 @@ fn lost_datagrams_are_not_sent_again() {
         duplication: 0.1,
         reordering: Duration::from_millis(5),
         cut_at: None,
+        ..Network::default()
     };
     assert!(scene.world.run(LONG));
     let counts = scene.summary().counts;

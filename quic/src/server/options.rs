@@ -6,7 +6,7 @@ use halloo_base::{Counters, Mono, Path, Reason, ReplyLimit, Responder, StreamRes
 use std::time::Duration;
 
 /// Says whether so many UDP datagrams that came by this path now are looked at, or why not. Asked for each one that came. The
-/// source of what does not belong to a connection whose handshake is complete may be forged: it is a stranger's.
+/// source of what does not come from where a connection's other end has shown that it is may be forged: it is a stranger's.
 pub type Admit = Box<dyn FnMut(Mono, &Path, usize, Trust) -> Result<(), Reason> + Send>;
 
 /// Makes the responder of a new stream on a connection with these two ends.

@@ -8,6 +8,7 @@ use halloo_base::{Counters, Env, Mono, Next, Reason, Stamp, StreamResponder};
 use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// How much is read at once; what is answered to it waits until it has left.
 const CHUNK: usize = 16 << 10;
@@ -76,6 +77,11 @@ impl Peer {
         };
         let is_ours = self.loan.is_none() && !self.over;
         Some(self.active + patience).filter(|_| is_ours)
+    }
+
+    /// Whether it has shown that it is there.
+    pub(super) fn is_at(&self, remote: SocketAddr) -> bool {
+        self.connected && !self.over && self.channel.is_proven(remote)
     }
 
     /// The protocol that was agreed on (RFC 7301), once it is.

@@ -3,6 +3,7 @@ use crate::testing::{Diary, Talker, World, base, certificate, lines, path, pinne
 use crate::{QuicSink, QuicStreams};
 use halloo_base::Path;
 use proptest::prelude::*;
+use std::net::SocketAddr;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -188,6 +189,103 @@ fn each_datagram_is_taken_out_of_a_share_and_who_is_connected_has_one_of_his_own
         counters.connections.count(Reason::RateLimited) as usize,
         validated / 5
     );
+}
+
+/// Has everybody let in, and writes down who came as what.
+fn watch(world: &mut World<QuicStreams<Talker>>) -> Arc<std::sync::Mutex<Vec<(SocketAddr, Trust)>>> {
+    let seen = Arc::<std::sync::Mutex<Vec<_>>>::default();
+    let noted = Arc::clone(&seen);
+    world.server.admit = Box::new(move |_, path, _, trust| {
+        noted.lock().unwrap().push((path.remote, trust));
+        Ok(())
+    });
+    seen
+}
+
+#[test]
+fn who_uses_the_number_of_anothers_connection_is_a_stranger() {
+    let (mut world, _, _) = scene(QuicServerOptions::default(), 1 << 20);
+    let seen = watch(&mut world);
+    world.run(Duration::from_millis(60));
+    let known = world.to_server().expect("it goes on for long");
+    assert_eq!(known[0] & 0x80, 0, "a short header: the number comes next");
+    let mut junk = known[..9].to_vec();
+    junk.resize(100, 7);
+    let own = Path {
+        local: path().remote,
+        remote: path().local,
+        ..path()
+    };
+    let foreign = Path {
+        remote: ([203, 0, 113, 9], 40_000).into(),
+        ..own
+    };
+    let mut come = |path: Path, bytes: &[u8]| {
+        world.deliver_by(true, path, bytes);
+        *seen.lock().unwrap().last().unwrap()
+    };
+    assert_eq!(come(foreign, &junk), (foreign.remote, Trust::Stranger));
+    let other_port = Path {
+        remote: ([192, 0, 2, 1], 40_001).into(),
+        ..own
+    };
+    assert_eq!(come(other_port, &junk), (other_port.remote, Trust::Stranger));
+    assert_eq!(come(own, &junk), (own.remote, Trust::Validated));
+    let mapped = Path {
+        remote: "[::ffff:192.0.2.1]:40000".parse().unwrap(),
+        ..own
+    };
+    assert_eq!(come(mapped, &junk), (mapped.remote, Trust::Validated));
+}
+
+#[test]
+fn who_says_that_he_has_moved_is_a_stranger_until_he_has_shown_it() {
+    let elsewhere = ([198, 51, 100, 7], 5).into();
+    for is_there in [true, false] {
+        let (mut world, _, told) = scene(QuicServerOptions::default(), 1 << 20);
+        let seen = watch(&mut world);
+        world.run(Duration::from_millis(60));
+        world.move_to(elsewhere);
+        world.network.nobody = Some(elsewhere).filter(|_| !is_there);
+        world.run(Duration::from_secs(20));
+        let seen = seen.lock().unwrap();
+        let of_there: Vec<Trust> = seen
+            .iter()
+            .filter(|(from, _)| *from == elsewhere)
+            .map(|(_, trust)| *trust)
+            .collect();
+        let [first, .., last] = of_there[..] else {
+            panic!("{of_there:?}")
+        };
+        assert_eq!(first, Trust::Stranger);
+        assert_eq!(last == Trust::Validated, is_there, "{of_there:?}");
+        assert_eq!(lines(&told).contains(&"heard all".to_owned()), is_there);
+        // Shown once, it is believed.
+        let shown = of_there.iter().position(|trust| *trust == Trust::Validated);
+        let after = &of_there[shown.unwrap_or(of_there.len())..];
+        assert!(
+            after.iter().all(|trust| *trust == Trust::Validated),
+            "{of_there:?}"
+        );
+    }
+}
+
+#[test]
+fn who_never_was_connected_is_nobody_known_when_it_is_over() {
+    let (mut world, _, _) = scene(QuicServerOptions::default(), 100);
+    let first = initial(&mut world);
+    world.deliver(true, &first);
+    world.now = Mono(5_000_000_000);
+    world.tell(true, Input::Wake);
+    let peers: Vec<_> = world.server.peers.values().collect();
+    let [peer] = peers[..] else {
+        panic!("the library keeps it for a while")
+    };
+    assert_eq!((peer.connected, peer.over), (false, true));
+    assert_eq!(world.server.handshakes, 0);
+    let seen = watch(&mut world);
+    world.deliver(true, &first);
+    assert_eq!(seen.lock().unwrap()[..], [(path().local, Trust::Stranger)]);
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn a_megabyte_comes_back_through_loss_duplication_and_reordering() {
         duplication: 0.03,
         reordering: Duration::from_millis(5),
         cut_at: None,
+        ..Network::default()
     };
     assert!(scene.world.run(LONG));
     let told = lines(&scene.told);
