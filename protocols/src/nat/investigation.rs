@@ -9,7 +9,7 @@ use crate::stun::wire::Change;
 use halloo_base::{Cx, Datagram, Deadline, Input, LinkId, Machine, Mono, Path, Transmit};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Rounds that narrow a lifetime down.
@@ -74,6 +74,9 @@ pub struct Investigation {
     made: u64,
     pub(super) hairpin: Hairpin,
     pub(super) search: Search,
+    /// Hosts whose STUN server has led to another address. A host leads to one, and no further: who makes them up would lead to
+    /// ever more.
+    followed: Vec<IpAddr>,
     rounds: usize,
     next_socket: usize,
     pub(super) stage: Option<Stage>,
@@ -98,6 +101,7 @@ impl Investigation {
             tasks: vec![],
             made: 0,
             hairpin: Hairpin::default(),
+            followed: vec![],
             rounds: 0,
             next_socket: SILENCES,
             stage: None,
@@ -289,10 +293,16 @@ impl Investigation {
                 continue;
             };
             let server = query.path.remote;
-            let is_other = other.ip().to_canonical() != server.ip().to_canonical();
+            let ip = server.ip().to_canonical();
+            let mut hosts = self.options.hosts.iter().map(|host| host.ip().to_canonical());
+            if self.followed.contains(&ip) || !hosts.any(|host| host == ip) {
+                continue;
+            }
+            let is_other = other.ip().to_canonical() != ip;
             if !is_other || other.is_ipv4() != server.is_ipv4() || is_asked(How::Stun, other) {
                 continue;
             }
+            self.followed.push(ip);
             // RFC 5780 section 6: both addresses answer at both ports.
             for end in [other, SocketAddr::new(server.ip(), other.port())] {
                 if !is_asked(How::Stun, end) {

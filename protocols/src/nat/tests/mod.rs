@@ -1,5 +1,7 @@
 //! Verdicts from tables of observations, and searches from lifetimes; whole investigations are stories of the simulator.
 
+mod lying;
+
 use super::findings::{Came, Findings, Sight, either, filtering, mapping};
 use super::query::{Fate, How, LONGEST, Query};
 use super::search::Search;
