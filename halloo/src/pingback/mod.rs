@@ -97,41 +97,53 @@ pub(crate) fn run(args: &PingArgs, ask: Ask) -> Result<ExitCode> {
         .name("pingback".into())
         .spawn(move || worker.run())
         .context("cannot start a thread")?;
-    let (mut open, mut failed) = (abouts.len(), unusable > 0);
-    while open > 0 {
+    let is_over = || {
         while let Some(request) = signals.next() {
             match request {
                 Request::Drain | Request::Stop => remote.stop(),
                 Request::Report => {}
             }
         }
-        while let Ok(Told {
-            session,
-            moment,
-            asker,
-        }) = told.try_recv()
-        {
-            if moment == Moment::Ended {
+        driver.is_finished()
+    };
+    let printed = follow(&told, abouts.len(), is_over, |told| {
+        report.moment(&abouts[told.session], &told.moment, &told.asker)
+    });
+    let failed = printed.inspect_err(|_| remote.stop())? || unusable > 0;
+    match driver.join() {
+        Ok(result) => result.context("the driver broke off")?,
+        Err(_) => anyhow::bail!("the driver's thread panicked"),
+    }
+    Ok(ExitCode::from(if failed { FAILED } else { 0 }))
+}
+
+/// Prints what so many sessions tell until each has ended, or the driver has, which is asked each time. Returns whether one of
+/// them has failed: nothing came, or it never came to its end.
+fn follow(
+    told: &mpsc::Receiver<Told>,
+    mut open: usize,
+    mut is_over: impl FnMut() -> bool,
+    mut print: impl FnMut(&Told) -> std::io::Result<()>,
+) -> Result<bool> {
+    let mut failed = false;
+    while open > 0 {
+        // Asked before the channel is emptied: what is in it then is all there will be.
+        let is_last = is_over();
+        while let Ok(told) = told.try_recv() {
+            if told.moment == Moment::Ended {
                 open -= 1;
-                failed |= asker.came() == 0;
+                failed |= told.asker.came() == 0;
             }
-            if let Err(error) = report.moment(&abouts[session], &moment, &asker) {
-                remote.stop();
-                return Err(error.into());
-            }
+            print(&told)?;
         }
-        if open > 0 && driver.is_finished() {
+        if is_last {
             break;
         }
         if open > 0 {
             thread::park_timeout(IDLE);
         }
     }
-    match driver.join() {
-        Ok(result) => result.context("the driver broke off")?,
-        Err(_) => anyhow::bail!("the driver's thread panicked"),
-    }
-    Ok(ExitCode::from(if failed { FAILED } else { 0 }))
+    Ok(failed || open > 0)
 }
 
 /// A session for each target and link, and how many targets cannot be asked.

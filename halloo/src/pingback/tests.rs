@@ -165,3 +165,34 @@ fn each_end_has_its_sentence() {
     }
     assert!(spacing(&asker(Outcome::Granted, &[2_001])).is_none());
 }
+
+#[test]
+fn an_end_that_comes_with_the_drivers_own_is_not_missed() {
+    let ended = |times_ms: &[u64]| Told {
+        session: 0,
+        moment: Moment::Ended,
+        asker: asker(Outcome::Granted, times_ms),
+    };
+    let table = [
+        (vec![], 0, true),
+        (vec![ended(&[2_001])], 1, false),
+        (vec![ended(&[])], 1, true),
+    ];
+    for (last_words, ends, fails) in table {
+        let (sender, told) = mpsc::channel();
+        let mut last_words = last_words.into_iter();
+        let is_over = || {
+            // Said while somebody asks whether there is more to come.
+            last_words
+                .by_ref()
+                .for_each(|told| sender.send(told).expect("heard"));
+            true
+        };
+        let mut printed = 0;
+        let failed = follow(&told, 1, is_over, |_| {
+            printed += 1;
+            Ok(())
+        });
+        assert_eq!((printed, failed.expect("it prints")), (ends, fails));
+    }
+}
