@@ -3,7 +3,7 @@
 use super::event::SupernodeStatus;
 use super::options::SupernodePlace;
 use super::own::{Own, earlier};
-use super::path::{Health, PeerPath, Via};
+use super::path::{Health, PeerPath};
 use crate::PublicKey;
 use crate::crypto::{Event, Peer, Refusal, Role, Step};
 use crate::way::{Way, say};
@@ -70,7 +70,7 @@ impl Association {
             skipped: false,
             owner,
             way: Way::direct(path),
-            path: PeerPath::new(path, Via::Direct, now),
+            path: PeerPath::new(now),
             token: None,
             hello_at: Some(now),
             believed: None,
@@ -186,7 +186,7 @@ impl Association {
     /// There is a session: register by it.
     pub(super) fn up(&mut self, now: Mono, follows: bool) {
         if !follows {
-            self.path = PeerPath::new(self.way.path, Via::Direct, now);
+            self.path = PeerPath::new(now);
             self.bookmark = Bookmark::default();
         }
         self.lost = false;

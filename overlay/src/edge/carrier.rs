@@ -45,6 +45,7 @@ pub(super) struct CarrierCounts {
     pub(super) no_path: u64,
     pub(super) not_a_frame: u64,
     pub(super) not_cut: u64,
+    pub(super) too_long: u64,
     pub(super) refused: u64,
 }
 
@@ -104,6 +105,10 @@ impl Carrier {
             self.counts.no_path += 1;
             return;
         };
+        if !remote.takes(frame, offload) {
+            self.counts.too_long += 1;
+            return;
+        }
         self.counts.to_peers += 1;
         remote.sent.0 += 1;
         remote.sent.1 += frame.len() as u64;

@@ -119,7 +119,7 @@ impl Edge {
                 remote.down();
                 self.own.tell(EdgeEvent::PeerDown { key, name });
             }
-            Event::Refused(refusal) | Event::Refuses(refusal) => remote.refusal = Some(refusal.clone()),
+            Event::Refused(refusal) | Event::Refuses(refusal) => remote.refused(refusal.clone(), now),
             Event::GaveUp => {}
         }
         self.soon(now);
@@ -292,8 +292,7 @@ impl Edge {
             status: reason,
             words,
         };
-        remote.refusal = Some(refusal.clone());
-        remote.meet(now + Duration::from_secs(30), now);
+        remote.refused(refusal.clone(), now);
         self.tell_refusal(Who::Peer(owner), (key, name), false, &refusal);
     }
 

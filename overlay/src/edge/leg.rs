@@ -52,7 +52,7 @@ impl Leg {
         };
         Leg {
             way,
-            state: PeerPath::new(way.path, way.via, now),
+            state: PeerPath::new(now),
             base: options.base,
             search: PathMtu::new(options),
             large: false,

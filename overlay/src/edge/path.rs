@@ -1,6 +1,6 @@
 //! One way to a peer: whether it works, how long it takes, and when to ask next.
 
-use halloo_base::{Mono, Nanos, Path};
+use halloo_base::{Mono, Nanos};
 use std::time::Duration;
 
 /// Asked so often at first, and when nothing comes back any more: at 0, 100, 300, 700 ms and so on.
@@ -39,13 +39,9 @@ pub enum Health {
     Good,
 }
 
-/// One way to a peer.
+/// How one way to a peer does.
 #[derive(Clone, Debug)]
 pub struct PeerPath {
-    /// Both ends of the datagrams.
-    pub path: Path,
-    /// Whether a relay stands in between.
-    pub via: Via,
     health: Health,
     /// When the next question is due.
     next: Mono,
@@ -75,10 +71,8 @@ pub struct Question {
 
 impl PeerPath {
     /// A way that nobody has tried; it wants to be asked at once.
-    pub fn new(path: Path, via: Via, now: Mono) -> PeerPath {
+    pub fn new(now: Mono) -> PeerPath {
         PeerPath {
-            path,
-            via,
             health: Health::Untried,
             next: now,
             step: FIRST,
@@ -279,20 +273,19 @@ impl PeerPath {
     }
 }
 
-/// Whether `other` is to be used instead of `current`.
+/// Whether `other` is to be used instead of `current`, each with where it leads first.
 ///
 /// What works goes before what does not, direct before relayed, and faster before slower where the difference is worth
 /// the change: a fifth and a millisecond.
-pub fn is_better(other: &PeerPath, current: &PeerPath) -> bool {
+pub fn is_better((other, to): (&PeerPath, Via), (current, at): (&PeerPath, Via)) -> bool {
     if other.works() != current.works() {
         return other.works();
     }
     if !other.works() {
         return other.health() > current.health();
     }
-    let direct = |path: &PeerPath| path.via == Via::Direct;
-    if direct(other) != direct(current) {
-        return direct(other);
+    if (to == Via::Direct) != (at == Via::Direct) {
+        return to == Via::Direct;
     }
     match (other.round_trip(), current.round_trip()) {
         (Some(other), Some(current)) => {
@@ -307,18 +300,17 @@ pub fn is_better(other: &PeerPath, current: &PeerPath) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halloo_base::LinkId;
-    use std::net::SocketAddr;
 
-    fn way(via: Via) -> PeerPath {
-        let local: SocketAddr = "0.0.0.0:7654".parse().expect("an address");
-        let remote: SocketAddr = "192.0.2.1:7654".parse().expect("an address");
-        let path = Path {
-            link: LinkId::default(),
-            local,
-            remote,
-        };
-        PeerPath::new(path, via, Mono::default())
+    fn way() -> PeerPath {
+        PeerPath::new(Mono::default())
+    }
+
+    fn relay_is_better(relayed: &PeerPath, direct: &PeerPath) -> bool {
+        is_better((relayed, Via::Channel(3)), (direct, Via::Direct))
+    }
+
+    fn direct_is_better(direct: &PeerPath, relayed: &PeerPath) -> bool {
+        is_better((direct, Via::Direct), (relayed, Via::Channel(3)))
     }
 
     fn at(ms: u64) -> Mono {
@@ -336,7 +328,7 @@ mod tests {
 
     #[test]
     fn nobody_answers_and_it_is_asked_ever_more_seldom() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         let mut asked = vec![];
         while asked.len() < 12 {
             let now = way.deadline();
@@ -350,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_works_is_kept_warm_and_a_silence_under_traffic_shows_at_once() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         answer(&mut way, 0, 20);
         assert_eq!((way.health(), way.deadline()), (Health::Good, at(15_020)));
         way.sent(at(1_000));
@@ -369,7 +361,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_any_kind_ends_the_doubt() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         answer(&mut way, 0, 20);
         way.sent(at(1_000));
         way.poll(at(1_100)).expect("asked at once");
@@ -381,14 +373,14 @@ mod tests {
 
     #[test]
     fn hearing_somebody_is_no_proof_that_he_hears_us() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         way.heard(at(5));
         assert_eq!(way.health(), Health::Untried);
     }
 
     #[test]
     fn hearing_somebody_of_a_dead_way_only_makes_it_be_asked() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         answer(&mut way, 0, 20);
         way.refused();
         way.heard(at(500));
@@ -399,7 +391,7 @@ mod tests {
 
     #[test]
     fn what_has_been_answered_works_and_is_asked_for_its_round_trip() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         way.proved(at(5));
         assert_eq!((way.health(), way.deadline()), (Health::Good, at(5)));
         answer(&mut way, 5, 20);
@@ -408,47 +400,48 @@ mod tests {
 
     #[test]
     fn one_question_without_an_answer_yet_changes_no_way() {
-        let (mut direct, mut relayed) = (way(Via::Direct), way(Via::Channel(3)));
+        let (mut direct, mut relayed) = (way(), way());
         answer(&mut relayed, 0, 50);
         answer(&mut direct, 0, 20);
         direct.sent(at(1_000));
         direct.poll(at(1_100)).expect("overdue");
         assert_eq!(direct.health(), Health::Doubtful);
-        assert!(!is_better(&relayed, &direct) && is_better(&direct, &relayed));
+        assert!(!relay_is_better(&relayed, &direct) && direct_is_better(&direct, &relayed));
         direct.poll(at(1_200)).expect("overdue again");
-        assert!(!is_better(&relayed, &direct));
+        assert!(!relay_is_better(&relayed, &direct));
         direct.heard(at(1_210));
         direct.poll(at(1_300)).expect("it cannot hear us");
-        assert!(is_better(&relayed, &direct) && !is_better(&direct, &relayed));
+        assert!(relay_is_better(&relayed, &direct) && !direct_is_better(&direct, &relayed));
     }
 
     #[test]
     fn answers_that_nobody_asked_for_change_nothing() {
-        let mut way = way(Via::Direct);
+        let mut way = way();
         way.answered(7, Nanos(1), at(1));
         assert_eq!((way.health(), way.counts()), (Health::Untried, (0, 0)));
     }
 
     #[test]
     fn direct_goes_before_relayed_and_what_works_before_all() {
-        let (mut direct, mut relayed) = (way(Via::Direct), way(Via::Channel(3)));
-        assert!(!is_better(&direct, &relayed) && !is_better(&relayed, &direct));
+        let (mut direct, mut relayed) = (way(), way());
+        assert!(!direct_is_better(&direct, &relayed) && !relay_is_better(&relayed, &direct));
         answer(&mut relayed, 0, 5);
-        assert!(is_better(&relayed, &direct) && !is_better(&direct, &relayed));
+        assert!(relay_is_better(&relayed, &direct) && !direct_is_better(&direct, &relayed));
         answer(&mut direct, 100, 40);
-        assert!(is_better(&direct, &relayed) && !is_better(&relayed, &direct));
+        assert!(direct_is_better(&direct, &relayed) && !relay_is_better(&relayed, &direct));
         direct.refused();
-        assert!(is_better(&relayed, &direct));
+        assert!(relay_is_better(&relayed, &direct));
     }
 
     #[test]
     fn a_little_faster_is_not_worth_a_change() {
-        let (mut slow, mut fast) = (way(Via::Direct), way(Via::Direct));
+        let between = |one: &PeerPath, other: &PeerPath| is_better((one, Via::Direct), (other, Via::Direct));
+        let (mut slow, mut fast) = (way(), way());
         answer(&mut slow, 0, 20);
         answer(&mut fast, 0, 18);
-        assert!(!is_better(&fast, &slow));
-        let mut faster = way(Via::Direct);
+        assert!(!between(&fast, &slow));
+        let mut faster = way();
         answer(&mut faster, 0, 10);
-        assert!(is_better(&faster, &slow) && !is_better(&slow, &faster));
+        assert!(between(&faster, &slow) && !between(&slow, &faster));
     }
 }

@@ -9,7 +9,7 @@ use crate::frame::{Probe, Reassembler};
 use crate::way::{Way, say};
 use crate::wire::{Control, HEADER_LEN, TAG_LEN, feature};
 use crate::{Compression, PublicKey};
-use halloo_base::{Cx, Mono, Nanos};
+use halloo_base::{Cx, Mono, Nanos, Offload};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -106,6 +106,16 @@ impl Remote {
     pub(super) fn hides(&self) -> bool {
         let agreed = self.peer.agreed();
         self.hides || agreed.is_some_and(|agreed| agreed.features & feature::NO_DIRECT != 0)
+    }
+
+    /// Whether a frame is not longer than both ends take. One that is still to be cut will have as much as its segments.
+    pub(super) fn takes(&self, frame: &[u8], offload: Offload) -> bool {
+        let len = match offload.segmentation {
+            0 => frame.len(),
+            _ => offload.segment_size.into(),
+        };
+        let agreed = self.peer.agreed();
+        agreed.is_some_and(|agreed| len <= agreed.frame.into())
     }
 
     pub(super) fn compression(&self) -> Compression {
@@ -241,6 +251,15 @@ impl Remote {
         true
     }
 
+    /// It refuses, or is refused: to be tried again after a while, and until then no relay is asked for it.
+    pub(super) fn refused(&mut self, refusal: Refusal, now: Mono) {
+        self.refusal = Some(refusal);
+        if !self.is_up() {
+            self.begin_at = Some(now + AGAIN);
+            self.relay_at = None;
+        }
+    }
+
     /// There is a session no more.
     pub(super) fn down(&mut self) {
         self.best = None;
@@ -254,6 +273,7 @@ impl Remote {
         if self.begin_at.is_some_and(|at| at <= now) {
             self.begin_at = None;
             self.peer.begin(now);
+            self.relay_at.get_or_insert(now + RELAY_AFTER);
         }
         let mut told = None;
         while told.is_none() && self.peer.deadline(&own.local).is_some_and(|at| at <= now) {
@@ -264,10 +284,8 @@ impl Remote {
                 (send, event)
             });
         }
-        match &told {
-            Some(Event::GaveUp | Event::Down) => self.begin_at = Some(now + AGAIN / 6),
-            Some(Event::Refused(_) | Event::Refuses(_)) => self.begin_at = Some(now + AGAIN),
-            _ => {}
+        if matches!(told, Some(Event::GaveUp | Event::Down)) {
+            self.begin_at = Some(now + AGAIN / 6);
         }
         if self.is_up() {
             self.ask(own, cx);
@@ -335,7 +353,10 @@ impl Remote {
         let before = self.best;
         for at in 0..self.legs.len() {
             let better = match self.best {
-                Some(best) => is_better(&self.legs[at].state, &self.legs[best].state),
+                Some(best) => {
+                    let [other, best] = [at, best].map(|at| &self.legs[at]);
+                    is_better((&other.state, other.way.via), (&best.state, best.way.via))
+                }
                 None => true,
             };
             if better {

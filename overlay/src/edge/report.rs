@@ -46,6 +46,7 @@ impl Edge {
             ("no_path", frames.no_path),
             ("not_a_frame", frames.not_a_frame),
             ("not_cut", frames.not_cut),
+            ("too_long", frames.too_long),
             ("content_refused", frames.refused),
             ("segments", joined.segments),
             ("joined", joined.joined),

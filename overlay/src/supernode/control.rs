@@ -120,11 +120,7 @@ impl Supernode {
                 return;
             }
         };
-        let expires = now + lifetime;
-        match self
-            .registry
-            .register(member.community, tag, member.key, profile, expires)
-        {
+        match self.registry.register(member.community, tag, member.key, profile) {
             Ok(true) => self.has_news(member.community, now),
             Ok(false) => {}
             Err(error @ (Full::Registry | Full::Community | Full::Communities)) => {
@@ -210,10 +206,7 @@ impl Supernode {
             candidates: client.addresses(),
             name: client.name.clone(),
         };
-        let expires = client.expires;
-        let known = self
-            .registry
-            .register(member.community, tag, member.key, profile, expires);
+        let known = self.registry.register(member.community, tag, member.key, profile);
         if known == Ok(true) {
             self.has_news(member.community, now);
         }

@@ -2,8 +2,7 @@
 
 use crate::PublicKey;
 use crate::wire::{Bookmark, CommunityId, CommunityTag};
-use halloo_base::Mono;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
@@ -43,14 +42,10 @@ pub struct Profile {
     pub name: String,
 }
 
-/// A member.
+/// A member: what the others are told, and since which version.
 #[derive(Clone, Debug)]
-pub struct Member {
-    /// Who it is.
-    pub key: PublicKey,
-    /// What the others are told.
-    pub profile: Profile,
-    expires: Mono,
+struct Member {
+    profile: Profile,
     version: u32,
 }
 
@@ -91,15 +86,13 @@ pub struct Changes<'a> {
     pub anew: bool,
 }
 
-/// All members of all communities.
+/// All members of all communities. When they leave is for others to know.
 #[derive(Debug)]
 pub struct Registry {
     limits: RegistryLimits,
     communities: HashMap<CommunityId, Community>,
     /// How many communities there are of each name.
     names: HashMap<CommunityTag, usize>,
-    /// When whose registration ends.
-    ends: BTreeSet<(Mono, CommunityId, PublicKey)>,
     members: usize,
 }
 
@@ -122,7 +115,6 @@ impl Registry {
             limits,
             communities: HashMap::new(),
             names: HashMap::new(),
-            ends: BTreeSet::new(),
             members: 0,
         }
     }
@@ -165,11 +157,6 @@ impl Registry {
         found.into_iter().flat_map(|found| found.by_version.values())
     }
 
-    /// A member.
-    pub fn member(&self, community: CommunityId, key: &PublicKey) -> Option<&Member> {
-        self.communities.get(&community)?.members.get(key)
-    }
-
     /// Takes somebody in, or hears again of a member. Returns whether the others have something new to hear.
     ///
     /// # Errors
@@ -180,14 +167,10 @@ impl Registry {
         tag: CommunityTag,
         key: PublicKey,
         profile: Profile,
-        expires: Mono,
     ) -> Result<bool, Full> {
         if let Some(found) = self.communities.get_mut(&community)
             && let Some(member) = found.members.get_mut(&key)
         {
-            self.ends.remove(&(member.expires, community, key));
-            self.ends.insert((expires, community, key));
-            member.expires = expires;
             if member.profile == profile {
                 return Ok(false);
             }
@@ -221,14 +204,11 @@ impl Registry {
         found.version += 1;
         found.by_version.insert(found.version, key);
         let member = Member {
-            key,
             profile,
-            expires,
             version: found.version,
         };
         found.members.insert(key, member);
         self.members += 1;
-        self.ends.insert((expires, community, key));
         Ok(true)
     }
 
@@ -241,7 +221,6 @@ impl Registry {
             return false;
         };
         self.members -= 1;
-        self.ends.remove(&(member.expires, community, *key));
         found.by_version.remove(&member.version);
         if found.members.is_empty() {
             let tag = found.tag;
@@ -262,21 +241,6 @@ impl Registry {
             }
         }
         true
-    }
-
-    /// When the next registration ends.
-    pub fn deadline(&self) -> Option<Mono> {
-        self.ends.first().map(|(at, ..)| *at)
-    }
-
-    /// Turns out one member whose registration has ended.
-    pub fn expire(&mut self, now: Mono) -> Option<(CommunityId, PublicKey)> {
-        let &(at, community, key) = self.ends.first()?;
-        if at > now {
-            return None;
-        }
-        self.remove(community, &key);
-        Some((community, key))
     }
 
     /// What changed in a community since a bookmark, at most `most` of it.

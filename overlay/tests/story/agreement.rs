@@ -1,8 +1,9 @@
 //! What edges agree on, and who is no member.
 
-use crate::town::{Flat, Inhabitant, Town, frame, mac};
+use crate::town::{Flat, Inhabitant, Town, frame, mac, outside};
 use halloo_overlay::crypto::{AuthorityKey, Community, Replayed};
 use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::supernode::SupernodeOptions;
 use halloo_overlay::wire::{CertificateBody, Status};
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
 use halloo_sim::{ms, secs};
@@ -240,4 +241,41 @@ fn a_member_is_not_heard_with_an_address_that_is_not_his() {
     assert_eq!(town.count(0, "not_claimed"), 2);
     assert_eq!(town.count(1, "own_source"), 2, "it has that address itself");
     town.all_came(0, 1, 20);
+}
+
+#[test]
+fn who_is_refused_is_let_be_for_a_while_and_then_tried_again() {
+    let key = AuthorityKey::generate(&mut Replayed::new(1));
+    let mut town = Town::new(606);
+    // Nobody who carries for them has reason to bring them together again.
+    town.supernode(SupernodeOptions {
+        relay: false,
+        ..SupernodeOptions::default()
+    });
+    for (number, not_before) in [BEGINS - 1_000, BEGINS + 20].into_iter().enumerate() {
+        let body = CertificateBody {
+            not_before,
+            ..body(town.identity(number, 0).public(), number as u64)
+        };
+        town.edge(Flat {
+            certificate: Some(key.sign(&body).expect("it can be signed")),
+            authority: Some(key.authority()),
+            ..Flat::default()
+        });
+    }
+    town.edges.iter().for_each(|edge| {
+        edge.seen.lock().expect("nobody panicked").sent = Some(vec![]);
+    });
+    town.world.run_until(secs(25));
+    for at in 0..2 {
+        let sent = town.edges[at].seen.lock().expect("nobody panicked").sent.take();
+        let sent = sent.expect("it was watched");
+        let begun = sent
+            .iter()
+            .filter(|(to, bytes)| to.ip() == outside(1 - at) && bytes[0] == 0xa2);
+        assert!(begun.count() <= 2, "{at} comes again and again");
+        assert!(!town.peer(at, 1 - at).expect("it is known").up);
+    }
+    town.world.run_until(secs(40));
+    assert!(town.peer(0, 1).is_some_and(|peer| peer.up));
 }

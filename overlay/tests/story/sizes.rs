@@ -90,3 +90,30 @@ fn a_path_that_carries_less_of_a_sudden_heals_within_two_seconds() {
         }
     }
 }
+
+#[test]
+fn nobody_is_sent_longer_frames_than_his_device_takes() {
+    let short = Flat {
+        frame: 1_522,
+        ..Flat::default()
+    };
+    let mut town = Town::of(702, [Flat::default(), short, Flat::default()]);
+    for (from, to) in [(0, 1), (0, 2), (1, 0)] {
+        for len in [1_514, 1_522, 1_523, 9_000] {
+            let name = format!("{from}-{to} {len}");
+            town.flow_to((from, mac(to), &name), secs(3), ms(10), 10, len);
+        }
+    }
+    // What is still to be cut has as much in each segment as he takes.
+    let long = super_frame(0, mac(1), 20_000);
+    town.send(0, secs(5), long.clone());
+    town.world.run_until(secs(6));
+    for (from, to, longest) in [(0, 1, 1_522), (0, 2, 9_000), (1, 0, 1_522)] {
+        for len in [1_514, 1_522, 1_523, 9_000] {
+            let came = town.came(to, &format!("{from}-{to} {len} ")).len();
+            assert_eq!(came, if len <= longest { 10 } else { 0 }, "{from}-{to} {len}");
+        }
+    }
+    assert!(town.count(0, "too_long") >= 20 && town.count(1, "too_long") >= 20);
+    assert_eq!(town.heard(1).last().map(Vec::len), Some(long.len()));
+}

@@ -76,6 +76,8 @@ pub(crate) struct Flat {
     pub(crate) wants_address: bool,
     pub(crate) addresses: Vec<Prefix>,
     pub(crate) link_mtu: u16,
+    /// The longest frame that its device takes.
+    pub(crate) frame: u16,
     pub(crate) direct: bool,
     pub(crate) relays: bool,
     pub(crate) peers: usize,
@@ -99,6 +101,7 @@ impl Default for Flat {
             wants_address: false,
             addresses: vec![],
             link_mtu: 1_500,
+            frame: 9_100,
             direct: true,
             relays: false,
             peers: 1_024,
@@ -350,6 +353,7 @@ impl Town {
             ciphers: flat.ciphers.clone(),
             compressions: flat.compressions.clone(),
             features: u32::from(flat.relays),
+            frame: flat.frame,
             ..offer(&format!("edge{number}"))
         };
         let mut local = Local::edge(identity, community, offer);

@@ -18,32 +18,16 @@ fn profile(name: &str) -> Profile {
     }
 }
 
-fn at(seconds: u64) -> Mono {
-    Mono::default() + Duration::from_secs(seconds)
-}
-
 #[test]
 fn members_come_change_leave_and_the_others_hear_of_each() {
     let mut registry = Registry::new(RegistryLimits::default());
-    assert_eq!(
-        registry.register(RED, TAG, key(1), profile("one"), at(60)),
-        Ok(true)
-    );
-    assert_eq!(
-        registry.register(RED, TAG, key(2), profile("two"), at(60)),
-        Ok(true)
-    );
-    assert_eq!(
-        registry.register(RED, TAG, key(1), profile("one"), at(90)),
-        Ok(false)
-    );
+    assert_eq!(registry.register(RED, TAG, key(1), profile("one")), Ok(true));
+    assert_eq!(registry.register(RED, TAG, key(2), profile("two")), Ok(true));
+    assert_eq!(registry.register(RED, TAG, key(1), profile("one")), Ok(false));
     let first = registry.changes(RED, Bookmark::default(), 10);
     assert!(first.anew && first.changes.len() == 2 && first.more == 0);
     let bookmark = first.next;
-    assert_eq!(
-        registry.register(RED, TAG, key(1), profile("uno"), at(90)),
-        Ok(true)
-    );
+    assert_eq!(registry.register(RED, TAG, key(1), profile("uno")), Ok(true));
     assert!(registry.remove(RED, &key(2)));
     assert!(!registry.remove(RED, &key(2)), "once");
     let second = registry.changes(RED, bookmark, 10);
@@ -59,9 +43,7 @@ fn members_come_change_leave_and_the_others_hear_of_each() {
 #[test]
 fn a_version_of_another_life_is_answered_with_everything() {
     let mut registry = Registry::new(RegistryLimits::default());
-    registry
-        .register(RED, TAG, key(1), profile("one"), at(60))
-        .expect("room");
+    registry.register(RED, TAG, key(1), profile("one")).expect("room");
     let strange = Bookmark {
         cursor: 77,
         begun: 77,
@@ -74,15 +56,13 @@ fn a_version_of_another_life_is_answered_with_everything() {
 #[test]
 fn communities_know_nothing_of_each_other_but_that_they_share_a_name() {
     let mut registry = Registry::new(RegistryLimits::default());
-    registry
-        .register(RED, TAG, key(1), profile("one"), at(60))
-        .expect("room");
+    registry.register(RED, TAG, key(1), profile("one")).expect("room");
     assert_eq!(
         (registry.namesakes(RED, TAG), registry.namesakes(BLUE, TAG)),
         (0, 1)
     );
     registry
-        .register(BLUE, TAG, key(1), profile("one"), at(60))
+        .register(BLUE, TAG, key(1), profile("one"))
         .expect("room");
     assert_eq!((registry.len(), registry.communities()), (2, 2));
     assert_eq!(
@@ -90,24 +70,8 @@ fn communities_know_nothing_of_each_other_but_that_they_share_a_name() {
         (1, 1)
     );
     registry.remove(RED, &key(1));
-    assert!(registry.member(BLUE, &key(1)).is_some());
+    assert_eq!(registry.keys(BLUE).collect::<Vec<_>>(), [&key(1)]);
     assert_eq!((registry.communities(), registry.namesakes(BLUE, TAG)), (1, 0));
-}
-
-#[test]
-fn who_is_not_heard_of_again_is_turned_out() {
-    let mut registry = Registry::new(RegistryLimits::default());
-    registry
-        .register(RED, TAG, key(1), profile("one"), at(60))
-        .expect("room");
-    registry
-        .register(RED, TAG, key(2), profile("two"), at(30))
-        .expect("room");
-    assert_eq!(registry.deadline(), Some(at(30)));
-    assert_eq!(registry.expire(at(29)), None);
-    assert_eq!(registry.expire(at(30)), Some((RED, key(2))));
-    assert_eq!(registry.expire(at(30)), None);
-    assert_eq!(registry.members(RED), 1);
 }
 
 #[test]
@@ -119,15 +83,8 @@ fn there_is_an_end_to_it() {
         departures: 1,
     };
     let mut registry = Registry::new(limits);
-    let mut take = |community, number| {
-        registry.register(
-            CommunityId([community; 16]),
-            TAG,
-            key(number),
-            profile("x"),
-            at(60),
-        )
-    };
+    let mut take =
+        |community, number| registry.register(CommunityId([community; 16]), TAG, key(number), profile("x"));
     assert_eq!((take(1, 1), take(1, 2)), (Ok(true), Ok(true)));
     assert_eq!(take(1, 3), Err(Full::Community));
     assert_eq!(take(2, 1), Ok(true));
@@ -135,7 +92,7 @@ fn there_is_an_end_to_it() {
     assert_eq!(take(1, 1), Ok(false), "who is in stays in");
     registry.remove(CommunityId([1; 16]), &key(2));
     assert_eq!(
-        registry.register(CommunityId([3; 16]), TAG, key(1), profile("x"), at(60)),
+        registry.register(CommunityId([3; 16]), TAG, key(1), profile("x")),
         Err(Full::Communities)
     );
 }
@@ -152,10 +109,10 @@ proptest! {
         let mut known: BTreeMap<PublicKey, Profile> = BTreeMap::new();
         let mut bookmark = Bookmark::default();
         // Somebody who stays, or the community would end and begin anew.
-        registry.register(RED, TAG, key(200), profile("me"), at(1_000)).expect("room");
+        registry.register(RED, TAG, key(200), profile("me")).expect("room");
         for (place, (who, comes, name)) in deeds.into_iter().enumerate() {
             if comes {
-                registry.register(RED, TAG, key(who), profile(&name.to_string()), at(60)).expect("room");
+                registry.register(RED, TAG, key(who), profile(&name.to_string())).expect("room");
             } else {
                 registry.remove(RED, &key(who));
             }
@@ -166,8 +123,10 @@ proptest! {
         }
         while turn(&registry, &mut known, &mut bookmark, page) {}
         prop_assert_eq!(known.len(), registry.members(RED));
-        for (key, profile) in &known {
-            prop_assert_eq!(&registry.member(RED, key).expect("known").profile, profile);
+        let all = registry.changes(RED, Bookmark::default(), usize::MAX).changes;
+        for change in all {
+            let Change::Member(key, profile) = change else { panic!("{change:?}") };
+            prop_assert_eq!(known.get(key), Some(profile));
         }
     }
 }
