@@ -92,6 +92,12 @@ pub struct EdgeArgs {
     #[arg(long)]
     pub no_direct: bool,
 
+    /// Answer `halloo edge status` at this Unix socket [default: /run/halloo/edge-TAP.sock]
+    ///
+    /// For edges in several network namespaces of one host whose devices are called the same.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
     /// Become this user once the device is made [default when root: nobody]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -128,6 +134,10 @@ pub struct StatusArgs {
     /// The TAP device of the edge, where several run on this host
     #[arg(value_name = "TAP")]
     pub tap: Option<String>,
+
+    /// The Unix socket of an edge that was started with --control
+    #[arg(long, value_name = "PATH", conflicts_with = "tap")]
+    pub control: Option<PathBuf>,
 
     /// Show what was counted, too, with what was dropped and why
     #[arg(long)]

@@ -41,6 +41,8 @@ pub(crate) struct Edge {
     pub(crate) relay: bool,
     pub(crate) direct: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) control: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }
 
@@ -103,6 +105,7 @@ impl Default for Edge {
             name: None,
             relay: false,
             direct: true,
+            control: None,
             user: None,
         }
     }
@@ -143,6 +146,7 @@ impl Edge {
         lay(&mut self.certificate, &args.certificate);
         lay(&mut self.ca, &args.ca);
         lay(&mut self.name, &args.name);
+        lay(&mut self.control, &args.control);
         lay(&mut self.user, &args.user);
         self.mtu = args.mtu.unwrap_or(self.mtu);
         self.cipher = args.cipher.map_or(self.cipher, Choice);

@@ -143,8 +143,9 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         tap: name.clone(),
         community: config.community.clone(),
     };
-    let mut control = match Control::open(&name) {
+    let control = match Control::open(&name, config.control.as_deref()) {
         Ok(control) => Some(control),
+        Err(error) if config.control.is_some() => return Err(error).context("--control"),
         Err(error) => {
             let words = format!("`halloo edge status` will not work: {error}");
             reporter.say("notice", &words, &json!({ "message": words }))?;
@@ -172,7 +173,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         let words = "frames go in the clear (--cipher)";
         reporter.say("notice", words, &json!({ "message": words }))?;
     }
-    if let Some(control) = &mut control {
+    if let Some(control) = &control {
         let asked = ask.clone();
         powerless(|| control.answer(move || asked.status()))
             .flatten()
@@ -212,6 +213,8 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         },
         &mut reporter,
     );
+    // Before the device goes, whose name the next edge may have then.
+    drop(control);
     remote.stop();
     let result = running
         .join()

@@ -127,21 +127,25 @@ pub(super) fn folders() -> Vec<PathBuf> {
 
 /// Asks a running edge, and shows what it says.
 pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
-    let found = match &args.tap {
-        Some(tap) => vec![tap.clone()],
-        None => running(),
+    let (whose, answer) = if let Some(path) = &args.control {
+        (format!("at {}", path.display()), ask(path))
+    } else {
+        let found = match &args.tap {
+            Some(tap) => vec![tap.clone()],
+            None => running(),
+        };
+        match found.as_slice() {
+            [] => return Ok(nobody("no edge that this user may ask runs here")),
+            [one] => (format!("for {one}"), find(one)),
+            many => bail!("several edges run here; say which: {}", many.join(", ")),
+        }
     };
-    let tap = match found.as_slice() {
-        [] => return Ok(nobody("no edge that this user may ask runs here")),
-        [one] => one,
-        many => bail!("several edges run here; say which: {}", many.join(", ")),
-    };
-    let text = match ask(tap) {
+    let text = match answer {
         Ok(text) if text.is_empty() => {
-            return Ok(nobody(&format!("the edge of {tap} is busy, or ends: ask again")));
+            return Ok(nobody(&format!("the edge {whose} is busy, or ends: ask again")));
         }
         Ok(text) => text,
-        Err(error) => return Ok(nobody(&format!("no edge answers for {tap}: {error}"))),
+        Err(error) => return Ok(nobody(&format!("no edge answers {whose}: {error}"))),
     };
     let status: Value = serde_json::from_str(&text).context("the edge's answer makes no sense")?;
     let mut screen = Screen::stdout();
@@ -168,21 +172,25 @@ fn nobody(why: &str) -> ExitCode {
 }
 
 /// What the edge of a device says.
-fn ask(tap: &str) -> io::Result<String> {
+fn find(tap: &str) -> io::Result<String> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in folders() {
-        match UnixStream::connect(socket(&folder, tap)) {
-            Ok(mut stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                let mut text = String::new();
-                stream.read_to_string(&mut text)?;
-                return Ok(text);
-            }
+        match ask(&socket(&folder, tap)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => last = error,
+            answer => return answer,
         }
     }
     Err(last)
+}
+
+/// What the edge says that listens there.
+fn ask(path: &Path) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The devices of edges that answer here.

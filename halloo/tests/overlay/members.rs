@@ -200,12 +200,10 @@ fn who_was_killed_comes_back() {
     let asked = halloo(&["edge", "status", &far.tap]);
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
 
-    // What a dead one left behind goes when the next edge starts, once it is not new any more.
+    // What a dead one left behind goes when the next edge starts.
     again.signal(Signal::SIGKILL);
     again.wait(PATIENCE);
     let left = socket(&far.tap);
-    let touched = Command::new("touch").args(["-d", "1 minute ago", &left]).status();
-    assert!(touched.is_ok_and(|status| status.success()));
     let _next = net.edge(b.a().host(), &[]);
     assert!(!Path::new(&left).exists());
 }
@@ -352,6 +350,53 @@ fn several_edges_live_on_one_host() {
     assert_eq!(asked.status.code(), Some(2), "{asked:?}");
     let text = said(&asked);
     assert!(text.contains("say which") && text.contains(&name), "{text}");
+}
+
+#[test]
+fn edges_of_two_namespaces_with_devices_of_one_name_answer_apart() {
+    let Some(net) = Net::or_skip("one name in two namespaces") else {
+        return;
+    };
+    let (a, b) = (net.host("a"), net.host("b"));
+    let first = net.edge(a.a().host(), &[]);
+    let start = |args: &[&str]| {
+        let edge = b
+            .a()
+            .host()
+            .spawn(HALLOO, net.words(b.a().host(), &first.tap, args));
+        edge.wait_for_line("is a port of lab", PATIENCE);
+        edge
+    };
+    let second = start(&[]);
+    let line = second.wait_for_line("will not work", PATIENCE);
+    for word in [socket(&first.tap).as_str(), "--tap", "--control"] {
+        assert!(line.contains(word), "{line}");
+    }
+    second.signal(Signal::SIGTERM);
+    second.wait(PATIENCE);
+    assert_eq!(
+        first.status()["type"],
+        "edge_status",
+        "its socket is where it was"
+    );
+
+    let path = net.path("control").display().to_string();
+    let _second = start(&["--control", &path]);
+    let asked = halloo(&["edge", "status", "--control", &path, "--json"]);
+    assert!(said(&asked).contains("\"edge_status\""), "{asked:?}");
+    assert_eq!(first.status()["type"], "edge_status");
+    let mode = fs::metadata(&path).expect("its socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // Whoever says where must be able to have it there.
+    let words = net.words(b.a().host(), &tap(), &["--control", &path]);
+    let third = b.a().host().spawn(HALLOO, words);
+    assert_eq!(third.wait(PATIENCE).code(), Some(2));
+    let text = third.to_string();
+    assert!(
+        text.contains("--control") && text.contains("another edge"),
+        "{text}"
+    );
 }
 
 #[test]
