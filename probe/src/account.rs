@@ -41,6 +41,7 @@ pub(crate) struct Account {
     discard_late: bool,
     settle_after: Duration,
     departures: bool,
+    watched: bool,
     planned: bool,
     /// No probe before this one is in flight.
     open_from: u64,
@@ -88,6 +89,7 @@ impl Account {
                 .saturating_mul(2)
                 .clamp(SETTLE_AT_LEAST, SETTLE_AT_MOST),
             departures: options.departure_stamps,
+            watched: options.watched,
             planned: !options.is_flood(),
             open_from: 0,
             in_flight: 0,
@@ -133,6 +135,14 @@ impl Account {
         let exchange = self.push(slot, t1, path, bytes);
         self.in_flight += 1;
         self.statistics.sent(&exchange);
+        if self.watched {
+            sink.record(Event::Sent {
+                session: self.session,
+                seq: exchange.seq,
+                at: t1.mono,
+                slot_error: exchange.slot_error,
+            });
+        }
     }
 
     /// This probe is the first on a new connection.
@@ -384,7 +394,7 @@ impl Account {
     }
 
     /// Something is told about a request at the responder.
-    pub(crate) fn tell(&mut self, id: ProbeId, request: Request) {
+    pub(crate) fn tell(&mut self, id: ProbeId, request: Request, sink: &mut dyn Sink) {
         let Some(probe) = self.ring.get_mut(id) else {
             return;
         };
@@ -398,6 +408,13 @@ impl Account {
         let before = std::mem::replace(direction, request.lost());
         *self.lost_count(before) -= 1;
         *self.lost_count(request.lost()) += 1;
+        if self.watched {
+            sink.record(Event::Directed {
+                session: self.session,
+                seq: id,
+                direction: request.lost(),
+            });
+        }
     }
 
     /// Whether an answer's window may tell something about probes before it.

@@ -113,7 +113,7 @@ impl Account {
                 Request::Missing
             };
             let oldest = self.ring.oldest().max(*beyond.seqs.start());
-            (oldest..=*beyond.seqs.end()).for_each(|seq| self.tell(ProbeId(seq), request));
+            (oldest..=*beyond.seqs.end()).for_each(|seq| self.tell(ProbeId(seq), request, sink));
         }
         let reach = u64::from(arrivals.window_len.min(64));
         if !self.is_curious(id.0, reach) {
@@ -128,6 +128,7 @@ impl Account {
                 } else {
                     Request::Missing
                 },
+                sink,
             );
         }
     }
@@ -138,7 +139,7 @@ impl Account {
         let Some(id) = Heard::plain(u64::from(told.low_bits), 32).resolve(newest) else {
             return;
         };
-        self.tell(id, Request::Arrived);
+        self.tell(id, Request::Arrived, sink);
         let Some(probe) = self.ring.get_mut(id) else {
             return;
         };

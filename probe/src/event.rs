@@ -1,6 +1,6 @@
 //! What a session tells while it runs.
 
-use crate::{Exchange, Summary};
+use crate::{Direction, Exchange, Summary};
 use halloo_base::{CloseReason, LinkId, Mono, Nanos, Path, ProbeId, Stamp, UnreachableError};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -60,6 +60,27 @@ pub enum Event {
     /// A probe was answered, answered again, given up, or could not leave: told at once, with what is known now.
     /// T1 by the kernel and the exact residence may still be missing.
     Exchange(Exchange),
+    /// A probe has left this process. Told only where the options say [`watched`](crate::SessionOptions::watched).
+    Sent {
+        /// Which session.
+        session: u32,
+        /// Which probe.
+        seq: ProbeId,
+        /// When, by this process.
+        at: Mono,
+        /// How late that was.
+        slot_error: Nanos,
+    },
+    /// A later answer tells which way a lost probe was lost. Told only where the options say
+    /// [`watched`](crate::SessionOptions::watched).
+    Directed {
+        /// Which session.
+        session: u32,
+        /// Which probe.
+        seq: ProbeId,
+        /// Which way.
+        direction: Direction,
+    },
     /// All is known about a probe that will be. Comes after its [`Event::Exchange`]: at once for lost and unsent
     /// ones; for answered ones when the departure stamp and the exact residence have come, or no longer than two
     /// intervals (at least 100 ms, at most 3 s) after the answer; at the end for those still in flight. Every probe is settled

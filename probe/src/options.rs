@@ -36,6 +36,10 @@ pub struct SessionOptions {
     pub mirrors_marks: bool,
     /// Ask for the instant when each probe left the host. Without it there is no wire round trip.
     pub departure_stamps: bool,
+    /// Tell of each probe that it was sent, and of each lost one when it comes to be known which way it was lost
+    /// ([`Event::Sent`](crate::Event::Sent), [`Event::Directed`](crate::Event::Directed)): who decides whether a path works
+    /// cannot wait for `lost_after`. Default: no.
+    pub watched: bool,
 }
 
 /// Why options make no session.
@@ -87,6 +91,7 @@ impl SessionOptions {
             tos: None,
             mirrors_marks: false,
             departure_stamps: true,
+            watched: false,
         }
     }
 

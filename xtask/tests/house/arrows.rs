@@ -30,6 +30,10 @@ const ROOMS: &[Room] = &[
         imports: &["halloo-base", "halloo-probe"],
     },
     Room {
+        name: "halloo-links",
+        imports: &["halloo-base", "halloo-probe"],
+    },
+    Room {
         name: "halloo-io",
         imports: &["halloo-base"],
     },
@@ -67,6 +71,7 @@ const ROOMS: &[Room] = &[
             "halloo-io",
             "halloo-tls",
             "halloo-overlay",
+            "halloo-links",
             "halloo-quic",
             "halloo-web",
         ],
@@ -79,6 +84,7 @@ const ROOMS: &[Room] = &[
             "halloo-quic",
             "halloo-web",
             "halloo-overlay",
+            "halloo-links",
             "halloo",
         ],
     },
@@ -89,6 +95,7 @@ const ROOMS: &[Room] = &[
             "halloo-protocols",
             "halloo-serve",
             "halloo-probe",
+            "halloo-links",
             "halloo-io",
             "halloo-lab",
         ],
@@ -106,7 +113,7 @@ const FOR_TESTS: &[&str] = &["halloo-counting", "halloo-sim", "halloo-lab", "hal
 const FOR_STORIES: &[&str] = &["halloo-serve", "halloo-probe"];
 
 /// Where stories are told.
-const WITH_STORIES: &[&str] = &["halloo-sim", "halloo-quic"];
+const WITH_STORIES: &[&str] = &["halloo-sim", "halloo-quic", "halloo-links"];
 
 #[test]
 fn no_arrow_between_crates_but_those_of_the_house() {

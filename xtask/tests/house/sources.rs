@@ -3,7 +3,7 @@
 use crate::tree::{files_ending, root};
 
 /// Crates that are pure: time is an argument, randomness is seeded, the world is elsewhere.
-const CORES: &[&str] = &["base", "protocols", "serve", "probe", "overlay"];
+const CORES: &[&str] = &["base", "protocols", "serve", "probe", "links", "overlay"];
 
 /// What each core's clippy.toml must refuse.
 const BANNED: &[&str] = &[

@@ -35,6 +35,27 @@ fn a_late_answer_takes_its_loss_back() {
 }
 
 #[test]
+fn who_watches_hears_of_each_probe_when_it_leaves_and_which_way_it_was_lost() {
+    let told = |watched| {
+        let mut bench = start(SessionOptions {
+            watched,
+            ..options(100)
+        });
+        bench.run_to(151);
+        bench.hear(1, Some(reflection(2, 0b11, 2)));
+        let events = bench.events();
+        let extra = events.into_iter().filter_map(|event| match event {
+            Event::Sent { seq, slot_error, .. } => Some(format!("sent {} {slot_error}", seq.0)),
+            Event::Directed { seq, direction, .. } => Some(format!("{} {}", seq.0, direction.name())),
+            _ => None,
+        });
+        extra.collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), ["sent 0 0 ns", "sent 1 0 ns", "0 backward"]);
+    assert!(told(false).is_empty(), "nobody else is bothered");
+}
+
+#[test]
 fn where_questions_end_with_their_time_a_late_answer_is_none() {
     let mut bench = start(SessionOptions {
         discard_late: true,
