@@ -1,7 +1,6 @@
 //! The sessions with one other end: begun, followed up, ended.
 
 use super::attempt::Attempt;
-use super::entropy::Entropy;
 use super::gate::is;
 use super::hash::keyed;
 use super::keys::{Class, OpenError, Opened, SealError};
@@ -9,9 +8,10 @@ use super::local::{Local, Role};
 use super::numbers::Numbers;
 use super::request::{Agreed, HandshakeError, Refusal, Request, verified};
 use super::session::Session;
+use super::step::{Context, Event, Step};
 use crate::PublicKey;
 use crate::wire::{Answer, Control, Cookie, DataHeader, Response, Status, flag};
-use halloo_base::{Mono, Wall};
+use halloo_base::Mono;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,47 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a session that the other end did not want to follow up is left as it is.
 const REST: Duration = Duration::from_secs(30);
-
-/// What a peer is told with each call.
-pub struct Context<'a> {
-    /// Now, for spans and deadlines.
-    pub now: Mono,
-    /// Now, for what goes on the wire and for certificates.
-    pub wall: Wall,
-    /// Where secrets come from.
-    pub entropy: &'a mut dyn Entropy,
-    /// All sessions' numbers.
-    pub numbers: &'a mut Numbers,
-    /// This end.
-    pub local: &'a Local,
-}
-
-/// What has become of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// There is a session to send by: the first, or one that follows another.
-    Up {
-        /// Whether another was there just before.
-        follows: bool,
-    },
-    /// The other end refuses.
-    Refused(Refusal),
-    /// This end refuses.
-    Refuses(Refusal),
-    /// Nobody answers.
-    GaveUp,
-    /// The last session is over.
-    Down,
-}
-
-/// What a call asks for: a datagram was appended, something has happened, both or neither.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// Whether the bytes that were appended are to be sent to the peer.
-    pub send: bool,
-    /// What has happened.
-    pub event: Option<Event>,
-}
 
 /// One other end. Sessions come and go, the peer stays: it remembers the latest time of the other's initiations, so that
 /// none of them is taken twice.
@@ -118,10 +77,19 @@ impl Peer {
         self.attempt.is_some()
     }
 
-    /// The latest time in the other's initiations: to be kept for a peer that is forgotten, else an initiation that
-    /// somebody has recorded is answered once more (and leads to nothing but an answer).
+    /// The latest time in the other's initiations: to be kept in [`Latest`](super::Latest) for a peer that is forgotten,
+    /// else an initiation that somebody has recorded is taken once more.
     pub fn latest(&self) -> Option<u64> {
         self.latest
+    }
+
+    /// Takes no initiation but later ones.
+    #[must_use]
+    pub fn after(self, latest: u64) -> Peer {
+        Peer {
+            latest: Some(latest),
+            ..self
+        }
     }
 
     /// Octets that a content grows by on the wire.
@@ -239,7 +207,8 @@ impl Peer {
             .map(|(_, cookie)| cookie)
     }
 
-    /// Answers an initiation of this peer's, which came from `seen`. The answer goes back to there.
+    /// Answers an initiation of this peer's, which came from `seen`. The answer goes back to there. [`Step::begun`] says
+    /// whether anything came of it.
     ///
     /// # Errors
     /// If it is to be left unanswered.
@@ -253,10 +222,7 @@ impl Peer {
         match (request.time(), self.latest) {
             (Some(time), Some(latest)) if time == latest => return Err(HandshakeError::Again),
             (Some(time), Some(latest)) if time < latest => {
-                let words = "the initiation's clock is behind an earlier one's";
-                let mut answer = Answer::refusal(Status::TooOld, words);
-                answer.time = Some(latest);
-                request.answer(cx.local, 0, answer, out)?;
+                request.too_old(cx.local, latest, out)?;
                 return Ok(Step::send(None));
             }
             (time, latest) => self.latest = time.or(latest),
@@ -302,7 +268,10 @@ impl Peer {
             // Its answer would still be taken, should the other's initiation lead nowhere.
             attempt.wait_until(cx.now + PATIENCE);
         }
-        Ok(Step::send(None))
+        Ok(Step {
+            begun: true,
+            ..Step::send(None)
+        })
     }
 
     /// Takes the answer to an initiation of this end's.
@@ -369,15 +338,20 @@ impl Peer {
                 };
                 let send = session.close(&close, out).is_ok();
                 retire(Some(session), cx.numbers);
-                let event = Some(Event::Refuses(refusal));
-                return Ok(Step { send, event });
+                return Ok(Step {
+                    send,
+                    ..Step::event(Event::Refuses(refusal))
+                });
             }
         };
         let mut session = Session::new(agreed, &keys, number, response.sender, true, cx.now);
         session.follows = follows;
         let send = session.greet(cx.now, out).is_ok();
-        let event = Some(self.promote(session, cx.now, cx.numbers));
-        Ok(Step { send, event })
+        let event = self.promote(session, cx.now, cx.numbers);
+        Ok(Step {
+            send,
+            ..Step::event(event)
+        })
     }
 
     /// Whether the other end chose what this end offered, and may be a member; the cipher is for saying that he may not.
@@ -433,7 +407,10 @@ impl Peer {
         }
         self.cookie = Some((now, message.cookie));
         let send = flight.show(&message.cookie, out);
-        Ok(Step { send, event: None })
+        Ok(Step {
+            send,
+            ..Step::default()
+        })
     }
 
     /// Seals a content by the session in use; the buffer is as for [`super::Sealer::seal`].
@@ -551,19 +528,6 @@ impl Peer {
     fn stop(&mut self, numbers: &mut Numbers) {
         if let Some(mut attempt) = self.attempt.take() {
             attempt.drop_flight(numbers);
-        }
-    }
-}
-
-impl Step {
-    fn send(event: Option<Event>) -> Step {
-        Step { send: true, event }
-    }
-
-    fn event(event: Event) -> Step {
-        Step {
-            send: false,
-            event: Some(event),
         }
     }
 }

@@ -29,6 +29,9 @@ pub enum HandshakeError {
     /// Both ends began at once, and this end's initiation goes first.
     #[error("both ends began at once")]
     Yielded,
+    /// Of somebody whom nobody here knows, and too old.
+    #[error("it is too old")]
+    Unwanted,
     /// The answer would be longer than the initiation.
     #[error("the answer has no room")]
     Room,
@@ -126,8 +129,43 @@ impl Request {
         self.answer(local, 0, answer, out)
     }
 
-    /// What this end would agree to, or why not.
-    pub(crate) fn judge(&self, local: &Local, wall: Wall) -> Result<Agreed, Refusal> {
+    /// Appends the answer to an initiation that is older than one that was taken, with that one's time.
+    ///
+    /// # Errors
+    /// If it has no room.
+    pub(crate) fn too_old(
+        &mut self,
+        local: &Local,
+        latest: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), HandshakeError> {
+        let words = "the initiation's clock is behind an earlier one's";
+        let mut answer = Answer::refusal(Status::TooOld, words);
+        answer.time = Some(latest);
+        self.answer(local, 0, answer, out)
+    }
+
+    /// Whether anything is to be made for somebody whom nobody here knows. If not, there may be an answer to send, which
+    /// was appended, and that is all.
+    pub(crate) fn screen(
+        mut self,
+        local: &Local,
+        latest: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Request, HandshakeError> {
+        match self.time() {
+            Some(time) if time == latest => return Err(HandshakeError::Again),
+            Some(time) if time < latest => {
+                self.too_old(local, latest, out)?;
+                return Err(HandshakeError::Unwanted);
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+
+    /// The certificate, if this end wants one.
+    fn certified(&self, local: &Local, wall: Wall) -> Result<Option<Certificate>, Refusal> {
         let proposal = self.proposal.as_ref().map_err(|error| Refusal {
             status: Status::Version,
             words: error.to_string(),
@@ -136,7 +174,16 @@ impl Request {
             Some(community) => Some(community.tag()),
             None => proposal.community.map(|(_, tag)| tag),
         };
-        let certificate = verified(local, proposal.certificate.as_deref(), &self.key, tag, wall)?;
+        verified(local, proposal.certificate.as_deref(), &self.key, tag, wall)
+    }
+
+    /// What this end would agree to, or why not.
+    pub(crate) fn judge(&self, local: &Local, wall: Wall) -> Result<Agreed, Refusal> {
+        let certificate = self.certified(local, wall)?;
+        let proposal = self.proposal.as_ref().map_err(|error| Refusal {
+            status: Status::Version,
+            words: error.to_string(),
+        })?;
         let offer = &local.offer;
         let cipher = first_common(&proposal.ciphers, &offer.ciphers).ok_or_else(|| Refusal {
             status: Status::NoCipher,

@@ -109,7 +109,7 @@ impl Association {
             && peer.deadline(&own.local).is_some_and(|at| at <= now)
         {
             told = own.handshake(cx, &[self.way], |context, out| {
-                let Step { send, event } = peer.wake(context, out);
+                let Step { send, event, .. } = peer.wake(context, out);
                 (send, event)
             });
         }

@@ -8,6 +8,7 @@ mod association;
 mod carrier;
 mod control;
 mod event;
+mod initiation;
 mod leg;
 mod options;
 mod own;
@@ -24,7 +25,7 @@ pub use event::{EdgeEvent, EdgeStatus, News, Observer, PathStatus, PeerStatus, S
 pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace};
 
 use crate::PublicKey;
-use crate::crypto::{Event, Gate, Local, Numbers};
+use crate::crypto::{Event, Gate, Latest, Local, Numbers};
 use crate::supernode::channels::{Channels, MemberId};
 use crate::switch::{Forward, Switch, TableKey};
 use crate::wire::{Prefix, feature};
@@ -82,6 +83,8 @@ pub struct Edge {
     by_key: HashMap<PublicKey, u32>,
     carrier: Carrier,
     answers: Answers,
+    /// Of those who were forgotten.
+    latest: Latest<PublicKey>,
     /// What we carry for others.
     channels: Channels<()>,
     /// Peers that carry for us.
@@ -144,6 +147,7 @@ impl Edge {
             remotes: vec![],
             by_key: HashMap::new(),
             answers: Answers::default(),
+            latest: Latest::default(),
             channels: Channels::new(relay::LIMITS),
             relays: vec![],
             opened: vec![0; 1 << 16],
@@ -172,8 +176,10 @@ impl Edge {
         }
     }
 
-    fn start(&mut self, now: Mono) {
+    fn start(&mut self, cx: &Cx<'_>) {
+        let now = cx.env.now;
         self.started = true;
+        self.latest.begin(cx.env.clock.stamp().wall);
         for place in self.options.supernodes.clone() {
             self.associate(place, now);
         }
@@ -246,7 +252,8 @@ impl Edge {
                 self.remotes.len() - 1
             }
         };
-        self.remotes[owner] = Some(Remote::new(owner as u32, key, now));
+        let latest = self.latest.of(&key);
+        self.remotes[owner] = Some(Remote::new(owner as u32, key, latest, now));
         self.by_key.insert(key, owner as u32);
         Some(owner as u32)
     }
@@ -279,6 +286,7 @@ impl Edge {
             });
             self.by_key.remove(&remote.peer.key());
             let mut peer = remote.peer;
+            self.latest.keep(peer.key(), peer.latest().unwrap_or(0));
             peer.close(&mut self.own.numbers);
             self.carrier.switch.table_mut().forget_port(EdgePort::Peer(owner));
         }
@@ -399,7 +407,7 @@ impl Machine for Edge {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
         let now = cx.env.now;
         if !self.started {
-            self.start(now);
+            self.start(cx);
         }
         match input {
             Input::Datagram(rx) => self.datagram(cx, &rx),

@@ -4,7 +4,7 @@ use super::association::Association;
 use super::path::Via;
 use super::remote::Remote;
 use super::{Edge, Who};
-use crate::crypto::{Admission, Class, Context, Event, HandshakeError, OpenError, Peer, Request};
+use crate::crypto::{Class, Context, Event, HandshakeError, OpenError, Peer};
 use crate::way::Way;
 use crate::wire::Message;
 use halloo_base::{Cx, Datagram};
@@ -89,7 +89,7 @@ impl Edge {
     }
 
     /// Has a peer take a message of a handshake, and sends what follows from it back by the same way.
-    fn with_peer(
+    pub(super) fn with_peer(
         &mut self,
         cx: &mut Cx<'_>,
         owner: u32,
@@ -114,57 +114,6 @@ impl Edge {
         }
         self.soon(cx.env.now);
         result.map(|_| ())
-    }
-
-    fn initiation(&mut self, cx: &mut Cx<'_>, way: Way, initiation: &crate::wire::Initiation<'_>) {
-        let now = cx.env.now;
-        let own = &mut self.own;
-        match own
-            .gate
-            .admit(now, &mut *own.entropy, &own.local, way.path.remote, initiation)
-        {
-            Admission::Stranger => self.counts.strangers += 1,
-            Admission::Cookie(cookie) => {
-                self.counts.cookies += 1;
-                way.send(cx.out, &cookie);
-            }
-            Admission::Read => {
-                if let Some(answer) = self.answers.find(initiation, now) {
-                    // It came by another way before. Whether he hears the answer by that one, nobody knows.
-                    way.send(cx.out, answer);
-                    return;
-                }
-                let Ok(request) = Request::read(&own.local, &mut *own.entropy, initiation) else {
-                    self.counts.handshakes_refused += 1;
-                    return;
-                };
-                self.make_room(&request.key(), now);
-                let Some(owner) = self.remote_for(request.key(), now) else {
-                    self.counts.handshakes_refused += 1;
-                    return;
-                };
-                if let Some(name) = request.proposal().map(|proposal| proposal.name.clone())
-                    && let Some(remote) = self.remote(owner)
-                    && !name.is_empty()
-                {
-                    remote.name = name;
-                }
-                let seen = way.path.remote;
-                let result = self.with_peer(cx, owner, way, |peer, context, out| {
-                    peer.accept(context, request, seen, out)
-                        .map(|step| (step.send, step.event))
-                });
-                self.answers.keep(initiation, &self.own.message, now);
-                let link_mtu = self.options.link_mtu;
-                // What is neither answered nor left to us may be old, and come from anywhere.
-                let yields = result == Err(HandshakeError::Yielded);
-                if (yields || !self.own.message.is_empty())
-                    && let Some(remote) = self.remote(owner)
-                {
-                    remote.consider_begun(way, yields, link_mtu, now);
-                }
-            }
-        }
     }
 
     fn data(&mut self, cx: &mut Cx<'_>, way: Way, header: &crate::wire::DataHeader, datagram: &[u8]) {

@@ -62,9 +62,10 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(owner: u32, key: PublicKey, now: Mono) -> Remote {
+    /// One whose initiations are taken if they are later than `latest`.
+    pub(super) fn new(owner: u32, key: PublicKey, latest: u64, now: Mono) -> Remote {
         Remote {
-            peer: Peer::new(owner, key, Role::Edge),
+            peer: Peer::new(owner, key, Role::Edge).after(latest),
             name: String::new(),
             legs: vec![],
             best: None,
@@ -280,7 +281,7 @@ impl Remote {
             let ways = self.ways_of_handshake();
             let peer = &mut self.peer;
             told = own.handshake(cx, &ways, |context, out| {
-                let Step { send, event } = peer.wake(context, out);
+                let Step { send, event, .. } = peer.wake(context, out);
                 (send, event)
             });
         }

@@ -87,7 +87,7 @@ fn sources(sent: &[(u32, Mac)]) -> Vec<(u32, Mac)> {
     switch.own(OURS, EdgePort::Tap);
     let mut carrier = Carrier::new(TAP, switch);
     let mut remotes: Vec<Option<Remote>> = (0..2)
-        .map(|owner| Some(Remote::new(owner, PublicKey([owner as u8; 32]), Mono(1))))
+        .map(|owner| Some(Remote::new(owner, PublicKey([owner as u8; 32]), 0, Mono(1))))
         .collect();
     let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
     let mut cx = Cx {

@@ -23,7 +23,6 @@ pub(super) struct Client {
     latest: (u32, u8, u64),
     /// Where else it says it might be reached.
     pub(super) candidates: Vec<SocketAddr>,
-    pub(super) features: u32,
     pub(super) name: String,
     pub(super) registered: bool,
     pub(super) told_supernodes: bool,
@@ -35,22 +34,22 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// One whose initiations are taken if they are later than `latest`.
     pub(super) fn new(
         owner: u32,
         member: MemberId<CommunityId>,
         tag: CommunityTag,
-        path: Path,
+        (path, latest): (Path, u64),
         now: Mono,
     ) -> Client {
         Client {
-            peer: Peer::new(owner, member.key, crate::crypto::Role::Edge),
+            peer: Peer::new(owner, member.key, crate::crypto::Role::Edge).after(latest),
             member,
             tag,
             came_from: path.remote.ip(),
             path,
             latest: (0, 0, 0),
             candidates: vec![],
-            features: 0,
             name: String::new(),
             registered: false,
             told_supernodes: false,
@@ -70,6 +69,11 @@ impl Client {
         is
     }
 
+    /// What it can do and wants, as it said when the session began that it has shown to be its own.
+    pub(super) fn features(&self) -> u32 {
+        self.peer.agreed().map_or(0, |agreed| agreed.features)
+    }
+
     /// Where others might reach it: where it is seen, and where it says. Nowhere, if it wants no direct path.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses_and(&[])
@@ -77,7 +81,7 @@ impl Client {
 
     /// The same, and these: what it says to one alone.
     pub(super) fn addresses_and(&self, more: &[SocketAddr]) -> Vec<SocketAddr> {
-        if self.features & feature::NO_DIRECT != 0 {
+        if self.features() & feature::NO_DIRECT != 0 {
             return vec![];
         }
         let mut all = vec![self.path.remote];

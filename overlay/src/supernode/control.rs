@@ -105,7 +105,7 @@ impl Supernode {
         client.expires = now + lifetime;
         let (member, tag) = (client.member, client.tag);
         let profile = Profile {
-            features: client.features,
+            features: client.features(),
             candidates: client.addresses(),
             name: client.name.clone(),
         };
@@ -202,7 +202,7 @@ impl Supernode {
         }
         let (member, tag) = (client.member, client.tag);
         let profile = Profile {
-            features: client.features,
+            features: client.features(),
             candidates: client.addresses(),
             name: client.name.clone(),
         };

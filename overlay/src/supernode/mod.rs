@@ -14,7 +14,9 @@ pub mod registry;
 
 pub use options::{SupernodeCounts, SupernodeObserver, SupernodeOptions, SupernodeReport};
 
-use crate::crypto::{Admission, Class, Context, Event, Gate, HandshakeError, Local, Numbers, Request, Step};
+use crate::crypto::{
+    Admission, Class, Context, Event, Gate, HandshakeError, Latest, Local, Numbers, Request, Step,
+};
 use crate::edge::EdgeEntropy;
 use crate::way::{Way, say};
 use crate::wire::{Channel, CommunityId, Control, Message, Status};
@@ -46,12 +48,15 @@ pub struct Supernode {
     registry: Registry,
     channels: Channels<CommunityId>,
     crowd: Crowd,
+    /// Of those who were let go.
+    latest: Latest<MemberId<CommunityId>>,
     pools: HashMap<CommunityId, Pool>,
     /// Communities whose members are to be told that there is something new, and when.
     news: BTreeMap<CommunityId, Mono>,
     opened: Vec<u8>,
     message: Vec<u8>,
     counts: SupernodeCounts,
+    started: bool,
     stopped: bool,
 }
 
@@ -71,6 +76,7 @@ impl Supernode {
             registry: Registry::new(options.registry),
             channels: Channels::new(options.channels),
             crowd: Crowd::new(options.per_prefix),
+            latest: Latest::default(),
             options,
             local,
             numbers: Numbers::default(),
@@ -86,6 +92,7 @@ impl Supernode {
             opened: vec![0; 1 << 16],
             message: vec![],
             counts: SupernodeCounts::default(),
+            started: false,
             stopped: false,
         }
     }
@@ -147,6 +154,9 @@ impl Supernode {
             key: request.key(),
         };
         let now = cx.env.now;
+        let Some(request) = self.screen(cx, path, member, request) else {
+            return;
+        };
         let owner = match self.by_member.get(&member) {
             Some(&owner) => owner,
             None if self.by_member.len() >= self.options.registry.members
@@ -167,16 +177,39 @@ impl Supernode {
                     self.clients.len() as u32 - 1
                 });
                 self.crowd.add(path.remote.ip());
-                self.clients[owner as usize] = Some(Client::new(owner, member, tag, path, now));
+                let latest = self.latest.of(&member);
+                self.clients[owner as usize] = Some(Client::new(owner, member, tag, (path, latest), now));
                 self.by_member.insert(member, owner);
                 owner
             }
         };
-        let features = request.proposal().map_or(0, |proposal| proposal.features);
         self.with_client(cx, owner, path, |client, context, out| {
-            client.features = features;
             client.peer.accept(context, request, path.remote, out)
         });
+    }
+
+    /// Turns away whom nobody here knows and who comes in vain, before anything is made for him.
+    fn screen(
+        &mut self,
+        cx: &mut Cx<'_>,
+        path: Path,
+        member: MemberId<CommunityId>,
+        request: Request,
+    ) -> Option<Request> {
+        let wall = cx.env.clock.stamp().wall;
+        self.latest.look(wall);
+        if self.by_member.contains_key(&member) {
+            return Some(request);
+        }
+        self.message.clear();
+        let screened = request.screen(&self.local, self.latest.of(&member), &mut self.message);
+        if screened.is_err() {
+            self.counts.handshakes_refused += 1;
+            if !self.message.is_empty() {
+                cx.out.datagram(Transmit::to(path), &self.message);
+            }
+        }
+        screened.ok()
     }
 
     fn refuse(&mut self, cx: &mut Cx<'_>, path: Path, request: Request, status: Status, words: &str) {
@@ -305,6 +338,7 @@ impl Supernode {
             self.due.remove(&(due, owner));
         }
         client.peer.close(&mut self.numbers);
+        self.latest.keep(client.member, client.peer.latest().unwrap_or(0));
         self.crowd.remove(client.came_from);
         let member = client.member;
         self.by_member.remove(&member);
@@ -387,6 +421,9 @@ impl Supernode {
 
 impl Machine for Supernode {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.latest.begin(cx.env.clock.stamp().wall);
+        }
         match input {
             Input::Datagram(rx) => self.datagram(cx, &rx),
             Input::Wake => self.wake(cx),
@@ -416,3 +453,6 @@ impl Machine for Supernode {
         self.stopped
     }
 }
+
+#[cfg(test)]
+mod tests;

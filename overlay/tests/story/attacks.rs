@@ -2,6 +2,7 @@
 
 use crate::town::{Flat, Outsider, Town, outside};
 use halloo_base::Rng;
+use halloo_overlay::crypto::Timers;
 use halloo_overlay::wire::kind;
 use halloo_sim::{Dependence, ms, secs};
 use std::net::SocketAddr;
@@ -139,6 +140,65 @@ fn what_is_damaged_repeated_or_made_up_does_nothing_and_gets_no_more_than_it_cos
         who.heard.iter().all(|bytes| bytes[0] != kind::CHANNEL),
         "nothing is carried to him"
     );
+}
+
+/// Initiations from one edge to another that were seen on the way, in their order.
+fn initiations(taken: &[(SocketAddr, Vec<u8>)], to: SocketAddr) -> Vec<Vec<u8>> {
+    let is = |(at, bytes): &&(SocketAddr, Vec<u8>)| *at == to && bytes[0] == kind::INITIATION;
+    taken.iter().filter(is).map(|(_, bytes)| bytes.clone()).collect()
+}
+
+#[test]
+fn an_initiation_that_was_recorded_changes_nothing_however_old_its_maker() {
+    let flat = Flat {
+        timers: Timers {
+            rekey: secs(2),
+            rekey_other: secs(3),
+            ..Timers::default()
+        },
+        ..Flat::default()
+    };
+    let mut town = Town::of(902, vec![flat; 3]);
+    town.supernode(Default::default());
+    capture(&town);
+    town.world.run_until(secs(6));
+    let taken = captured(&mut town);
+    let who = town.outsider();
+    let mut old = vec![];
+    for to in 0..3 {
+        let to = targets(&town)[to];
+        let of = initiations(&taken, to);
+        old.extend(of.into_iter().take(2).map(|bytes| (to, bytes)));
+    }
+    assert!(old.len() >= 4, "some of the first were seen");
+    let strange = |town: &mut Town| {
+        let peers = (0..3).flat_map(|at| town.status(at).peers).collect::<Vec<_>>();
+        let paths = peers.into_iter().flat_map(|peer| peer.paths);
+        paths.filter(|path| path.remote == who.address).count()
+    };
+    let throw = |town: &mut Town| {
+        for (to, bytes) in &old {
+            let start = town.world.now() + ms(10);
+            town.throw(&who, start, *to, bytes.clone());
+        }
+        town.world.run_for(ms(100));
+    };
+    // Of those who are known later ones have come since.
+    throw(&mut town);
+    assert_eq!(strange(&mut town), 0, "he is taken for nobody");
+    // Those who have left and are forgotten do not come back by it, ...
+    town.world.stop(town.edges[1].edge);
+    town.world.stop(town.edges[2].edge);
+    town.world.run_for(secs(1));
+    assert_eq!(town.status(0).peers, []);
+    throw(&mut town);
+    assert_eq!(town.status(0).peers, []);
+    // ... not even when this end has been started again, and knows nobody.
+    town.restart_edge(0, true);
+    town.world.run_for(secs(1));
+    throw(&mut town);
+    assert_eq!(town.status(0).peers, []);
+    is_modest(&town);
 }
 
 /// `HALLOO_FLOOD=100000` sends so many.

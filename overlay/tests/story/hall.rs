@@ -15,6 +15,7 @@ use halloo_overlay::wire::{
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What the wall clock says at the beginning.
 const WALL: u64 = 1_800_000_000_000_000_000;
@@ -67,7 +68,7 @@ impl Hall {
         let mut entropy = Replayed::new(1);
         let identity = Identity::generate(&mut entropy);
         let key = identity.public();
-        Hall {
+        let mut hall = Hall {
             supernode: Supernode::new(
                 options,
                 Local::supernode(identity, offer("supernode")),
@@ -81,7 +82,11 @@ impl Hall {
             out: Outbox::new(),
             callers: vec![],
             by_address: HashMap::new(),
-        }
+        };
+        hall.handle(Input::Wake);
+        // Nobody comes with what was made before the supernode was there.
+        hall.now += Duration::from_millis(1);
+        hall
     }
 
     /// Somebody comes, and has a session when this returns.
@@ -229,7 +234,9 @@ impl Caller {
             other => panic!("a supernode says {other:?}"),
         };
         match step.expect("the handshake goes on") {
-            Step { send: true, event } => {
+            Step {
+                send: true, event, ..
+            } => {
                 assert!(matches!(event, None | Some(Event::Up { .. })), "{event:?}");
                 vec![answer]
             }

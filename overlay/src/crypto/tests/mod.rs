@@ -142,7 +142,7 @@ impl End {
                         out.extend_from_slice(&cookie);
                         return Ok(Step {
                             send: true,
-                            event: None,
+                            ..Step::default()
                         });
                     }
                     Admission::Read => {}
@@ -174,7 +174,10 @@ impl End {
                 if into[0] != Content::Nothing as u8 {
                     self.contents.push(into);
                 }
-                Ok(Step { send: false, event })
+                Ok(Step {
+                    event,
+                    ..Step::default()
+                })
             }
             _ => Err("not for a peer".into()),
         }
