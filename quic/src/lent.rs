@@ -21,6 +21,9 @@ use std::task::Waker;
 /// How much that was read waits for the other thread, on each stream; what else has come holds back the peer.
 const READ_AHEAD: usize = 4 << 10;
 
+/// How many streams that the peer has opened wait for the other thread, of each kind; what else it has opened waits in the library.
+const ACCEPT_AHEAD: usize = 32;
+
 /// Who answers connections of another protocol than echo, on a thread of his own.
 pub struct Lending {
     /// The protocol as it is agreed on in the handshake (RFC 7301).
@@ -128,6 +131,8 @@ struct Sending {
     stopped: Option<u64>,
     dropped: bool,
     writing: Option<Waker>,
+    /// Who waits for the peer to want no more.
+    watching: Option<Waker>,
 }
 
 impl Shared {

@@ -193,6 +193,22 @@ impl Server {
         self.address(protocol).port().to_string()
     }
 
+    /// Its counters of this service of a protocol, as they stand.
+    #[cfg(feature = "h3")]
+    pub(crate) fn counted(&self, protocol: &str, service: &str) -> Value {
+        let pid = i32::try_from(self.running.child.id()).expect("process ids are small");
+        kill(Pid::from_raw(pid), Signal::SIGUSR1).expect("it is our child");
+        let names = (Some("counters"), Some(protocol), Some(service));
+        loop {
+            let line = self.running.line_with("\"type\":\"counters\"");
+            let object: Value = serde_json::from_str(&line).expect("an object");
+            let word = |key: &str| object[key].as_str();
+            if (word("type"), word("protocol"), word("service")) == names {
+                return object;
+            }
+        }
+    }
+
     /// Ends it: its last counters of this protocol.
     pub(crate) fn counters(self, protocol: &str) -> Value {
         let pid = i32::try_from(self.running.child.id()).expect("process ids are small");

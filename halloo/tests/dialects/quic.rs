@@ -223,6 +223,28 @@ fn a_head_that_does_not_end_costs_its_stream_and_not_the_connection() {
 
 #[cfg(feature = "h3")]
 #[test]
+fn what_is_taken_back_over_http_3_is_not_waited_for() {
+    let Some(aioquic) = Aioquic::here() else { return };
+    let server = server();
+    let address = server.address("quic");
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let peer = Running::start("env", aioquic.command(&["taken_back", &ip, &port]));
+    assert_eq!(peer.line_with("status"), r#"{"status": "204"}"#);
+    let counted = server.counted("h3", "requests");
+    // Its connection is open, and each would sleep for ten seconds.
+    assert_eq!(
+        (
+            &counted["received"],
+            &counted["replied"],
+            &counted["silent"]["incomplete"]
+        ),
+        (&json!(101), &json!(1), &json!(100)),
+        "{counted}"
+    );
+}
+
+#[cfg(feature = "h3")]
+#[test]
 fn ngtcp2_asks_over_http_3() {
     let Some(gtlsclient) = program_or_skip("gtlsclient") else {
         return;

@@ -1,9 +1,9 @@
 //! The side of who answers: what he may do with a connection, from any thread.
 
-use super::{End, Gone, Shared, StreamGone, place};
+use super::{ACCEPT_AHEAD, End, Gone, Shared, StreamGone, place};
 use bytes::Bytes;
 use halloo_base::{Path, Stamp};
-use quinn_proto::{Dir, StreamId};
+use quinn_proto::{Dir, Side, StreamId};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -70,8 +70,15 @@ impl Lent {
         if let Some(gone) = state.gone {
             return Poll::Ready(Err(gone));
         }
+        let was_full = state.accepted[place(dir)].len() >= ACCEPT_AHEAD;
         match state.accepted[place(dir)].pop_front() {
-            Some(id) => Poll::Ready(Ok(id)),
+            Some(id) => {
+                if was_full {
+                    // There may be more where it came from.
+                    self.shared.touch(state);
+                }
+                Poll::Ready(Ok(id))
+            }
             None => {
                 state.accepting[place(dir)] = Some(cx.waker().clone());
                 Poll::Pending
@@ -112,6 +119,21 @@ impl Opener {
             self.shared.touch(state);
         }
         Poll::Pending
+    }
+
+    /// Ready when the peer wants no more of what is sent on the bidirectional stream of his with this number (RFC 9000 section
+    /// 2.1), when all of it is sent, or when the connection is gone. One task at a time waits for that.
+    pub fn poll_stopped(&self, stream: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state();
+        let is_gone = state.gone.is_some();
+        let id = StreamId::new(Side::Client, Dir::Bi, stream >> 2);
+        match state.send.get_mut(&id) {
+            Some(send) if send.stopped.is_none() && !send.finished && !is_gone => {
+                send.watching = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
     }
 
     /// Closes the connection with this code of the protocol inside, once what was written has left or a second later. The

@@ -1,6 +1,8 @@
 //! The machine's side: between the library and the queues.
 
-use super::{Bell, End, Gone, Lent, READ_AHEAD, Receiving, Sending, Shared, State, place, wake};
+use super::{
+    ACCEPT_AHEAD, Bell, End, Gone, Lent, READ_AHEAD, Receiving, Sending, Shared, State, place, wake,
+};
 use halloo_base::{Counters, Path, Stamp};
 use quinn_proto::{Connection, ConnectionError, Dir, ReadError, StreamId, VarInt, WriteError};
 use std::sync::{Arc, Mutex};
@@ -40,10 +42,17 @@ impl Loan {
         let state = &mut *state;
         state.touched = false;
         for dir in [Dir::Bi, Dir::Uni] {
-            while let Some(id) = quic.streams().accept(dir) {
+            while state.accepted[place(dir)].len() < ACCEPT_AHEAD
+                && let Some(id) = quic.streams().accept(dir)
+            {
                 state.recv.insert(id, Receiving::default());
                 if dir == Dir::Bi {
-                    state.send.insert(id, Sending::default());
+                    let mut send = Sending::default();
+                    // It may have been taken back before anybody knew of it.
+                    if let Ok(Some(code)) = quic.send_stream(id).stopped() {
+                        send.stopped(code);
+                    }
+                    state.send.insert(id, send);
                 }
                 state.accepted[place(dir)].push_back(id);
                 wake(&mut state.accepting[place(dir)]);
@@ -97,7 +106,10 @@ impl Loan {
         accepting.iter_mut().for_each(wake);
         wake(opening);
         recv.values_mut().for_each(|recv| wake(&mut recv.reading));
-        send.values_mut().for_each(|send| wake(&mut send.writing));
+        for send in send.values_mut() {
+            wake(&mut send.writing);
+            wake(&mut send.watching);
+        }
     }
 }
 
@@ -187,10 +199,11 @@ impl Sending {
     }
 
     /// It is broken off, as the peer has asked for (RFC 9000 section 3.5).
-    fn stopped(&mut self, code: VarInt) {
+    pub(super) fn stopped(&mut self, code: VarInt) {
         self.queue.clear();
         self.stopped.get_or_insert(code.into());
         self.reset.get_or_insert(code.into());
         wake(&mut self.writing);
+        wake(&mut self.watching);
     }
 }

@@ -167,6 +167,41 @@ fn who_has_borrowed_it_hears_that_it_is_gone() {
 }
 
 #[test]
+fn who_answers_hears_that_nobody_wants_it_any_more() {
+    let mut scene = scene(1 << 20, 1);
+    let mut lent = scene.connected();
+    let opener = lent.opener();
+    let (send, _recv) = loop {
+        scene.step();
+        if let Poll::Ready(streams) = lent.poll_accept_bi(&mut now()) {
+            break streams.unwrap();
+        }
+    };
+    struct Woken(AtomicU32);
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Woken>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Woken(AtomicU32::new(0)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut watching = Context::from_waker(&waker);
+    assert!(opener.poll_stopped(send.id(), &mut watching).is_pending());
+    lent.shared
+        .state()
+        .send
+        .get_mut(&send.id)
+        .unwrap()
+        .stopped(quinn_proto::VarInt::from_u32(7));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert!(opener.poll_stopped(send.id(), &mut watching).is_ready());
+    assert!(
+        opener.poll_stopped(send.id() + 4, &mut watching).is_ready(),
+        "there is none"
+    );
+}
+
+#[test]
 fn a_stream_that_is_dropped_halfway_is_broken_off() {
     let mut scene = scene(1 << 20, 1);
     let mut lent = scene.connected();

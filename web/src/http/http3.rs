@@ -13,9 +13,9 @@ use super::{answer, attend::GOODBYE};
 use crate::clock::SystemClock;
 use futures_util::future::{Either, select};
 use h3::error::{Code, ConnectionError};
-use h3::server::RequestResolver;
+use h3::server::{RequestResolver, RequestStream};
 use halloo_base::{Mono, Reason};
-use halloo_quic::Lent;
+use halloo_quic::{Lent, Opener};
 use hyper::body::{Body as HttpBody, Bytes};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -23,7 +23,7 @@ use request::RequestBody;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
-use streams::Carried;
+use streams::{Carried, Incoming, Outgoing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
@@ -90,7 +90,7 @@ async fn attend(connection: Arc<Connection>, lent: Lent) {
     let outcome = match timeout(connection.host.patience.header, builder.build(carried)).await {
         Err(_) => Err(Reason::IdleTimeout),
         Ok(Err(error)) => of_connection(&error).map_or(Ok(()), Err),
-        Ok(Ok(h3)) => serve(&connection, h3).await,
+        Ok(Ok(h3)) => serve(&connection, &opener, h3).await,
     };
     if let Err(why) = outcome {
         connection.host.counters.silent(why);
@@ -101,6 +101,7 @@ async fn attend(connection: Arc<Connection>, lent: Lent) {
 /// Speaks HTTP, and sees to it that it comes to an end.
 async fn serve(
     connection: &Arc<Connection>,
+    opener: &Opener,
     mut h3: h3::server::Connection<Carried, Bytes>,
 ) -> Result<(), Reason> {
     let host = &connection.host;
@@ -109,8 +110,15 @@ async fn serve(
     let mut last: Option<Mono> = None;
     loop {
         let deadline = last.unwrap_or_else(|| connection.deadline());
+        // QUIC lets nobody open more, but what was taken back counts there no more.
+        let is_full = requests.len() >= host.options.streams as usize;
         let next = {
-            let accepted = pin!(h3.accept());
+            let accepted = pin!(async {
+                if is_full {
+                    std::future::pending::<()>().await;
+                }
+                h3.accept().await
+            });
             let interrupted = pin!(async {
                 let stopped = async {
                     if last.is_some() || stopping.wait_for(|stopping| *stopping).await.is_err() {
@@ -138,7 +146,7 @@ async fn serve(
         };
         match next {
             Either::Left(Ok(Some(request))) => {
-                requests.spawn(exchange(Arc::clone(connection), request));
+                requests.spawn(exchange(Arc::clone(connection), opener.clone(), request));
             }
             // All that it asked was answered.
             Either::Left(Ok(None)) => return Ok(()),
@@ -169,8 +177,8 @@ enum Interruption {
     Late,
 }
 
-/// Answers one request.
-async fn exchange(connection: Arc<Connection>, request: RequestResolver<Carried, Bytes>) {
+/// Answers one request, unless it is taken back.
+async fn exchange(connection: Arc<Connection>, opener: Opener, request: RequestResolver<Carried, Bytes>) {
     let patience = connection.host.patience.header;
     let resolved = match timeout(patience, request.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
@@ -179,7 +187,20 @@ async fn exchange(connection: Arc<Connection>, request: RequestResolver<Carried,
         Err(_) => return connection.host.requests.silent(Reason::IdleTimeout),
     };
     let (request, stream) = resolved;
-    let (mut send, recv) = stream.split();
+    let id = stream.id().into_inner();
+    let (send, recv) = stream.split();
+    let taken_back = pin!(std::future::poll_fn(|cx| opener.poll_stopped(id, cx)));
+    let answered = pin!(respond(connection, request, send, recv));
+    // In this order: what was taken back at once was asked for too, and costs its source as much.
+    select(answered, taken_back).await;
+}
+
+async fn respond(
+    connection: Arc<Connection>,
+    request: hyper::Request<()>,
+    mut send: RequestStream<Outgoing, Bytes>,
+    recv: RequestStream<Incoming, Bytes>,
+) {
     let (parts, ()) = request.into_parts();
     let body = RequestBody::new(recv, &parts.headers);
     let request = hyper::Request::from_parts(parts, body);

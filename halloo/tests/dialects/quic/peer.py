@@ -201,6 +201,25 @@ async def unknown(host, port):
         return {"status": answer["headers"][":status"]}
 
 
+async def taken_back(host, port):
+    """Late answers that nobody waits for: far more than there may be at once. Then one that is wanted."""
+    async with connect(host, port, configuration=configuration("h3"), create_protocol=Client) as client:
+        for _ in range(10):
+            asked = [client.ask("GET", "/delay/10") for _ in range(10)]
+            await client.ping()
+            for stream, answer in client.answers.items():
+                if answer in asked:
+                    client._quic.stop_stream(stream, 0x10C)
+            client.transmit()
+            for answer in asked:
+                await answer["done"]
+        answer = client.ask("GET", "/generate_204")
+        await answer["done"]
+        print(json.dumps({"status": answer["headers"][":status"]}), flush=True)
+        # The connection stays: its end would end them all.
+        await client.ended
+
+
 class Echo(QuicConnectionProtocol):
     """Sends back what comes."""
 
