@@ -109,6 +109,12 @@ impl QuicServer {
 
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.wall.0.store(rx.at.wall.0, Ordering::Relaxed);
+        // What has a long header may begin a connection, and to look into that takes keys (RFC 9001 section 5.2): a stranger's until
+        // then. One with a short header is looked up.
+        let is_long = rx.payload.first().is_some_and(|octet| octet & 0x80 != 0);
+        if is_long && !self.admits(cx, rx, Trust::Stranger) {
+            return;
+        }
         let event = self.hub.receive(cx.env.now, rx);
         let owner = match &event {
             Some(DatagramEvent::ConnectionEvent(handle, _)) => self.peers.get(&handle.0),
@@ -119,13 +125,7 @@ impl QuicServer {
             true => Trust::Validated,
             false => Trust::Stranger,
         };
-        let packets = rx.offload.packets(rx.payload.len());
-        if let Err(why) = (self.admit)(cx.env.now, &rx.path, packets, trust) {
-            self.counters.connections.silent(why);
-            if let Some(DatagramEvent::NewConnection(incoming)) = event {
-                self.counters.connections.receive(0);
-                self.hub.endpoint.ignore(incoming);
-            }
+        if !is_long && !self.admits(cx, rx, trust) {
             return;
         }
         match event {
@@ -143,6 +143,15 @@ impl QuicServer {
             }
             None => self.counters.connections.silent(Reason::Malformed),
         }
+    }
+
+    /// Whether it is looked at; counts it if not.
+    fn admits(&mut self, cx: &Cx<'_>, rx: &Datagram<'_>, trust: Trust) -> bool {
+        let packets = rx.offload.packets(rx.payload.len());
+        let admitted = (self.admit)(cx.env.now, &rx.path, packets, trust);
+        admitted
+            .inspect_err(|why| self.counters.connections.silent(*why))
+            .is_ok()
     }
 
     fn incoming(&mut self, cx: &mut Cx<'_>, incoming: Incoming, rx: &Datagram<'_>) {

@@ -146,6 +146,8 @@ fn who_is_not_let_in_hears_nothing() {
     world.deliver(true, &first);
     assert_eq!(world.sent[1], 0);
     assert_eq!(counters.connections.count(Reason::Denied), 1);
+    let asked = counters.connections.snapshot().received;
+    assert_eq!(asked, 0, "nobody has looked what it is: that takes keys");
 }
 
 #[test]
