@@ -181,7 +181,7 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// The binary beside this one: both are built for the release profile.
-fn halloo() -> Result<PathBuf> {
+pub(crate) fn halloo() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("halloo");
     ensure!(path.exists(), "no {}: run this with --release", path.display());
     Ok(path)

@@ -4,6 +4,15 @@ use std::fs;
 
 /// A few lines about this machine, for the head of the report.
 pub(crate) fn describe() -> Vec<String> {
+    about("two namespaces over veth, MTU 1500; generator on core 0, server on core 1; 64-byte payloads")
+}
+
+/// The same for overlays.
+pub(crate) fn overlay() -> Vec<String> {
+    about("two namespaces over veth, MTU 1500; generators and both ends of each overlay share all cores")
+}
+
+fn about(place: &str) -> Vec<String> {
     let kernel = read("/proc/sys/kernel/osrelease");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cpuinfo = read("/proc/cpuinfo");
@@ -13,8 +22,7 @@ pub(crate) fn describe() -> Vec<String> {
         .map_or("unknown processor", |(_, name)| name);
     vec![
         format!("Linux {kernel}, {cores} cores ({model}), congestion control cubic for all"),
-        "two namespaces over veth, MTU 1500; generator on core 0, server on core 1; 64-byte payloads"
-            .to_owned(),
+        place.to_owned(),
         format!(
             "shared machine, load {} at the start: trust ratios, and differences above the spread that is printed",
             read("/proc/loadavg").split(' ').next().unwrap_or("unknown")

@@ -12,6 +12,7 @@ mod contender;
 mod contest;
 mod machine;
 mod ndn;
+mod overlay;
 mod report;
 mod session;
 mod stand;
@@ -40,6 +41,8 @@ enum Command {
     Echo(EchoArguments),
     /// NDN ping: a server's rate, a client's pace.
     Ndn(ndn::NdnArguments),
+    /// The overlay beside VXLAN, OpenVPN, tinc, fastd, n2n, VpnCloud and wireguard-go. Needs root, for namespaces.
+    Overlay(overlay::OverlayArguments),
     /// A server that the bench brings along.
     #[command(hide = true)]
     Stand { kind: Stand, at: SocketAddr },
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
     let ran = match Arguments::parse().command {
         Command::Echo(arguments) => contest::run(&arguments),
         Command::Ndn(arguments) => ndn::run(&arguments),
+        Command::Overlay(arguments) => overlay::run(&arguments),
         Command::Stand { kind, at } => stand::run(kind, at),
     };
     match ran {

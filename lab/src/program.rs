@@ -23,6 +23,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("h2load", "nghttp2-client"),
     ("nghttp", "nghttp2-client"),
     ("wsdump", "python3-websocket"),
+    ("edge", "n2n"),
+    ("supernode", "n2n"),
+    ("tincd", "tinc"),
+    ("wg", "wireguard-tools"),
 ];
 
 /// Where administrators' programs live; an ordinary user's `PATH` may lack them.

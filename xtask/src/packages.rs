@@ -215,6 +215,86 @@ pub(crate) const FOR_BENCH: &[Package] = &[
     },
 ];
 
+/// What the bench of the overlay runs.
+pub(crate) const FOR_OVERLAY_BENCH: &[Package] = &[
+    Package {
+        name: "iproute2",
+        program: "ip",
+        why: "two namespaces, a veth link and VXLAN",
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        why: "loss on that link",
+    },
+    Package {
+        name: "ethtool",
+        program: "ethtool",
+        why: "offloads off on that link",
+    },
+    Package {
+        name: "iperf3",
+        program: "iperf3",
+        why: "TCP",
+    },
+    Package {
+        name: "netcat-openbsd",
+        program: "nc",
+        why: "a file",
+    },
+    Package {
+        name: "iputils-ping",
+        program: "ping",
+        why: "round trips",
+    },
+    Package {
+        name: "gcc",
+        program: "gcc",
+        why: "compiles the program that measures ZeroMQ",
+    },
+    Package {
+        name: "libzmq3-dev",
+        // Its header, as seen from a folder of programs.
+        program: "../include/zmq.h",
+        why: "ZeroMQ",
+    },
+    Package {
+        name: "openssl",
+        program: "openssl",
+        why: "OpenVPN's certificates",
+    },
+    Package {
+        name: "openvpn",
+        program: "openvpn",
+        why: "a peer",
+    },
+    Package {
+        name: "tinc",
+        program: "tincd",
+        why: "a peer",
+    },
+    Package {
+        name: "fastd",
+        program: "fastd",
+        why: "a peer",
+    },
+    Package {
+        name: "n2n",
+        program: "supernode",
+        why: "a peer",
+    },
+    Package {
+        name: "wireguard-go",
+        program: "wireguard-go",
+        why: "a peer, of IP only",
+    },
+    Package {
+        name: "wireguard-tools",
+        program: "wg",
+        why: "sets it up",
+    },
+];
+
 /// Whether this process may install packages and make namespaces.
 pub(crate) fn is_root() -> bool {
     // The owner of this folder is the effective user of this process.
