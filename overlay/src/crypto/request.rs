@@ -29,8 +29,8 @@ pub enum HandshakeError {
     /// Both ends began at once, and this end's initiation goes first.
     #[error("both ends began at once")]
     Yielded,
-    /// Of somebody whom nobody here knows, and too old.
-    #[error("it is too old")]
+    /// Of somebody whom nobody here knows, and too old, or without the certificate that is wanted.
+    #[error("it is too old, or its maker is no member")]
     Unwanted,
     /// The answer would be longer than the initiation.
     #[error("the answer has no room")]
@@ -151,6 +151,7 @@ impl Request {
         mut self,
         local: &Local,
         latest: u64,
+        wall: Wall,
         out: &mut Vec<u8>,
     ) -> Result<Request, HandshakeError> {
         match self.time() {
@@ -160,6 +161,10 @@ impl Request {
                 return Err(HandshakeError::Unwanted);
             }
             _ => {}
+        }
+        if let Err(refusal) = self.certified(local, wall) {
+            self.refuse(local, &refusal, out)?;
+            return Err(HandshakeError::Unwanted);
         }
         Ok(self)
     }

@@ -46,7 +46,7 @@ impl Edge {
         }
         let own = &mut self.own;
         own.message.clear();
-        let screened = request.screen(&own.local, self.latest.of(&key), &mut own.message);
+        let screened = request.screen(&own.local, self.latest.of(&key), wall, &mut own.message);
         if screened.is_err() && !own.message.is_empty() {
             way.send(cx.out, &own.message);
         }

@@ -2,14 +2,18 @@ use super::carrier::{Carrier, EdgePort};
 use super::leg::Leg;
 use super::own::Own;
 use super::remote::Remote;
-use super::{EdgeEvent, EdgeStatus, Observer};
-use crate::crypto::{Community, Cost, Gate, Identity, Local, Numbers, Offer, Replayed};
+use super::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer};
+use crate::crypto::{
+    AuthorityKey, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer, Replayed, Role,
+};
 use crate::frame::Cutter;
 use crate::switch::{Flood, Switch, TableKey, TableOptions};
 use crate::way::Way;
+use crate::wire::CertificateBody;
 use crate::{Cipher, Compression, Mac, PublicKey};
 use halloo_base::{
-    Clock, Cx, Env, LinkId, Mono, Nanos, Offload, Outbox, Output, Path, Rng, Stamp, StampSource, Wall,
+    Clock, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Nanos, Offload, Outbox, Output, Path, Rng,
+    Stamp, StampSource, Wall,
 };
 use std::time::Duration;
 
@@ -29,6 +33,20 @@ impl Clock for Standing {
     }
 }
 
+const STARTED: Wall = Wall(1_800_000_000_000_000_000);
+
+struct Moved(Mono);
+
+impl Clock for Moved {
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            mono: self.0,
+            wall: Wall(STARTED.0 + self.0.0),
+            source: StampSource::User,
+        }
+    }
+}
+
 struct Nobody;
 
 impl Observer for Nobody {
@@ -36,8 +54,8 @@ impl Observer for Nobody {
     fn status(&mut self, _status: EdgeStatus) {}
 }
 
-fn own() -> Own {
-    let mut entropy = Replayed::new(1);
+fn local(seed: u64) -> Local {
+    let mut entropy = Replayed::new(seed);
     let community = Community::new("town", b"a secret of it", Cost::TEST).expect("a community");
     let offer = Offer {
         ciphers: vec![Cipher::Aes256Gcm],
@@ -47,10 +65,14 @@ fn own() -> Own {
         features: 0,
         software: String::new(),
     };
+    Local::edge(Identity::generate(&mut entropy), community, offer)
+}
+
+fn own() -> Own {
     Own {
-        local: Local::edge(Identity::generate(&mut entropy), community, offer),
+        local: local(1),
         numbers: Numbers::default(),
-        entropy: Box::new(entropy),
+        entropy: Box::new(Replayed::new(1)),
         gate: Gate::new(false),
         observer: Box::new(Nobody),
         message: vec![],
@@ -184,4 +206,91 @@ fn a_link_that_carries_less_than_it_did_is_searched_again() {
     assert_eq!(leg.mtu(), 1_500);
     leg.too_long();
     assert_eq!(leg.mtu(), 1_200, "what every path carries, until more is known");
+}
+
+/// Somebody who knows the secret begins with an edge. What it answers.
+fn come(edge: &mut Edge, who: &Local, now: Mono) -> Vec<Vec<u8>> {
+    let mut peer = Peer::new(0, edge.own.local.public(), Role::Edge);
+    peer.begin(now);
+    let mut initiation = vec![];
+    let mut context = Context {
+        now,
+        wall: Wall(STARTED.0 + now.0),
+        entropy: &mut Replayed::new(now.0),
+        numbers: &mut Numbers::default(),
+        local: who,
+    };
+    assert!(peer.wake(&mut context, &mut initiation).send);
+    let path = Path {
+        link: LinkId(0),
+        local: "0.0.0.0:7654".parse().expect("an address"),
+        remote: "192.0.2.66:7654".parse().expect("an address"),
+    };
+    let datagram = Datagram {
+        path,
+        at: Moved(now).stamp(),
+        marks: Marks::default(),
+        payload: &initiation,
+        offload: Offload::default(),
+    };
+    handle(edge, now, Input::Datagram(datagram))
+}
+
+/// The datagrams that an edge sends upon something.
+fn handle(edge: &mut Edge, now: Mono, input: Input<'_>) -> Vec<Vec<u8>> {
+    let (mut out, mut rng, clock) = (Outbox::new(), Rng::new(1), Moved(now));
+    let mut cx = Cx {
+        env: Env {
+            now,
+            clock: &clock,
+            rng: &mut rng,
+        },
+        out: &mut out,
+    };
+    edge.handle(&mut cx, input);
+    let sent = cx.out.iter().filter_map(|output| match output {
+        Output::Datagram(_, bytes) => Some(bytes.to_vec()),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn who_knows_the_secret_and_has_no_certificate_pushes_no_member_out() {
+    let key = AuthorityKey::generate(&mut Replayed::new(50));
+    let mut wants = local(1);
+    wants.authority = Some(key.authority());
+    let bind = "0.0.0.0:7654".parse().expect("an address");
+    let options = EdgeOptions {
+        peers: 1,
+        ..EdgeOptions::new(vec![], bind, TAP, OURS)
+    };
+    let mut edge = Edge::new(options, wants, Box::new(Replayed::new(2)), Box::new(Nobody));
+    handle(&mut edge, Mono(1), Input::Wake);
+    // A member that a supernode lists, of whom no more is known yet.
+    let member = local(3).public();
+    edge.remote_for(member, Mono(1));
+    let mut outsider = local(4);
+    let answers = come(&mut edge, &outsider, Mono(1_000));
+    assert_eq!(answers.len(), 1, "he is told why");
+    assert!(edge.by_key.contains_key(&member), "and takes nobody's place");
+    assert_eq!((edge.by_key.len(), edge.remotes.len()), (1, 1));
+    assert_eq!(edge.counts.handshakes_refused, 1);
+    assert!(edge.own.numbers.is_empty());
+    // With a certificate he is a member, and comes before one who is no more than listed.
+    let body = CertificateBody {
+        key: outsider.public(),
+        name: "a member".into(),
+        community: None,
+        macs: None,
+        addresses: None,
+        groups: vec![],
+        not_before: 0,
+        not_after: u64::MAX,
+        serial: 1,
+        issuer: [0; 8],
+    };
+    outsider.certificate = Some(key.sign(&body).expect("it can be signed"));
+    assert_eq!(come(&mut edge, &outsider, Mono(2_000)).len(), 1);
+    assert!(edge.by_key.contains_key(&outsider.public()) && !edge.by_key.contains_key(&member));
 }

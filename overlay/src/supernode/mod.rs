@@ -202,7 +202,7 @@ impl Supernode {
             return Some(request);
         }
         self.message.clear();
-        let screened = request.screen(&self.local, self.latest.of(&member), &mut self.message);
+        let screened = request.screen(&self.local, self.latest.of(&member), wall, &mut self.message);
         if screened.is_err() {
             self.counts.handshakes_refused += 1;
             if !self.message.is_empty() {
