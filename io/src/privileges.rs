@@ -1,7 +1,7 @@
 //! Giving up root, or what is like it, once everything is open.
 
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::io;
 
 /// Becomes `user` for good: its group, no further groups, no way back. Capabilities go with the user id. A process that
@@ -26,7 +26,8 @@ pub fn drop_privileges(user: &str) -> io::Result<()> {
 }
 
 /// Becomes `user` as [`drop_privileges`] does, but the calling thread may still change network devices (CAP_NET_ADMIN), until it calls
-/// [`give_up_capabilities`]. So may threads that it starts until then, unless [`powerless`] starts them. `root` stays what it is.
+/// [`give_up_capabilities`]. So may threads that it starts until then, unless [`powerless`] starts them. `root` stays what it is, and
+/// who may change nothing keeps nothing.
 ///
 /// # Errors
 /// As [`drop_privileges`].
@@ -40,13 +41,20 @@ pub fn drop_privileges_but_network(user: &str) -> io::Result<()> {
         rustix::thread::set_keep_capabilities(true)?;
         become_user(entry.uid, entry.gid)?;
     }
+    keep_network()?;
+    rustix::thread::set_no_new_privs(true).map_err(io::Error::from)
+}
+
+/// Gives up every capability of the calling thread but the one to change network devices, if it has that.
+fn keep_network() -> io::Result<()> {
+    // To ask for one that it may not have is refused (capset(2)).
+    let kept = capabilities(None)?.permitted & CapabilitySet::NET_ADMIN;
     let sets = CapabilitySets {
-        effective: CapabilitySet::NET_ADMIN,
-        permitted: CapabilitySet::NET_ADMIN,
+        effective: kept,
+        permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
-    set_capabilities(None, sets)?;
-    rustix::thread::set_no_new_privs(true).map_err(io::Error::from)
+    set_capabilities(None, sets).map_err(io::Error::from)
 }
 
 /// Does something on a thread without capabilities, so that threads which it starts have none.
@@ -90,4 +98,26 @@ fn become_user(uid: Uid, gid: Gid) -> io::Result<()> {
         return Err(io::Error::other("root came back after it was given up"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_may_not_do_is_not_kept_for_it() {
+        // Capabilities are a thread's own.
+        let thread = std::thread::spawn(|| {
+            let before = capabilities(None)?.permitted;
+            keep_network()?;
+            let kept = capabilities(None)?;
+            assert_eq!(kept.permitted, before & CapabilitySet::NET_ADMIN);
+            assert_eq!(kept.effective, kept.permitted);
+            give_up_capabilities()?;
+            keep_network()?;
+            assert_eq!(capabilities(None)?.permitted, CapabilitySet::empty());
+            Ok::<(), io::Error>(())
+        });
+        thread.join().expect("it asserts").expect("nothing is refused");
+    }
 }
