@@ -309,6 +309,8 @@ impl PathMtuSession {
     fn refused(&mut self, cx: &mut Cx<'_>, report: &Unreachable, quoted: &[u8]) {
         // EMSGSIZE.
         const TOO_BIG: UnreachableError = UnreachableError(90);
+        // EAGAIN, ENOBUFS: there was no room for it in this host.
+        const NO_ROOM: [UnreachableError; 2] = [UnreachableError(11), UnreachableError(105)];
         let id = report
             .tag
             .map(|tag| ProbeId(tag.0))
@@ -329,6 +331,10 @@ impl PathMtuSession {
                     self.tell(id, SizeOutcome::TooBig { reporter, mtu });
                     self.search.too_big(size, mtu);
                 }
+            }
+            // It is lost, and asked for again when its time is over; at once there would be no room either.
+            (_, _, None) if NO_ROOM.contains(&report.error) => {
+                self.report.sent = self.report.sent.saturating_sub(u32::from(size.is_some()));
             }
             // Where nothing answers and somebody says why, there is nothing to search.
             (Some(_), _, _) if report.error != TOO_BIG && self.report.answered == 0 => {

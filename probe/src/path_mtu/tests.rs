@@ -1,3 +1,5 @@
+mod session;
+
 use super::*;
 use proptest::prelude::*;
 
