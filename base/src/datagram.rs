@@ -21,6 +21,12 @@ pub struct Path {
     pub remote: SocketAddr,
 }
 
+/// The one form of an address that all others can be compared with: an IPv4 address as such, though a socket for both has it inside
+/// IPv6 (RFC 4291 section 2.5.5.2), and an IPv6 address without what is not on the wire, scope and flow.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// What the IP header said beside the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Marks {
@@ -138,6 +144,22 @@ impl fmt::Display for Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_end_has_one_form() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (form, canonical_form) in [
+            ("192.0.2.1:7", "192.0.2.1:7"),
+            ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
+            ("[fe80::1%3]:7", "[fe80::1]:7"),
+            ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+            // Not that of a socket for both, but an address of its own (RFC 4291 section 2.5.5.1).
+            ("[::192.0.2.1]:7", "[::192.0.2.1]:7"),
+        ] {
+            assert_eq!(canonical(at(form)), at(canonical_form), "{form}");
+        }
+        assert_ne!(canonical(at("192.0.2.1:7")), canonical(at("192.0.2.1:8")));
+    }
 
     #[test]
     fn an_answer_has_the_marks_of_its_request_but_no_congestion() {

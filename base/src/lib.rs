@@ -23,7 +23,7 @@ mod stream;
 mod time;
 
 pub use count::{Counters, Reason, Snapshot};
-pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path};
+pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path, canonical};
 pub use ip::IpHeader;
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
 pub use nat::{Dependence, can_meet};

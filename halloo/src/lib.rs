@@ -9,7 +9,6 @@ mod config;
 mod demo;
 #[cfg(test)]
 mod documents;
-mod ending;
 mod format;
 mod hint;
 mod json;

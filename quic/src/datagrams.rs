@@ -1,12 +1,12 @@
 //! A machine whose datagrams are in QUIC.
 
 use crate::close;
-use crate::hub::{Channel, Hub, canonical};
+use crate::hub::{Channel, Hub};
 use crate::streams::resumed;
 use crate::{Client, EarlyData, QuicEvent, QuicSink};
 use halloo_base::{
     CloseReason, Cx, Datagram, Deadline, Input, Machine, Mono, Outbox, Output, Path, Stamp, TxTag,
-    Unreachable, UnreachableError,
+    Unreachable, UnreachableError, canonical,
 };
 use quinn_proto::{DatagramEvent, Event, SendDatagramError};
 use std::collections::{BTreeMap, VecDeque};

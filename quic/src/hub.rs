@@ -3,7 +3,7 @@
 use crate::client::Moving;
 use crate::departures::Departures;
 use bytes::BytesMut;
-use halloo_base::{Datagram, Mono, Outbox, Path, Transmit, TxTag};
+use halloo_base::{Datagram, Mono, Outbox, Path, Transmit, TxTag, canonical};
 use quinn_proto::{
     Connection, ConnectionEvent, ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint, EndpointConfig,
     IdleTimeout, SendDatagramError, ServerConfig, TransportConfig, VarInt,
@@ -411,18 +411,6 @@ impl Channel {
             remote: destination,
             ..self.path
         })
-    }
-}
-
-/// The address as the library compares it: one sender has one.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(ip) => SocketAddr::new(ip.into(), v6.port()),
-            // A scope is not on the wire; the link is in the path.
-            None => SocketAddr::new((*v6.ip()).into(), v6.port()),
-        },
-        v4 @ SocketAddr::V4(_) => v4,
     }
 }
 

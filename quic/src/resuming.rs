@@ -1,8 +1,8 @@
 //! A connection before the first, for the ticket that it leaves.
 
 use crate::Client;
-use crate::hub::{Channel, Hub, canonical};
-use halloo_base::{Cx, Deadline, Input, Machine, Mono, Path};
+use crate::hub::{Channel, Hub};
+use halloo_base::{Cx, Deadline, Input, Machine, Mono, Path, canonical};
 use quinn_proto::{DatagramEvent, Event};
 use std::time::{Duration, Instant};
 

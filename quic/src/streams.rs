@@ -1,11 +1,11 @@
 //! A machine whose streams are in QUIC.
 
 use crate::close;
-use crate::hub::{Channel, Hub, Written, canonical};
+use crate::hub::{Channel, Hub, Written};
 use crate::{Client, EarlyData, QuicEvent, QuicSink};
 use halloo_base::{
     CloseReason, ConnId, Cx, Datagram, Deadline, Input, Machine, Outbox, Output, Path, SocketInput, Stamp,
-    StreamInput, TxTag, Unreachable, UnreachableError,
+    StreamInput, TxTag, Unreachable, UnreachableError, canonical,
 };
 use quinn_proto::{DatagramEvent, Dir, Event, StreamEvent, StreamId, VarInt};
 use std::collections::{BTreeMap, VecDeque};

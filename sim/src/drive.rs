@@ -11,7 +11,7 @@ use crate::trace::{Fate, Kind};
 use crate::world::{Node, World};
 use halloo_base::{
     Cx, Datagram, Deadline, Endpoint, Env, Frame, Input, LinkId, Mono, Offload, Output, Path, SocketId,
-    SocketInput, StampSource, StreamInput, Transmit, TxTag, Unreachable, UnreachableError,
+    SocketInput, StampSource, StreamInput, Transmit, TxTag, Unreachable, UnreachableError, canonical,
 };
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -502,9 +502,4 @@ impl World {
 fn stuck_deadline(before: Option<Deadline>, after: Option<Deadline>) -> Option<Deadline> {
     let (before, after) = (before?, after?);
     (after.at <= before.at).then_some(after)
-}
-
-/// IPv4 addresses in their own form, as the sockets of this world know them.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod ending;
 mod http;
 mod tls;
 
+pub use ending::Ending;
 #[cfg(feature = "h3")]
 pub use http::Http3Door;
 pub use http::{HttpOptions, HttpServer, Tally};

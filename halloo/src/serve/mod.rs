@@ -14,7 +14,6 @@ mod tell;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, Given};
-use crate::ending::Ending;
 use crate::key;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
@@ -30,6 +29,7 @@ use halloo_protocols::stun::{StunBeside, StunServer, StunServerOptions};
 use halloo_serve::{
     Broadcast, FrameServer, FrameServerOptions, Guards, Secret, Server, ServerOptions, StreamServer,
 };
+use halloo_web::Ending;
 use halloo_web::HttpServer;
 pub(crate) use ip_echo::{Devices, check as check_devices, open_own};
 pub(crate) use listen::Listeners;

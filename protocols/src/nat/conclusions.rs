@@ -2,10 +2,10 @@
 
 use super::findings::{Came, Findings, Kind, Lack, Sight, Stage, either, filtering, mapping};
 use super::investigation::{CHANGE_PORT, Investigation};
-use super::query::{Fate, is_same};
+use super::query::Fate;
 use super::task::{Purpose, Task};
 use crate::echo::asker::Source;
-use halloo_base::Dependence;
+use halloo_base::{Dependence, canonical};
 
 impl Investigation {
     /// All that is known now.
@@ -21,7 +21,9 @@ impl Investigation {
         let local = answers().map(|(_, answer)| answer.local).next();
         let local = local.filter(|local| !local.ip().is_unspecified());
         let reflexive = sights.first().map(|sight| sight.seen);
-        let translated = local.zip(reflexive).map(|(local, seen)| !is_same(local, seen));
+        let translated = local
+            .zip(reflexive)
+            .map(|(local, seen)| canonical(local) != canonical(seen));
         let kind = match (translated, mappings().any(|query| query.fate == Fate::Open)) {
             (Some(false), _) => Kind::unknown(Lack::NotTranslated),
             (_, true) => Kind::unknown(Lack::Unasked),

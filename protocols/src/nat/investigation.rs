@@ -1,12 +1,12 @@
 //! The machine that finds out.
 
 use super::findings::{Findings, Stage};
-use super::query::{Fate, How, Query, is_same};
+use super::query::{Fate, How, Query};
 use super::search::{SIDE_BY_SIDE, Search};
 use super::task::{Errand, Purpose, Task};
 use crate::echo::asker::{Ask, Asker, AskerOptions, REQUEST, Source};
 use crate::stun::wire::Change;
-use halloo_base::{Cx, Datagram, Deadline, Input, LinkId, Machine, Mono, Path, Transmit};
+use halloo_base::{Cx, Datagram, Deadline, Input, LinkId, Machine, Mono, Path, Transmit, canonical};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
@@ -232,7 +232,7 @@ impl Investigation {
     fn refused(&mut self, path: Path) {
         for task in &mut self.tasks {
             if let Errand::Query(query) = &mut task.errand
-                && is_same(query.path.remote, path.remote)
+                && canonical(query.path.remote) == canonical(path.remote)
                 && query.path.local.port() == path.local.port()
                 && query.fate == Fate::Open
             {
@@ -285,7 +285,7 @@ impl Investigation {
         let is_asked = |how: How, end| {
             known
                 .iter()
-                .any(|query| query.how == how && is_same(query.path.remote, end))
+                .any(|query| query.how == how && canonical(query.path.remote) == canonical(end))
         };
         let mut more = vec![];
         for query in &known {

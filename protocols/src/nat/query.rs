@@ -3,7 +3,7 @@
 use crate::echo::wire::{Probe, WIDE};
 use crate::stun::wire::{BINDING, attribute};
 use crate::stun::wire::{COOKIE, Change, Class, FINGERPRINT, HEADER, Message, Transaction, Writer};
-use halloo_base::{Datagram, Env, Mono, Path};
+use halloo_base::{Datagram, Env, Mono, Path, canonical};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ impl Query {
 
     fn hear_probe(&self, rx: &Datagram<'_>) -> Option<Fate> {
         let probe = Probe::parse(rx.payload).ok()?;
-        let is_ours = probe.token == self.token && is_same(rx.path.remote, self.path.remote);
+        let is_ours = probe.token == self.token && canonical(rx.path.remote) == canonical(self.path.remote);
         if !is_ours || (probe.flags.reply && probe.flags.pingback) {
             return None;
         }
@@ -184,15 +184,10 @@ impl Query {
         let asked = self.path.remote;
         let same_ip = from.ip().to_canonical() == asked.ip().to_canonical();
         match (self.change.ip, self.change.port) {
-            (false, false) => is_same(from, asked),
+            (false, false) => canonical(from) == canonical(asked),
             (ip, port) => same_ip != ip && (!port || from.port() != asked.port()),
         }
     }
 }
 
 const _: () = assert!(LONGEST.is_multiple_of(4) && LONGEST > HEADER + FINGERPRINT + 16);
-
-/// Whether both are one end, an IPv4 address in its IPv6 form being the same.
-pub(super) fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
-}

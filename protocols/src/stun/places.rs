@@ -1,6 +1,7 @@
 //! Two addresses and two ports, which together tell what a NAT does (RFC 5780 section 6).
 
 use super::wire::Change;
+use halloo_base::canonical;
 use std::net::{IpAddr, SocketAddr};
 
 /// Where a server receives and sends so that clients can find out about their NATs: two addresses of one family and two
@@ -76,9 +77,4 @@ impl Places {
         let port = opposite((asked.port() == self.first.port()) != change.port).port();
         Some(SocketAddr::new(ip, port))
     }
-}
-
-/// Without the IPv6 form of an IPv4 address, and without a scope.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -3,6 +3,7 @@
 use super::attend::GOODBYE;
 use super::host::Host;
 use super::{HttpOptions, Tally};
+use crate::Ending;
 use futures_util::future::{Either, select};
 use halloo_base::Counters;
 use std::io;
@@ -10,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +25,6 @@ pub struct HttpServer {
     requests: Arc<Counters>,
     tally: Arc<Tally>,
     addresses: Vec<SocketAddr>,
-    /// A thread itself counts as finished only once nobody in it can tell any more, and who was woken would sleep again.
     ended: Arc<AtomicBool>,
 }
 
@@ -77,9 +77,9 @@ impl HttpServer {
         let (counters, requests) = (Arc::clone(&host.counters), Arc::clone(&host.requests));
         let tally = Arc::clone(&host.tally);
         let ended = Arc::<AtomicBool>::default();
-        let waiting = Waiting(thread::current(), Arc::clone(&ended));
+        let ending = Ending::tells(&ended);
         let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
-            let _waiting = waiting;
+            let _ending = ending;
             run(&runtime, &host, listeners, more)
         })?;
         Ok(HttpServer {
@@ -143,16 +143,6 @@ impl Drop for HttpServer {
     fn drop(&mut self) {
         // Who wants to know asks `stop`.
         let _ = self.end();
-    }
-}
-
-/// Somebody who waits for the end.
-struct Waiting(Thread, Arc<AtomicBool>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.1.store(true, Ordering::Release);
-        self.0.unpark();
     }
 }
 

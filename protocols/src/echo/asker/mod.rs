@@ -9,7 +9,7 @@ pub use session::{Moment, PingbackSession, Tell};
 use super::Key;
 use super::pingback::Outcome;
 use super::wire::{PINGBACK, Pingback, Probe, TAG};
-use halloo_base::{Datagram, Deadline, Env, Mono, Path, Reason, Stamp};
+use halloo_base::{Datagram, Deadline, Env, Mono, Path, Reason, Stamp, canonical};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -376,7 +376,7 @@ impl Asker {
     }
 
     fn check_host(&self, rx: &Datagram<'_>) -> Result<(), Reason> {
-        let is_host = same(rx.path.remote, self.options.path.remote);
+        let is_host = canonical(rx.path.remote) == canonical(self.options.path.remote);
         is_host.then_some(()).ok_or(Reason::WrongPath)
     }
 
@@ -385,7 +385,7 @@ impl Asker {
         let host = self.options.path.remote;
         let same_ip = from.ip().to_canonical() == host.ip().to_canonical();
         match self.options.ask.from {
-            Source::Same => same(from, host),
+            Source::Same => canonical(from) == canonical(host),
             Source::OtherPort => same_ip && from.port() != host.port(),
             Source::OtherAddress => !same_ip,
         }
@@ -431,9 +431,4 @@ impl Source {
             Source::OtherAddress => "address",
         }
     }
-}
-
-/// Whether both are one end, an IPv4 address in its IPv6 form being the same.
-fn same(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
 }

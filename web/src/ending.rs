@@ -6,14 +6,14 @@ use std::thread::{self, Thread};
 
 /// Tells, when a thread ends or panics, who waits for that. A thread itself counts as finished only once nobody in it can
 /// tell any more, and who was woken before would go back to sleep.
-pub(crate) struct Ending {
+pub struct Ending {
     ended: Arc<AtomicBool>,
     waiting: Thread,
 }
 
 impl Ending {
     /// One that is to be moved into the thread that ends: it sets `ended`, and then wakes the thread that called this.
-    pub(crate) fn tells(ended: &Arc<AtomicBool>) -> Ending {
+    pub fn tells(ended: &Arc<AtomicBool>) -> Ending {
         Ending {
             ended: Arc::clone(ended),
             waiting: thread::current(),
