@@ -4,6 +4,10 @@ use super::schema::Listen;
 use crate::cli::overlay::{CipherChoice, CompressChoice, EdgeArgs, SupernodeArgs};
 use crate::cli::{MacAddress, MemberAddress, SupernodeAddress, mac, member_address, supernode_address};
 use clap::ValueEnum;
+use halloo_overlay::PublicKey;
+use halloo_overlay::edge::lease;
+use halloo_overlay::supernode::pool::Pool;
+use halloo_overlay::wire::Prefix;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::Display;
@@ -250,6 +254,11 @@ impl Supernode {
             );
             return Err(("supernode.members", why));
         }
+        if let Some(net) = self.pool
+            && let Err(why) = gives(net)
+        {
+            return Err(("supernode.pool", format!("{net}: {why}")));
+        }
         if let Some(Supernodes(peer)) = self.peers.iter().find(|peer| peer.0.key.is_none()) {
             let why = format!("{peer} has no #KEY: edges are told to believe it");
             return Err(("supernode.peers", why));
@@ -262,6 +271,14 @@ impl Supernode {
         }
         Ok(())
     }
+}
+
+/// Whether edges take what a pool of this network gives.
+fn gives(net: IpNet) -> Result<(), String> {
+    let len = net.prefix_len();
+    let first = Pool::new(net.network(), len).and_then(|mut pool| pool.give(PublicKey([0; 32])).ok());
+    let address = first.ok_or("there is no room for two hosts")?;
+    lease::check(Prefix { address, len }).map_err(|why| format!("no edge takes {address}: {why}"))
 }
 
 fn lay<T: Clone>(under: &mut Option<T>, over: &Option<T>) {

@@ -49,6 +49,11 @@ pub(super) fn give(link: LinkId, net: IpNet) -> Result<()> {
     Ok(Netlink::open()?.add_address(LinkAddress { link, net })?)
 }
 
+/// Takes an address away from the device.
+pub(super) fn take_away(link: LinkId, net: IpNet) -> Result<()> {
+    Ok(Netlink::open()?.remove_address(LinkAddress { link, net })?)
+}
+
 /// Where peers might reach this host: its addresses on other links, with this port.
 pub(super) fn candidates(but: LinkId, port: u16) -> Vec<SocketAddr> {
     let addresses = Netlink::open().and_then(|mut netlink| netlink.addresses());

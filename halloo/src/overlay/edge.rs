@@ -1,5 +1,6 @@
 //! `halloo edge`: a device whose frames reach the other members of a community.
 
+use super::address::Given;
 use super::control::Control;
 use super::keys::SystemEntropy;
 use super::question::{Answers, Question, Silence, question};
@@ -14,7 +15,7 @@ use crate::config::{Config, Edge as EdgeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use halloo_io::{Worker, WorkerOptions, give_up_capabilities, powerless};
+use halloo_io::{Worker, WorkerOptions, powerless};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
 use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
 use halloo_overlay::switch::Flood;
@@ -239,7 +240,7 @@ struct Attended<'a> {
 fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
     let begun = std::time::Instant::now();
     let mut supervisor: Option<Supervisor> = None;
-    let mut waits = attended.config.wants_address();
+    let mut given = Given::new(attended.config, attended.link);
     let mut warned = false;
     let mut with = BTreeSet::new();
     loop {
@@ -258,12 +259,10 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
                         attended.config.community
                     )));
                 }
-                EdgeEvent::Address(prefix) if waits => {
-                    let net =
-                        IpNet::new(prefix.address, prefix.len).context("a supernode gave no address")?;
-                    device::give(attended.link, net)?;
-                    give_up_capabilities().context("cannot give up what is not needed any more")?;
-                    waits = false;
+                EdgeEvent::Address(prefix) => {
+                    if let Err(words) = given.follow(prefix) {
+                        reporter.say("notice", &words, &json!({ "message": words }))?;
+                    }
                 }
                 _ => {}
             }
@@ -292,7 +291,7 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
         }
         let watchdog = supervisor.as_ref().and_then(Supervisor::watchdog);
         let mut pause = watchdog.unwrap_or(IDLE).min(IDLE);
-        if waits && !warned {
+        if given.is_missing() && !warned {
             let left = ADDRESS.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 let words = "no supernode has given an address yet (has one a --pool?); one that comes later is taken";
@@ -410,7 +409,7 @@ fn hex(octets: &[u8]) -> String {
 
 impl EdgeConfig {
     /// Addresses that were given.
-    fn fixed(&self) -> impl Iterator<Item = IpNet> {
+    pub(super) fn fixed(&self) -> impl Iterator<Item = IpNet> {
         self.addresses.iter().filter_map(|address| match address.0 {
             MemberAddress::Fixed(net) => Some(net),
             MemberAddress::Auto => None,
@@ -418,7 +417,7 @@ impl EdgeConfig {
     }
 
     /// Whether a supernode is to give one.
-    fn wants_address(&self) -> bool {
+    pub(super) fn wants_address(&self) -> bool {
         self.addresses
             .iter()
             .any(|address| address.0 == MemberAddress::Auto)

@@ -1,5 +1,6 @@
 //! The overlay's commands.
 
+mod address;
 mod ciphers;
 mod control;
 mod device;
@@ -46,7 +47,7 @@ fn become_nobody(user: Option<&str>) -> Result<()> {
     drop_privileges(user).with_context(|| format!("cannot become {user} (--user)"))
 }
 
-/// The same, but the device can still be given an address by this thread.
+/// The same, but this thread can still give the device an address, and another one later.
 fn become_nearly_nobody(user: Option<&str>) -> Result<()> {
     let user = user.unwrap_or(NOBODY);
     drop_privileges_but_network(user).with_context(|| format!("cannot become {user} (--user)"))

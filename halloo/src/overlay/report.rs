@@ -4,6 +4,7 @@ use crate::json::Head;
 use crate::screen::{BAD, GOOD, STRONG, Screen, Styled};
 use halloo_base::Nanos;
 use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::wire::Prefix;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io;
@@ -94,6 +95,16 @@ impl Reporter {
                     &format!("the address is {address}"),
                     &json!({ "address": address }),
                 )
+            }
+            EdgeEvent::AddressRefused {
+                supernode,
+                address,
+                why,
+            } => {
+                let Prefix { address, len } = address;
+                let words =
+                    format!("{supernode} gave the address {address}/{len}, which is not taken: {why}");
+                self.say("notice", &words, &json!({ "message": words }))
             }
             EdgeEvent::SupernodeLost(supernode) => self.say(
                 "supernode_lost",

@@ -84,6 +84,9 @@ fn what_is_wrong_is_named() {
         ("[supernode]\npeers = [\"host\"]\n", "supernode.peers"),
         ("[supernode]\ncommunities = [\"lab\"]\n", "supernode.communities"),
         ("[supernode]\npool = \"10.0.0.0/33\"\n", "supernode.pool"),
+        ("[supernode]\npool = \"10.0.0.0/31\"\n", "supernode.pool"),
+        ("[supernode]\npool = \"128.0.0.0/1\"\n", "supernode.pool"),
+        ("[supernode]\npool = \"224.0.0.0/8\"\n", "supernode.pool"),
     ];
     for (text, named) in cases {
         fs::write(&file, text).expect("it can be written");

@@ -111,7 +111,7 @@ fn a_supernode_gives_addresses_away() {
         .iter()
         .map(|link| net.edge(link.a().host(), &["--address", "auto"]))
         .collect();
-    // Until there is an address, one thread may give it to the device, and can do nothing else.
+    // One thread may give the device an address, and can do nothing else.
     let nobody = nix::unistd::User::from_name("nobody")
         .expect("users")
         .expect("nobody");
@@ -130,7 +130,7 @@ fn a_supernode_gives_addresses_away() {
     assert_eq!(able, ["Name:\thalloo"], "the main thread");
     // However late it comes, it is taken: that none has come is said once, and ends nothing.
     edges[0].wait("no supernode has given an address yet");
-    let _supernode = net.supernode(&["--pool", "10.9.0.0/24"]);
+    let supernode = net.supernode(&["--pool", "10.9.0.0/24"]);
     let addresses: Vec<String> = edges
         .iter()
         .map(|edge| {
@@ -148,16 +148,46 @@ fn a_supernode_gives_addresses_away() {
         for address in &addresses {
             edge.reaches(address);
         }
-        for thread in threads(&edge.child) {
-            let text = fs::read_to_string(thread.join("status")).expect("a thread");
-            assert!(text.contains("CapPrm:\t0000000000000000"), "{text}");
-        }
         let address = edge.status()["address"].as_str().expect("one").to_owned();
         assert!(
             addresses.contains(&address.trim_end_matches("/24").to_owned()),
             "{address}"
         );
     }
+
+    // It comes back with another network: they follow, and what they had is gone.
+    supernode.signal(Signal::SIGTERM);
+    supernode.wait(PATIENCE);
+    let _supernode = net.supernode(&["--pool", "10.8.0.0/16"]);
+    let others: Vec<String> = edges
+        .iter()
+        .map(|edge| {
+            let line = edge.wait("the address is 10.8.");
+            let (_, address) = line.rsplit_once(' ').expect("a word");
+            address.trim_end_matches("/16").to_owned()
+        })
+        .collect();
+    for (edge, before) in edges.iter().zip(&addresses) {
+        others.iter().for_each(|address| edge.reaches(address));
+        let shown = edge.host.must("ip", ["address", "show", "dev", &edge.tap]);
+        assert!(shown.contains("10.8.") && !shown.contains(before), "{shown}");
+    }
+}
+
+#[test]
+fn an_address_that_the_device_cannot_be_given_ends_nothing() {
+    let Some(net) = Net::or_skip("an address that is there already") else {
+        return;
+    };
+    let edge = net.edge(net.host("a").a().host(), &["--address", "auto"]);
+    for address in ["10.9.0.1/30", "10.9.0.2/30"] {
+        let words = ["address", "add", address, "dev", &edge.tap];
+        edge.host.must("ip", words);
+    }
+    let _supernode = net.supernode(&["--pool", "10.9.0.0/30"]);
+    let words = edge.wait("the device did not get its address");
+    assert!(words.contains("it has none"), "{words}");
+    assert_eq!(edge.status()["supernodes"][0]["registered"], true);
 }
 
 #[test]

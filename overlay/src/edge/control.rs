@@ -320,11 +320,8 @@ impl Edge {
                     };
                     self.own.tell(told);
                 }
-                if let Some(address) = address
-                    && self.address != Some(address)
-                {
-                    self.address = Some(address);
-                    self.own.tell(EdgeEvent::Address(address));
+                if let Some(address) = address {
+                    self.given(place, address, Duration::from_secs(lifetime.into()), now);
                 }
                 self.soon(now);
             }

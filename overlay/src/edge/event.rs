@@ -1,5 +1,6 @@
 //! What an edge tells of itself.
 
+use super::lease::BadAddress;
 use super::options::SupernodePlace;
 use super::path::Health;
 use crate::crypto::Refusal;
@@ -24,8 +25,17 @@ pub enum EdgeEvent {
         /// Communities of the same name with another secret.
         strangers: u16,
     },
-    /// A supernode gave us an address, or the one that we asked for.
+    /// A supernode gave us an address, or another one than before, or says that one of our own is ours.
     Address(Prefix),
+    /// A supernode gave us an address that is none for a host; what we had before we have still.
+    AddressRefused {
+        /// Where the supernode is.
+        supernode: SocketAddr,
+        /// What it gave.
+        address: Prefix,
+        /// Why it is not taken.
+        why: BadAddress,
+    },
     /// A supernode does not answer any more.
     SupernodeLost(SocketAddr),
     /// A supernode, or a peer, will not have to do with us, or we not with it.

@@ -9,6 +9,7 @@ mod carrier;
 mod control;
 mod event;
 mod initiation;
+pub mod lease;
 mod leg;
 mod options;
 mod own;
@@ -28,11 +29,12 @@ use crate::PublicKey;
 use crate::crypto::{Event, Gate, Latest, Local, Numbers};
 use crate::supernode::channels::{Channels, MemberId};
 use crate::switch::{Forward, Switch, TableKey};
-use crate::wire::{Prefix, feature};
+use crate::wire::feature;
 use answers::Answers;
 use association::Association;
 use carrier::Carrier;
 use halloo_base::{Cx, Deadline, Frame, Input, LinkId, Machine, Mono, Path, Unreachable, UnreachableError};
+use lease::Leases;
 use own::{Own, earlier};
 use path::Via;
 use remote::Remote;
@@ -90,7 +92,7 @@ pub struct Edge {
     /// Peers that carry for us.
     relays: Vec<u32>,
     opened: Vec<u8>,
-    address: Option<Prefix>,
+    leases: Leases,
     counts: Counts,
     /// When something is due, but for what waits to be sent.
     next: Option<Mono>,
@@ -151,7 +153,7 @@ impl Edge {
             channels: Channels::new(relay::LIMITS),
             relays: vec![],
             opened: vec![0; 1 << 16],
-            address: None,
+            leases: Leases::default(),
             counts: Counts::default(),
             next: None,
             sweep: Mono(0),

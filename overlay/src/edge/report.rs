@@ -62,7 +62,7 @@ impl Edge {
         EdgeStatus {
             supernodes: self.supernodes.iter().map(Association::status).collect(),
             peers,
-            address: self.address,
+            address: self.leases.prefix(),
             counters,
         }
     }

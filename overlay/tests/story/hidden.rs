@@ -1,12 +1,12 @@
 //! Who wants no direct path is at no address that anybody is told of.
 
 use crate::hall::{Hall, community};
-use crate::liar::Liar;
+use crate::liar::liar_town;
 use crate::town::{Flat, PORT, Town, outside};
 use halloo_overlay::PublicKey;
 use halloo_overlay::supernode::SupernodeOptions;
 use halloo_overlay::wire::{Bookmark, Control, feature};
-use halloo_sim::{Handle, Quality, ms, secs};
+use halloo_sim::{ms, secs};
 use std::net::SocketAddr;
 
 fn hidden() -> Flat {
@@ -60,20 +60,6 @@ fn a_supernode_tells_nobody_where_somebody_is_who_hides_whatever_he_says_himself
     );
 }
 
-/// A town whose only supernode is one that writes down what it is told.
-fn watched(features: u32) -> (Town, Handle<Liar>, SocketAddr) {
-    let mut town = Town::new(960);
-    let host = town.world.host("liar", &["198.51.100.200"]);
-    town.world.join(host, town.cloud, Quality::delay(ms(5)));
-    let here: SocketAddr = "198.51.100.200:7654".parse().expect("an address");
-    let mut liar = Liar::new(here);
-    liar.features = features;
-    let liar = town.world.add(host, liar);
-    town.world.udp(liar, "0.0.0.0:7654");
-    town.also = vec![here];
-    (town, liar, here)
-}
-
 #[test]
 fn who_hides_tells_no_supernode_of_his_own_addresses() {
     for (flat, tells) in [
@@ -86,7 +72,7 @@ fn who_hides_tells_no_supernode_of_his_own_addresses() {
             true,
         ),
     ] {
-        let (mut town, liar, _) = watched(0);
+        let (mut town, liar, _) = liar_town(960, |_| ());
         town.edge(flat);
         town.world.run_until(secs(20));
         let told = &town.world.machine(liar).told;
@@ -110,7 +96,7 @@ fn who_hides_tells_no_supernode_of_his_own_addresses() {
 #[test]
 fn nobody_goes_to_an_address_of_who_hides_whoever_tells_of_it() {
     for (features, goes) in [(feature::NO_DIRECT, false), (0, true)] {
-        let (mut town, _, here) = watched(features);
+        let (mut town, _, here) = liar_town(960, |liar| liar.features = features);
         town.edge(Flat::default());
         town.world.run_until(secs(10));
         let peers = town.status(0).peers;

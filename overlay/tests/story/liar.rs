@@ -7,10 +7,10 @@ use halloo_overlay::crypto::{
 };
 use halloo_overlay::supernode::SupernodeOptions;
 use halloo_overlay::wire::{
-    Bookmark, Content, Control, Controls, HEADER_LEN, Introduced, Message, SupernodeAt, TAG_LEN,
+    Bookmark, Content, Control, Controls, HEADER_LEN, Introduced, Message, Prefix, SupernodeAt, TAG_LEN,
 };
 use halloo_overlay::{Cipher, Mac, PublicKey};
-use halloo_sim::{Quality, ms, secs};
+use halloo_sim::{Handle, Quality, ms, secs};
 use std::net::SocketAddr;
 
 /// Members that it makes up.
@@ -30,12 +30,14 @@ pub(crate) struct Liar {
     said: u64,
     /// What it says of those whom it makes up.
     pub(crate) features: u32,
+    /// The address that it gives to everybody, one after the other.
+    pub(crate) addresses: Vec<Prefix>,
     /// All that edges told it.
     pub(crate) told: Vec<Control>,
 }
 
 impl Liar {
-    pub(crate) fn new(here: SocketAddr) -> Liar {
+    fn new(here: SocketAddr) -> Liar {
         let mut entropy = Replayed::new(77);
         let names = (0..MADE_UP)
             .map(|_| Identity::generate(&mut entropy).public())
@@ -53,17 +55,19 @@ impl Liar {
             begun: 0,
             said: 0,
             features: 0,
+            addresses: vec![],
             told: vec![],
         }
     }
 
-    fn lies(&self, to: PublicKey) -> Vec<Vec<Control>> {
+    fn lies(&mut self, to: PublicKey) -> Vec<Vec<Control>> {
         let introduced = |key: &PublicKey| Introduced {
             key: *key,
             features: self.features,
             candidates: vec![self.here],
             name: "a friend".into(),
         };
+        let address = (!self.addresses.is_empty()).then(|| self.addresses.remove(0));
         let others = self.names.iter().filter(|key| **key != to);
         let mut lies: Vec<Vec<Control>> = others
             .clone()
@@ -91,7 +95,7 @@ impl Liar {
             .collect();
         lies.push(vec![Control::Registered {
             lifetime: 60,
-            address: None,
+            address,
             members: 99,
             strangers: 0,
         }]);
@@ -192,7 +196,8 @@ impl Machine for Liar {
                 let registers = told.iter().any(|control| matches!(control, Control::Register(_)));
                 self.told.extend(told);
                 if registers {
-                    for lies in self.lies(self.clients[at].0.key()) {
+                    let to = self.clients[at].0.key();
+                    for lies in self.lies(to) {
                         self.say(cx, at, &lies);
                     }
                 }
@@ -206,17 +211,31 @@ impl Machine for Liar {
     }
 }
 
+/// A town whose only supernode is a liar.
+pub(crate) fn liar_town(seed: u64, how: impl FnOnce(&mut Liar)) -> (Town, Handle<Liar>, SocketAddr) {
+    let mut town = Town::new(seed);
+    let (liar, here) = settle(&mut town, how);
+    (town, liar, here)
+}
+
+fn settle(town: &mut Town, how: impl FnOnce(&mut Liar)) -> (Handle<Liar>, SocketAddr) {
+    let host = town.world.host("liar", &["198.51.100.200"]);
+    town.world.join(host, town.cloud, Quality::delay(ms(5)));
+    let here: SocketAddr = "198.51.100.200:7654".parse().expect("an address");
+    let mut liar = Liar::new(here);
+    how(&mut liar);
+    let liar = town.world.add(host, liar);
+    town.world.udp(liar, "0.0.0.0:7654");
+    town.also = vec![here];
+    (liar, here)
+}
+
 #[test]
 fn a_supernode_that_lies_gets_no_frame_and_keeps_no_pair_apart() {
     let mut town = Town::new(950);
     town.supernode(SupernodeOptions::default());
     // The second supernode of the configuration is a liar.
-    let host = town.world.host("liar", &["198.51.100.200"]);
-    town.world.join(host, town.cloud, Quality::delay(ms(5)));
-    let here: SocketAddr = "198.51.100.200:7654".parse().expect("an address");
-    let liar = town.world.add(host, Liar::new(here));
-    town.world.udp(liar, "0.0.0.0:7654");
-    town.also = vec![here];
+    let (liar, here) = settle(&mut town, |_| ());
     for _ in 0..3 {
         town.edge(Flat::default());
     }

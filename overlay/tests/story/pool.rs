@@ -1,7 +1,9 @@
 //! Addresses that a supernode gives.
 
+use crate::liar::liar_town;
 use crate::town::{Flat, Town};
 use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::edge::lease::BadAddress;
 use halloo_overlay::supernode::SupernodeOptions;
 use halloo_overlay::supernode::registry::RegistryLimits;
 use halloo_overlay::wire::{Prefix, Status};
@@ -145,4 +147,81 @@ fn an_edge_that_knows_as_many_as_it_may_takes_others_when_there_is_room() {
     town.world.stop(edge);
     town.world.run_until(secs(120));
     assert_eq!(up(&mut town), 2, "the third has its place");
+}
+
+/// What an edge was told of its address.
+fn addresses(town: &Town, at: usize) -> Vec<Result<Prefix, (Prefix, BadAddress)>> {
+    let told = |event| match event {
+        EdgeEvent::Address(prefix) => Some(Ok(prefix)),
+        EdgeEvent::AddressRefused { address, why, .. } => Some(Err((address, why))),
+        _ => None,
+    };
+    town.events(at).into_iter().filter_map(told).collect()
+}
+
+#[test]
+fn an_address_that_would_take_the_hosts_routes_is_told_and_not_taken() {
+    let given = [
+        "128.0.0.1/1",
+        "10.9.0.7/24",
+        "224.0.0.1/8",
+        "10.9.0.8/24",
+        "127.0.0.1/8",
+    ]
+    .map(prefix);
+    let (mut town, ..) = liar_town(804, |liar| liar.addresses = given.to_vec());
+    town.edge(wants());
+    // It registers each 20 s.
+    town.world.run_until(secs(90));
+    let told = [
+        Err((given[0], BadAddress::TooWide)),
+        Ok(given[1]),
+        Err((given[2], BadAddress::NoHost)),
+        Ok(given[3]),
+        Err((given[4], BadAddress::NoHost)),
+    ];
+    assert_eq!(addresses(&town, 0), told);
+    assert_eq!(town.status(0).address, Some(given[3]));
+}
+
+#[test]
+fn who_did_not_ask_for_an_address_is_given_none() {
+    let (mut town, ..) = liar_town(805, |liar| liar.addresses = vec![prefix("10.9.0.7/24"); 5]);
+    town.edge(Flat::default());
+    town.world.run_until(secs(30));
+    assert_eq!((addresses(&town, 0), town.status(0).address), (vec![], None));
+}
+
+#[test]
+fn a_supernode_that_comes_back_with_another_network_is_followed() {
+    let mut town = Town::new(806);
+    town.supernode(pool("192.168.7.0/24"));
+    town.edge(wants());
+    town.world.run_until(secs(5));
+    town.supernodes[0].options = pool("10.9.0.0/16");
+    town.restart_supernode(0, true);
+    town.world.run_until(secs(60));
+    let told: Vec<Prefix> = addresses(&town, 0).into_iter().map(Result::unwrap).collect();
+    assert_eq!(told.iter().map(|prefix| prefix.len).collect::<Vec<_>>(), [24, 16]);
+    assert_eq!(town.status(0).address, Some(told[1]));
+}
+
+#[test]
+fn of_two_supernodes_that_give_two_addresses_one_is_followed_until_it_is_gone() {
+    let mut town = Town::new(807);
+    town.supernode(pool("192.168.7.0/24"));
+    town.supernode(pool("10.9.0.0/16"));
+    town.edge(wants());
+    town.world.run_until(secs(100));
+    let told = addresses(&town, 0);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let first = town.status(0).address.expect("there is room");
+    let machine = town.supernodes[usize::from(first.len == 16)].machine;
+    town.world.kill(machine);
+    town.world.run_until(secs(130));
+    assert_eq!(town.status(0).address, Some(first), "it is his for a minute");
+    town.world.run_until(secs(200));
+    let told = addresses(&town, 0);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_ne!(town.status(0).address, Some(first));
 }

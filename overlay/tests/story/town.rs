@@ -144,7 +144,7 @@ pub(crate) struct Office {
     pub(crate) host: Node,
     pub(crate) key: PublicKey,
     pub(crate) seen: Arc<Mutex<Seen>>,
-    options: SupernodeOptions,
+    pub(crate) options: SupernodeOptions,
     pub(crate) report: Kept<SupernodeReport>,
 }
 
