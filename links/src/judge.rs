@@ -66,6 +66,8 @@ pub struct Judge {
     changes: VecDeque<Change>,
     stall: Option<Stall>,
     unknown: u64,
+    /// How often something changed, or was looked at, that decisions may rest on.
+    turns: u64,
 }
 
 /// Anchors, loss and delay are looked at so often.
@@ -91,6 +93,7 @@ impl Judge {
             changes: VecDeque::new(),
             stall: None,
             unknown: 0,
+            turns: 0,
         }
     }
 
@@ -115,7 +118,8 @@ impl Judge {
             } => Some(host_ns - wire_ns),
             _ => None,
         };
-        if let Some(late) = late.filter(|late| late.0 > stall.as_nanos() as i64) {
+        let late = late.filter(|late| late.0 > stall.as_nanos() as i64);
+        if let Some(late) = late {
             self.stood_still(self.now, self.now + -late);
         }
         let (now, seq) = (self.now, sample.seq);
@@ -124,7 +128,10 @@ impl Judge {
         };
         match sample.news {
             News::Sent { .. } => way.sent(now, track, seq),
-            News::Answered { host_ns, wire_ns } => way.answered(track, seq, host_ns, wire_ns),
+            // What was read late took no longer for that.
+            News::Answered { host_ns, wire_ns } => {
+                way.answered(track, seq, late.map_or(host_ns, |late| host_ns - late), wire_ns);
+            }
             News::Lost { direction } => way.lost(track, seq, direction),
             News::Directed { direction } => way.directed(track, seq, direction),
             News::Refused => way.refused(now, track, seq),
@@ -193,6 +200,46 @@ impl Judge {
         Some(self.way(link, family)?.evidence(self.now))
     }
 
+    pub(crate) fn now(&self) -> Mono {
+        self.now
+    }
+
+    /// Whether something was told since that decisions rest on; how often there was.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Whether a link that is a black hole has just answered again.
+    pub(crate) fn revives(&self, link: &Name, family: Family) -> bool {
+        self.way(link, family).is_some_and(|way| {
+            let black = way
+                .trouble
+                .is_some_and(|trouble| matches!(trouble.reason, Reason::Blackhole { .. }));
+            black && way.in_row() == 0
+        })
+    }
+
+    /// Whether an anchor that is silent over one link has answered over another since the trouble of the first began. Where
+    /// they have no anchor in common any answer will do.
+    pub(crate) fn is_better_heard(&self, family: Family, bad: &Name, good: &Name) -> bool {
+        let (Some(bad), Some(good)) = (self.way(bad, family), self.way(good, family)) else {
+            return false;
+        };
+        let Some(trouble) = bad.trouble else { return true };
+        let heard = |anchor: &Name| {
+            let track = good.track(anchor).and_then(|place| good.tracks.get(place));
+            track.is_some_and(|track| track.answered.is_some_and(|answered| answered >= trouble.since))
+        };
+        let silent = bad.tracks.iter().filter(|track| track.missed_in_row > 0);
+        let common: Vec<_> = silent
+            .filter(|track| good.track(&track.anchor).is_some())
+            .collect();
+        if common.is_empty() {
+            return good.tracks.iter().any(|track| heard(&track.anchor));
+        }
+        common.iter().any(|track| heard(&track.anchor))
+    }
+
     fn way(&self, link: &Name, family: Family) -> Option<&Way> {
         self.ways
             .iter()
@@ -214,6 +261,7 @@ impl Judge {
         }
         if look {
             self.next_look = Some(now + LOOK);
+            self.turns += 1;
             self.look_at_anchors();
             for way in &mut self.ways {
                 way.look(now, &self.settings.judge);
@@ -231,6 +279,7 @@ impl Judge {
             }
             let was = way.state;
             if way.evaluate(now, &self.settings.judge) {
+                self.turns += 1;
                 self.changes.push_back(Change {
                     at: now,
                     link: way.link.name.clone(),

@@ -28,6 +28,20 @@ pub(crate) mod maybe_mono {
     }
 }
 
+/// A point of the wall clock.
+pub(crate) mod wall {
+    use halloo_base::Wall;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(at: &Wall, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(at.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Wall, D::Error> {
+        u64::deserialize(from).map(Wall)
+    }
+}
+
 /// A span.
 pub(crate) mod nanos {
     use halloo_base::Nanos;

@@ -7,7 +7,6 @@ use crate::{
 };
 use halloo_base::{Mono, Nanos};
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// A probe and its fate.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +74,8 @@ pub(crate) struct Way {
     pub(crate) last_sent: Option<Mono>,
     /// News were told that may change the verdict.
     pub(crate) stirred: bool,
+    /// How many probes are [`Fate::Waiting`].
+    waiting: usize,
 }
 
 /// How many probes are remembered: 25 s at 100 ms.
@@ -106,6 +107,7 @@ impl Way {
             heard: None,
             last_sent: None,
             stirred: false,
+            waiting: 0,
         }
     }
 
@@ -115,9 +117,12 @@ impl Way {
 
     pub(crate) fn sent(&mut self, now: Mono, track: usize, seq: u64) {
         self.last_sent = Some(now);
-        if self.probes.len() == REMEMBERED {
-            self.probes.pop_front();
+        if self.probes.len() == REMEMBERED
+            && let Some(oldest) = self.probes.pop_front()
+        {
+            self.waiting -= usize::from(oldest.fate == Fate::Waiting);
         }
+        self.waiting += 1;
         self.probes.push_back(Probe {
             track,
             seq,
@@ -134,14 +139,15 @@ impl Way {
         let Some(probe) = self.find(track, seq) else {
             return;
         };
-        if probe.fate == Fate::Answered {
+        let (before, sent, excused) = (probe.fate, probe.sent, probe.excused);
+        if before == Fate::Answered {
             return;
         }
         // What was forgotten stays so: only its time is not.
-        if probe.fate != Fate::Void {
+        if before != Fate::Void {
             probe.fate = Fate::Answered;
         }
-        let (sent, excused) = (probe.sent, probe.excused);
+        self.waiting -= usize::from(before == Fate::Waiting);
         self.stirred = true;
         self.refused_in_row = 0;
         if self.neighbour_failed.is_some_and(|failed| sent >= failed) {
@@ -165,6 +171,7 @@ impl Way {
         }
         if probe.fate == Fate::Waiting {
             probe.fate = Fate::Missed;
+            self.waiting -= 1;
             self.missed(track);
         }
     }
@@ -179,10 +186,11 @@ impl Way {
         self.last_sent = Some(now);
         self.stirred = true;
         if let Some(probe) = self.find(track, seq) {
-            if probe.fate == Fate::Refused {
+            let before = std::mem::replace(&mut probe.fate, Fate::Refused);
+            if before == Fate::Refused {
                 return;
             }
-            probe.fate = Fate::Refused;
+            self.waiting -= usize::from(before == Fate::Waiting);
         }
         self.refused_in_row = self.refused_in_row.saturating_add(1);
     }
@@ -225,30 +233,33 @@ impl Way {
 
     /// This host stood still: what was under way says nothing.
     pub(crate) fn stall(&mut self, now: Mono) {
-        let waiting = self
-            .probes
-            .iter_mut()
-            .filter(|probe| probe.fate == Fate::Waiting && probe.sent < now);
-        waiting.for_each(|probe| probe.fate = Fate::Void);
+        let waiting = self.probes.iter_mut().filter(|probe| probe.fate == Fate::Waiting);
+        for probe in waiting.filter(|probe| probe.sent < now) {
+            probe.fate = Fate::Void;
+            self.waiting -= 1;
+        }
         self.stalled = Some(now);
         self.stirred = true;
     }
 
     /// Misses what is overdue.
     pub(crate) fn overdue(&mut self, now: Mono, settings: &JudgeSettings) {
+        let mut waiting = self.waiting;
         for place in (0..self.probes.len()).rev() {
-            let Some(probe) = self.probes.get_mut(place) else {
+            let Some(probe) = self.probes.get_mut(place).filter(|_| waiting > 0) else {
                 return;
             };
-            if probe.sent + LONGEST_PATIENCE < now && probe.fate != Fate::Waiting {
-                return;
+            if probe.fate != Fate::Waiting {
+                continue;
             }
+            waiting -= 1;
             let Some(track) = self.tracks.get(probe.track) else {
                 continue;
             };
-            if probe.fate == Fate::Waiting && probe.sent + track.patience(settings) <= now {
+            if probe.sent + track.patience(settings) <= now {
                 probe.fate = Fate::Missed;
                 let track = probe.track;
+                self.waiting -= 1;
                 self.missed(track);
             }
         }
@@ -256,12 +267,13 @@ impl Way {
 
     /// When the next probe is overdue.
     pub(crate) fn next_overdue(&self, settings: &JudgeSettings) -> Option<Mono> {
-        let newest = self.probes.back()?.sent;
-        self.probes
+        let waiting = self
+            .probes
             .iter()
             .rev()
-            .take_while(|probe| probe.sent + LONGEST_PATIENCE >= newest)
-            .filter(|probe| probe.fate == Fate::Waiting)
+            .filter(|probe| probe.fate == Fate::Waiting);
+        waiting
+            .take(self.waiting)
             .filter_map(|probe| Some(probe.sent + self.tracks.get(probe.track)?.patience(settings)))
             .min()
     }
@@ -269,6 +281,7 @@ impl Way {
     /// All that was is worth nothing now.
     pub(crate) fn forget(&mut self) {
         self.probes.iter_mut().for_each(|probe| probe.fate = Fate::Void);
+        self.waiting = 0;
         self.tracks.iter_mut().for_each(Track::forget);
         self.trouble = None;
         self.proven = false;
@@ -386,6 +399,3 @@ impl Way {
         }
     }
 }
-
-/// Nothing waits for longer.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(4);
