@@ -11,6 +11,7 @@ pub mod frame;
 mod id;
 pub mod supernode;
 pub mod switch;
+pub mod vxlan;
 mod way;
 pub mod wire;
 

@@ -160,6 +160,21 @@ impl Reporter {
                 });
                 self.say("path", &words, &fields)
             }
+            EdgeEvent::Vtep { key, name, vtep } => {
+                let words = match vtep {
+                    Ok(to) => format!("{}: the kernel sends frames to {to}", named(name, key)),
+                    Err(why) => format!(
+                        "{}: {}: {why}",
+                        named(name, key),
+                        Styled(BAD, "not reachable by the kernel data plane")
+                    ),
+                };
+                let fields = json!({
+                    "key": key.to_string(), "name": name, "vtep": vtep.ok(),
+                    "unreachable": vtep.err().map(|why| why.to_string()),
+                });
+                self.say("vtep", &words, &fields)
+            }
             EdgeEvent::PeerDown { key, name } => {
                 let words = format!("{} {}", named(name, key), Styled(BAD, "is gone"));
                 self.say(

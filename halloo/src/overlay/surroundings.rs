@@ -103,6 +103,7 @@ impl Surroundings {
             supernodes,
             candidates: self.candidates.clone(),
             link_mtu: device::longest_packet(self.device),
+            stations: vec![],
         };
         let told = self.edge.send(news).is_ok();
         self.remote.report();

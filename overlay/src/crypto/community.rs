@@ -89,6 +89,13 @@ impl Community {
         self.tag
     }
 
+    /// The number of its network where VXLAN carries it: 24 bits (RFC 7348 section 5), the same at all members. 0 and the
+    /// highest are left to others.
+    pub fn vni(&self) -> u32 {
+        let [a, b, c, ..] = hash64(&[b"halloo overlay vni", &self.id.0]);
+        u32::from_be_bytes([0, a, b, c]).clamp(1, 0x00ff_fffe)
+    }
+
     pub(crate) fn psk(&self) -> &[u8; 32] {
         &self.psk
     }

@@ -9,8 +9,8 @@ use super::numbers::Numbers;
 use super::request::{Agreed, HandshakeError, Refusal, Request, verified};
 use super::session::Session;
 use super::step::{Context, Event, Step};
-use crate::PublicKey;
 use crate::wire::{Answer, Control, Cookie, DataHeader, Response, Status, flag};
+use crate::{PublicKey, vxlan};
 use halloo_base::Mono;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -362,6 +362,11 @@ impl Peer {
             let words = words.to_owned();
             (Refusal { status, words }, cipher)
         };
+        if self.role == Role::Edge
+            && let Some(words) = vxlan::differ(answer.features, offer.features)
+        {
+            return Err(refusal(Status::DataPlane, &words));
+        }
         if !offer.ciphers.contains(&cipher) {
             return Err(refusal(
                 Status::NoCipher,

@@ -4,10 +4,10 @@ use super::certificate::{Certificate, CertificateError};
 use super::community::mac1_key;
 use super::entropy::{Entropy, draw};
 use super::hash::keyed;
-use super::local::Local;
+use super::local::{Local, Role};
 use super::noise::{Keys, Noise};
 use crate::wire::{Answer, Initiation, Proposal, Response, Status, WireError};
-use crate::{Cipher, Compression, PublicKey};
+use crate::{Cipher, Compression, PublicKey, vxlan};
 use halloo_base::Wall;
 use std::net::SocketAddr;
 
@@ -190,6 +190,14 @@ impl Request {
             words: error.to_string(),
         })?;
         let offer = &local.offer;
+        if local.role() == Role::Edge
+            && let Some(words) = vxlan::differ(offer.features, proposal.features)
+        {
+            return Err(Refusal {
+                status: Status::DataPlane,
+                words,
+            });
+        }
         let cipher = first_common(&proposal.ciphers, &offer.ciphers).ok_or_else(|| Refusal {
             status: Status::NoCipher,
             words: no_common("cipher", &offer.ciphers, &proposal.ciphers, Cipher::name),

@@ -29,7 +29,7 @@ impl Port for EdgePort {
 }
 
 /// What a member's certificate lets him send from; anything without one.
-struct Member<'a>(Option<&'a Certificate>);
+pub(super) struct Member<'a>(pub(super) Option<&'a Certificate>);
 
 impl Claims<EdgePort> for Member<'_> {
     fn may_claim(&self, _port: EdgePort, mac: Mac) -> bool {

@@ -90,7 +90,7 @@ impl Edge {
     }
 
     fn peer_happened(&mut self, owner: u32, way: Option<Way>, event: &Event, now: Mono) {
-        let link_mtu = self.options.link_mtu;
+        let (link_mtu, tunnelled) = (self.options.link_mtu, self.tunnels.is_some());
         let Some(remote) = self.remote(owner) else { return };
         match event {
             Event::Up { follows } => {
@@ -98,6 +98,10 @@ impl Edge {
                 remote.told_refusals = [None, None];
                 if let Some(way) = way.filter(|_| !*follows) {
                     remote.proved(way, link_mtu, now);
+                }
+                if tunnelled {
+                    // A session that follows another may be with somebody who was started again.
+                    remote.tunnel.up(now);
                 }
                 let told = remote.peer.agreed().map(|agreed| {
                     if !agreed.name.is_empty() {
@@ -229,6 +233,7 @@ impl Edge {
                     self.carrier.switch.table_mut().forget(mac, EdgePort::Peer(owner));
                 }
             }
+            (Control::Vtep(vtep), Who::Peer(owner)) => self.vtep(owner, vtep, now),
             (Control::OpenChannel(key), Who::Peer(owner)) => self.open_channel(cx, owner, key),
             (Control::Channel { key, number, .. }, Who::Peer(owner)) => {
                 self.carried(owner, way, key, number, now);

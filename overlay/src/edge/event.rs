@@ -4,8 +4,9 @@ use super::lease::BadAddress;
 use super::options::SupernodePlace;
 use super::path::Health;
 use crate::crypto::Refusal;
+use crate::vxlan::{Member, Unreachable};
 use crate::wire::Prefix;
-use crate::{Cipher, Compression, PublicKey};
+use crate::{Cipher, Compression, Mac, PublicKey};
 use halloo_base::Nanos;
 use std::net::SocketAddr;
 
@@ -73,6 +74,15 @@ pub enum EdgeEvent {
         /// The round trip, if it is known.
         round_trip: Option<Nanos>,
     },
+    /// The kernel reaches a peer by VXLAN now, or it does not, and why.
+    Vtep {
+        /// Who.
+        key: PublicKey,
+        /// Its name.
+        name: String,
+        /// Its end of the tunnel.
+        vtep: Result<SocketAddr, Unreachable>,
+    },
     /// There is no session with a peer any more.
     PeerDown {
         /// Who.
@@ -126,6 +136,8 @@ pub struct PeerStatus {
     pub paths: Vec<PathStatus>,
     /// Stations behind it.
     pub stations: u32,
+    /// Where the kernel reaches it by VXLAN, or why it does not; nothing where the edge carries frames itself.
+    pub vtep: Option<Result<SocketAddr, Unreachable>>,
     /// Frames and their octets, there and back.
     pub sent: (u64, u64),
     /// The same from it.
@@ -171,6 +183,8 @@ pub struct News {
     pub candidates: Vec<SocketAddr>,
     /// The longest IP packet that its own links carry now.
     pub link_mtu: u16,
+    /// The stations behind it, the device's own aside, where the kernel carries the frames and knows them.
+    pub stations: Vec<Mac>,
 }
 
 /// Who hears it.
@@ -178,6 +192,10 @@ pub trait Observer: Send {
     /// What has changed since it was asked last. It is asked with every report.
     fn news(&mut self) -> Option<News> {
         None
+    }
+    /// How the kernel is to reach the members has changed; these are all with whom there is a session.
+    fn members(&mut self, members: Vec<Member>) {
+        let _ = members;
     }
     /// Something happened.
     fn event(&mut self, event: EdgeEvent);

@@ -67,6 +67,16 @@ impl Leg {
         self.search.mtu().unwrap_or(self.base).max(self.base)
     }
 
+    /// The longest packet that is known to pass, once the search for it is over.
+    pub(super) fn decided_mtu(&self) -> Option<u16> {
+        self.search.is_decided().then(|| self.mtu())
+    }
+
+    /// Somebody else sends large packets by it: it is to be looked whether they still pass.
+    pub(super) fn used(&mut self) {
+        self.large = true;
+    }
+
     pub(super) fn is_good(&self) -> bool {
         self.state.health() == Health::Good
     }

@@ -9,6 +9,7 @@ mod carrier;
 mod control;
 mod event;
 mod initiation;
+mod kernel;
 pub mod lease;
 mod leg;
 mod options;
@@ -23,7 +24,7 @@ mod tests;
 
 pub use carrier::EdgePort;
 pub use event::{EdgeEvent, EdgeStatus, News, Observer, PathStatus, PeerStatus, SupernodeStatus};
-pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace};
+pub use options::{EdgeEntropy, EdgeOptions, SupernodePlace, VxlanDevice};
 
 use crate::PublicKey;
 use crate::crypto::{Event, Gate, Latest, Local, Numbers};
@@ -34,6 +35,7 @@ use answers::Answers;
 use association::Association;
 use carrier::Carrier;
 use halloo_base::{Cx, Deadline, Frame, Input, LinkId, Machine, Mono, Path, Unreachable, UnreachableError};
+use kernel::Tunnels;
 use lease::Leases;
 use own::{Own, earlier};
 use path::Via;
@@ -101,6 +103,8 @@ pub struct Edge {
     flush: Option<Mono>,
     started: bool,
     stopped: bool,
+    /// What the kernel carries, if it does.
+    tunnels: Option<Tunnels>,
 }
 
 /// Who a session is with.
@@ -130,6 +134,9 @@ impl Edge {
         if !options.direct {
             local.offer.features |= feature::NO_DIRECT;
         }
+        if options.vxlan.is_some() {
+            local.offer.features |= feature::VXLAN;
+        }
         let mut key = [0; 16];
         entropy.fill(&mut key);
         let mut switch = Switch::new(options.table, TableKey(key), options.flood, ());
@@ -144,6 +151,7 @@ impl Edge {
                 observer,
                 message: vec![],
             },
+            tunnels: options.vxlan.map(Tunnels::new),
             options,
             supernodes: vec![],
             remotes: vec![],
@@ -206,10 +214,12 @@ impl Edge {
     /// Follows what has changed around it.
     fn follow(&mut self, news: News, now: Mono) {
         self.options.link_mtu = news.link_mtu;
+        self.stations_are(news.stations, now);
         if news.candidates != self.options.candidates {
             // Those who know the old ones are told by the next registration, which is due at once.
             self.options.candidates = news.candidates;
             self.supernodes.iter_mut().for_each(|known| known.hurry(now));
+            self.announce_again(now);
         }
         for &place in &news.supernodes {
             if self
@@ -365,6 +375,7 @@ impl Edge {
             }
         }
         self.follow_channels(now);
+        self.follow_tunnels(cx);
         self.next = self.all_deadlines();
     }
 

@@ -46,6 +46,17 @@ pub struct EdgeOptions {
     pub link_mtu: u16,
     /// For how long to ask supernodes to keep us.
     pub lifetime: Duration,
+    /// The VXLAN device, where the kernel carries the frames and this edge none.
+    pub vxlan: Option<VxlanDevice>,
+}
+
+/// A VXLAN device (RFC 7348) that carries an edge's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VxlanDevice {
+    /// Its UDP port.
+    pub port: u16,
+    /// Whether it sends by IPv6; it sends by IPv4 else.
+    pub ipv6: bool,
 }
 
 impl EdgeOptions {
@@ -65,6 +76,7 @@ impl EdgeOptions {
             peers: 1_024,
             link_mtu: 1_500,
             lifetime: Duration::from_secs(60),
+            vxlan: None,
         }
     }
 }

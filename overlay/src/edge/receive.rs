@@ -12,6 +12,7 @@ use halloo_base::{Cx, Datagram};
 impl Edge {
     pub(super) fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.counts.datagrams += 1;
+        self.look_at_tunnels(cx.env.now);
         let way = Way::direct(self.path_to(rx.path.remote));
         match Message::parse(rx.payload) {
             Ok(Message::Channel(channel)) => {
@@ -163,6 +164,8 @@ impl Edge {
         let content = std::mem::take(&mut self.opened);
         match (opened.class, who) {
             (Class::Control, _) => self.controls(cx, who, way, leg, &content[..opened.len], datagram.len()),
+            // They come by another way, and there is no device for these.
+            (Class::Frames, Who::Peer(_)) if self.tunnels.is_some() => self.carrier.counts.refused += 1,
             (Class::Frames, Who::Peer(owner)) => {
                 let content = &content[..opened.len];
                 if self

@@ -1,6 +1,7 @@
 //! Another edge: the sessions with it, the ways to it, and what waits to be sent.
 
 use super::event::{PathStatus, PeerStatus};
+use super::kernel::Tunnel;
 use super::leg::{Leg, Ping};
 use super::own::{Own, earlier};
 use super::path::{Health, Via, is_better};
@@ -59,6 +60,8 @@ pub(super) struct Remote {
     since: Mono,
     /// When a new way last made it begin again.
     hurried: Option<Mono>,
+    /// What it says of its VXLAN device, and what it was told of ours.
+    pub(super) tunnel: Tunnel,
 }
 
 impl Remote {
@@ -86,6 +89,7 @@ impl Remote {
             tell_at: None,
             since: now,
             hurried: None,
+            tunnel: Tunnel::default(),
         }
     }
 
@@ -265,6 +269,7 @@ impl Remote {
     pub(super) fn down(&mut self) {
         self.best = None;
         self.told = None;
+        self.tunnel.down();
         self.waiting_len = 0;
     }
 
@@ -303,12 +308,17 @@ impl Remote {
         }
     }
 
+    /// Whether it matters how long a packet this way carries.
+    fn searches(&self, at: usize) -> bool {
+        self.best == Some(at) || self.tunnel.leg == Some(at)
+    }
+
     fn ask(&mut self, own: &Own, cx: &mut Cx<'_>) {
         let now = cx.env.now;
         for at in 0..self.legs.len() {
             let mut pings: [Option<Ping>; 4] = [None; 4];
             let mut count = 0;
-            let searches = self.best == Some(at);
+            let searches = self.searches(at);
             self.legs[at].poll(now, searches, |ping| {
                 if let Some(place) = pings.get_mut(count) {
                     *place = Some(ping);
@@ -410,9 +420,10 @@ impl Remote {
         let mut next = earlier(self.begin_at, self.peer.deadline(&own.local));
         if self.is_up() {
             for (at, leg) in self.legs.iter().enumerate() {
-                next = earlier(next, Some(leg.deadline(self.best == Some(at))));
+                next = earlier(next, Some(leg.deadline(self.searches(at))));
             }
         }
+        next = earlier(next, self.tunnel.deadline().filter(|_| self.is_up()));
         earlier(next, earlier(self.relay_at, self.tell_at))
     }
 
@@ -442,6 +453,7 @@ impl Remote {
             refusal: self.refusal.clone(),
             paths: self.legs.iter().enumerate().map(path).collect(),
             stations,
+            vtep: None,
             sent: self.sent,
             received: self.received,
         }

@@ -2,7 +2,7 @@
 
 use super::association::Association;
 use super::remote::Remote;
-use super::{Edge, EdgePort, EdgeStatus};
+use super::{Edge, EdgePort, EdgeStatus, PeerStatus};
 use crate::switch::Reason;
 
 impl Edge {
@@ -15,7 +15,11 @@ impl Edge {
             .filter_map(|(owner, remote)| {
                 let remote: &Remote = remote.as_ref()?;
                 let stations = table.count(EdgePort::Peer(owner as u32));
-                Some(remote.status(stations as u32))
+                let vtep = self.vtep_of(remote);
+                Some(PeerStatus {
+                    vtep,
+                    ..remote.status(stations as u32)
+                })
             })
             .collect();
         peers.sort_by_key(|peer| peer.key);

@@ -260,6 +260,17 @@ impl<P: Port, S: Step<P>> Switch<P, S> {
         }
     }
 
+    /// A peer says that a station is at its own. That is not believed of a group, of an address of ours, or of one that the
+    /// peer may not claim. One that is known elsewhere stays there, unless it is said to have moved.
+    pub fn announced(&mut self, now: Mono, from: P, mac: Mac, moved: bool, claims: &impl Claims<P>) {
+        let may_be = !mac.is_group() && mac != Mac([0; 6]) && self.own_port(mac).is_none();
+        if !may_be || !claims.may_claim(from, mac) {
+            self.counts.dropped[Reason::NotClaimed as usize] += 1;
+        } else if moved || self.table.find(now, mac, 0).is_none_or(|known| known == from) {
+            self.learn(now, from, mac, 0);
+        }
+    }
+
     fn learn(&mut self, now: Mono, from: P, source: Mac, vlan: u16) {
         match self.table.learn(now, source, vlan, from) {
             Learned::Known | Learned::Fixed => {}

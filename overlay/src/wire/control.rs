@@ -1,7 +1,7 @@
 //! What sessions say besides frames: the TLVs of a content of kind 4.
 
 use super::tlv::{OPTIONAL, Reader, fit, put_address, put_ip, tlv, words};
-use super::{Status, WireError};
+use super::{Status, Vtep, WireError};
 use crate::{Mac, PublicKey};
 use std::net::{IpAddr, SocketAddr};
 
@@ -43,6 +43,8 @@ pub enum Control {
     Unknown(u8),
     /// Addresses that are no longer at the sender's.
     Flush(Vec<Mac>),
+    /// Where the sender's VXLAN device is, and who is behind it.
+    Vtep(Vtep),
     /// An edge's registration with a supernode.
     Register(Registration),
     /// The supernode's answer.
@@ -163,6 +165,7 @@ const CANDIDATES: u8 = 3;
 const CLOSE: u8 = 4;
 const UNKNOWN: u8 = 5;
 const FLUSH: u8 = 6;
+const VTEP: u8 = 7;
 const REGISTER: u8 = 16;
 const REGISTERED: u8 = 17;
 const MEMBERS: u8 = 18;
@@ -224,6 +227,7 @@ impl Control {
             Control::Close { .. } => CLOSE,
             Control::Unknown(_) => UNKNOWN,
             Control::Flush(_) => FLUSH,
+            Control::Vtep(_) => VTEP,
             Control::Register(_) => REGISTER,
             Control::Registered { .. } => REGISTERED,
             Control::Members { .. } => MEMBERS,
@@ -259,6 +263,7 @@ impl Control {
             },
             UNKNOWN => Control::Unknown(v.u8()?),
             FLUSH => Control::Flush(v.all(mac)?),
+            VTEP => Control::Vtep(Vtep::parse(v, kind)?),
             REGISTER => Control::Register(Registration {
                 lifetime: v.u16()?,
                 macs: counted(v, mac)?,
@@ -351,6 +356,7 @@ impl Control {
             }
             Control::Unknown(kind) => out.push(*kind),
             Control::Flush(macs) => put_macs(out, macs),
+            Control::Vtep(vtep) => vtep.emit(out)?,
             Control::Register(registration) => {
                 out.extend_from_slice(&registration.lifetime.to_be_bytes());
                 out.push(count(registration.macs.len())?);
@@ -465,7 +471,7 @@ pub(super) fn prefix(value: &mut Reader<'_>, kind: u8) -> Result<Prefix, WireErr
     Ok(Prefix { address, len })
 }
 
-fn flag(octet: u8, kind: u8) -> Result<bool, WireError> {
+pub(super) fn flag(octet: u8, kind: u8) -> Result<bool, WireError> {
     match octet {
         0 => Ok(false),
         1 => Ok(true),

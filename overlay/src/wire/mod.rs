@@ -10,12 +10,14 @@ mod payload;
 #[cfg(test)]
 mod tests;
 mod tlv;
+mod vtep;
 
 pub use control::{Bookmark, Control, Controls, Introduced, Prefix, Registration, SupernodeAt};
 pub use data::{Channel, Content, DataHeader, HEADER_LEN, LONGEST_DATAGRAM, TAG_LEN, flag};
 pub use handshake::{Cookie, Hello, HelloReply, Initiation, Response};
 pub use member::{CertificateBody, RevocationBody, Signed};
 pub use payload::{Answer, CommunityId, CommunityTag, Proposal, Status};
+pub use vtep::Vtep;
 
 pub(crate) use member::Fields;
 pub(crate) use tlv::Reader;
@@ -47,6 +49,8 @@ pub mod feature {
     pub const RELAYS: u32 = 1;
     /// It wants no direct path: nobody is told where it is.
     pub const NO_DIRECT: u32 = 4;
+    /// Its kernel carries its frames, by VXLAN.
+    pub const VXLAN: u32 = 8;
 }
 
 /// A datagram by its kind.

@@ -86,6 +86,8 @@ pub enum Status {
     Version,
     /// Its address is another's.
     AddressTaken,
+    /// One end carries frames itself, the other has its kernel do it.
+    DataPlane,
     /// Of a later version of the format.
     Other(u8),
 }
@@ -343,7 +345,7 @@ impl Compression {
 }
 
 impl Status {
-    const ALL: [Status; 9] = [
+    const ALL: [Status; 10] = [
         Status::Agreed,
         Status::NoCipher,
         Status::NoCompression,
@@ -353,6 +355,7 @@ impl Status {
         Status::TooOld,
         Status::Version,
         Status::AddressTaken,
+        Status::DataPlane,
     ];
 
     /// The status of this number on the wire.

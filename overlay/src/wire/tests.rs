@@ -301,6 +301,14 @@ fn control() -> impl Strategy<Value = Control> {
         (status(), name).prop_map(|(reason, words)| Control::Close { reason, words }),
         any::<u8>().prop_map(Control::Unknown),
         macs().prop_map(Control::Flush),
+        (any::<u16>(), any::<bool>(), addresses(), macs()).prop_map(|(port, fresh, addresses, stations)| {
+            Control::Vtep(Vtep {
+                port,
+                fresh,
+                addresses: addresses.iter().map(SocketAddr::ip).collect(),
+                stations,
+            })
+        }),
         (any::<u16>(), macs(), prefixes(), any::<bool>(), name).prop_map(
             |(lifetime, macs, addresses, wants_address, name)| Control::Register(Registration {
                 lifetime,

@@ -15,5 +15,6 @@ mod sizes;
 mod station;
 mod supernodes;
 mod town;
+mod tunnels;
 mod watched;
 mod weather;

@@ -7,8 +7,11 @@ use halloo_base::LinkId;
 use halloo_overlay::crypto::{
     Authority, Certificate, Community, Cost, Identity, Local, Offer, Replayed, Timers,
 };
-use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer, SupernodePlace};
+use halloo_overlay::edge::{
+    Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace, VxlanDevice,
+};
 use halloo_overlay::supernode::{Supernode, SupernodeObserver, SupernodeOptions, SupernodeReport};
+use halloo_overlay::vxlan::{self, Member};
 use halloo_overlay::wire::Prefix;
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
 use halloo_sim::{Handle, Joint, NatOptions, Node, Quality, SegmentId, Wire, World, ms, us};
@@ -27,9 +30,25 @@ pub(crate) type Kept<T> = Arc<Mutex<Option<T>>>;
 struct Listener {
     events: Journal,
     status: Kept<EdgeStatus>,
+    post: Post,
+}
+
+/// What an edge says for a VXLAN device, and what it is to hear of its surroundings.
+#[derive(Clone, Default)]
+pub(crate) struct Post {
+    pub(crate) members: Kept<Vec<Member>>,
+    pub(crate) news: Kept<News>,
 }
 
 impl Observer for Listener {
+    fn news(&mut self) -> Option<News> {
+        self.post.news.lock().expect("nobody panicked").take()
+    }
+
+    fn members(&mut self, members: Vec<Member>) {
+        *self.post.members.lock().expect("nobody panicked") = Some(members);
+    }
+
     fn event(&mut self, event: EdgeEvent) {
         self.events.lock().expect("nobody panicked").push(event);
     }
@@ -83,6 +102,8 @@ pub(crate) struct Flat {
     pub(crate) peers: usize,
     /// Only this one of the supernodes, if one is named.
     pub(crate) supernode: Option<usize>,
+    /// Whether the kernel carries its frames.
+    pub(crate) vxlan: bool,
 }
 
 impl Default for Flat {
@@ -106,6 +127,7 @@ impl Default for Flat {
             relays: false,
             peers: 1_024,
             supernode: None,
+            vxlan: false,
         }
     }
 }
@@ -130,6 +152,7 @@ pub(crate) struct Inhabitant {
     pub(crate) key: PublicKey,
     pub(crate) seen: Arc<Mutex<Seen>>,
     pub(crate) flat: Flat,
+    pub(crate) post: Post,
     home: Node,
     lan: SegmentId,
     pub(crate) events: Journal,
@@ -305,6 +328,7 @@ impl Town {
         let station = self.world.add(home, station);
         assert_eq!(self.world.device(station, lan, &Quality::perfect()), DEVICE);
         let (events, status, seen) = (Journal::default(), Arc::default(), Arc::default());
+        let post = Post::default();
         let identity = self.identity(number, 0);
         let key = identity.public();
         let edge = self.live(
@@ -312,7 +336,7 @@ impl Town {
             identity,
             (host, lan),
             &flat,
-            (&events, &status, &seen),
+            (&events, &status, &seen, &post),
             LinkId(3),
         );
         self.edges.push(Inhabitant {
@@ -325,6 +349,7 @@ impl Town {
             key,
             seen,
             flat,
+            post,
             home,
             lan,
             events,
@@ -345,7 +370,7 @@ impl Town {
         identity: Identity,
         (host, lan): (Node, SegmentId),
         flat: &Flat,
-        (events, status, seen): (&Journal, &Kept<EdgeStatus>, &Arc<Mutex<Seen>>),
+        (events, status, seen, post): (&Journal, &Kept<EdgeStatus>, &Arc<Mutex<Seen>>, &Post),
         tap: LinkId,
     ) -> Handle<Watched<Edge>> {
         let community = Community::new("town", flat.secret, Cost::TEST).expect("a community");
@@ -375,10 +400,19 @@ impl Town {
             );
         let [high, low] = (number as u16 + 1).to_be_bytes();
         let inside = SocketAddr::from(([10, high, low, 2], PORT));
+        let outside = SocketAddr::new(outside(number), PORT);
         let options = EdgeOptions {
             wants_address: flat.wants_address,
             addresses: flat.addresses.clone(),
-            candidates: if flat.tells_inside { vec![inside] } else { vec![] },
+            candidates: match flat.home {
+                _ if flat.tells_inside => vec![inside],
+                Home::Open if flat.vxlan => vec![outside],
+                _ => vec![],
+            },
+            vxlan: flat.vxlan.then_some(VxlanDevice {
+                port: vxlan::PORT,
+                ipv6: false,
+            }),
             link_mtu: flat.link_mtu,
             direct: flat.direct,
             peers: flat.peers,
@@ -389,6 +423,7 @@ impl Town {
         let listener = Listener {
             events: Arc::clone(events),
             status: Arc::clone(status),
+            post: post.clone(),
         };
         let machine = Edge::new(options, local, Box::new(entropy), Box::new(listener));
         let edge = self.world.add(host, Watched::new(machine, seen));
@@ -403,7 +438,7 @@ impl Town {
         known.lives += 1;
         let (lives, host, lan, flat) = (known.lives, known.host, known.lan, known.flat.clone());
         let (events, status) = (Arc::clone(&known.events), Arc::clone(&known.status));
-        let seen = Arc::clone(&known.seen);
+        let (seen, post) = (Arc::clone(&known.seen), known.post.clone());
         let edge = known.edge;
         self.world.kill(edge);
         let identity = self.identity(number, if same { 0 } else { lives });
@@ -414,7 +449,7 @@ impl Town {
             identity,
             (host, lan),
             &flat,
-            (&events, &status, &seen),
+            (&events, &status, &seen, &post),
             tap,
         );
         self.edges[number].edge = edge;

@@ -1,0 +1,327 @@
+//! What an edge does where the kernel carries its frames: it tells its peers where its VXLAN device is and who is behind
+//! it, hears the same of them, and says what follows for the device.
+
+use super::carrier::Member as Claims;
+use super::event::EdgeEvent;
+use super::options::VxlanDevice;
+use super::own::earlier;
+use super::path::Via;
+use super::remote::{Remote, path_number};
+use super::{Edge, EdgePort};
+use crate::Mac;
+use crate::vxlan::{Member, Unreachable};
+use crate::way::say;
+use crate::wire::{Control, Vtep};
+use halloo_base::{Cx, Mono};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What is said once may be lost: it is said again after this, then after twice as long, and so on.
+const AGAIN: Duration = Duration::from_secs(1);
+/// ... and for ever after this.
+const SELDOM: Duration = Duration::from_secs(60);
+/// For so long something is said to be new, so that it may be lost once or twice.
+const FRESH: Duration = Duration::from_secs(5);
+/// Frames go by the kernel, so nobody sees whether long ones still pass: it is looked this often.
+const LOOK: Duration = Duration::from_secs(15);
+/// What comes together is looked at together.
+const SETTLES: Duration = Duration::from_millis(10);
+/// A state that stays so long is told of.
+const TELL: Duration = Duration::from_secs(1);
+/// Stations of our own at most: as many as a peer takes.
+const MOST_STATIONS: usize = 1_024;
+/// Our own addresses in one message.
+const MOST_ADDRESSES: usize = 16;
+
+/// What an edge knows for all of its tunnels.
+pub(super) struct Tunnels {
+    device: VxlanDevice,
+    /// Stations behind the device, itself aside.
+    stations: Vec<Mac>,
+    /// Those that came last, and until when they are new.
+    fresh: Vec<Mac>,
+    fresh_until: Mono,
+    /// Stations that were there, of which peers have not heard yet.
+    gone: Vec<Mac>,
+    /// What was said of the members last.
+    said: Vec<Member>,
+}
+
+/// The tunnel to one peer.
+#[derive(Default)]
+pub(super) struct Tunnel {
+    /// What it says of its device.
+    port: Option<u16>,
+    addresses: Vec<IpAddr>,
+    /// The way whose far end the kernel sends to.
+    pub(super) leg: Option<usize>,
+    announce: Option<Mono>,
+    step: Duration,
+    /// Until when it may not know us.
+    fresh_until: Mono,
+    look: Option<Mono>,
+    /// What was told of last, and what is to be told when it has stayed so.
+    told: Option<Result<SocketAddr, Unreachable>>,
+    tell: Option<(Mono, Result<SocketAddr, Unreachable>)>,
+}
+
+impl Tunnel {
+    /// There is a session, which may be with somebody who knows nothing.
+    pub(super) fn up(&mut self, now: Mono) {
+        self.announce = Some(now);
+        self.step = AGAIN;
+        self.fresh_until = now + FRESH;
+    }
+
+    /// There is none any more.
+    pub(super) fn down(&mut self) {
+        *self = Tunnel::default();
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let tell = self.tell.map(|(at, _)| at);
+        earlier(self.announce, earlier(self.look, tell))
+    }
+}
+
+impl Tunnels {
+    pub(super) fn new(device: VxlanDevice) -> Tunnels {
+        Tunnels {
+            device,
+            stations: vec![],
+            fresh: vec![],
+            fresh_until: Mono(0),
+            gone: vec![],
+            said: vec![],
+        }
+    }
+
+    /// Where the kernel would reach a peer: the far end of a way that works, if it is the peer's own address. The better
+    /// way goes first.
+    fn vtep(&self, remote: &Remote) -> Result<(usize, SocketAddr), Unreachable> {
+        let port = remote.tunnel.port.ok_or(Unreachable::Unknown)?;
+        let mut why = Unreachable::Silent;
+        let others = (0..remote.legs.len()).filter(|at| remote.best != Some(*at));
+        for at in remote.best.into_iter().chain(others) {
+            let leg = &remote.legs[at];
+            if !leg.state.works() {
+                continue;
+            }
+            let ip = leg.way.path.remote.ip().to_canonical();
+            let here = match leg.way.via {
+                Via::Channel(_) => Unreachable::Relayed,
+                Via::Direct if ip.is_ipv6() != self.device.ipv6 => Unreachable::Family,
+                Via::Direct if !remote.tunnel.addresses.contains(&ip) => Unreachable::Nat,
+                Via::Direct => return Ok((at, SocketAddr::new(ip, port))),
+            };
+            // What is nearest to a tunnel says most.
+            why = why.max(here);
+        }
+        Err(why)
+    }
+}
+
+impl Edge {
+    /// Something has come that may change what the kernel is to do.
+    pub(super) fn look_at_tunnels(&mut self, now: Mono) {
+        if self.tunnels.is_some() {
+            self.soon(now + SETTLES);
+        }
+    }
+
+    /// Does what is due for all tunnels, and says what has changed.
+    pub(super) fn follow_tunnels(&mut self, cx: &mut Cx<'_>) {
+        let Some(mut tunnels) = self.tunnels.take() else {
+            return;
+        };
+        for owner in 0..self.remotes.len() {
+            if self.remotes[owner].as_ref().is_some_and(Remote::is_up) {
+                self.follow_tunnel(cx, &tunnels, owner);
+            }
+        }
+        tunnels.gone.clear();
+        let members = self.members(&tunnels, cx.env.now);
+        if members != tunnels.said {
+            tunnels.said.clone_from(&members);
+            self.own.observer.members(members);
+        }
+        self.tunnels = Some(tunnels);
+    }
+
+    fn follow_tunnel(&mut self, cx: &mut Cx<'_>, tunnels: &Tunnels, owner: usize) {
+        let now = cx.env.now;
+        let Some(Some(remote)) = self.remotes.get_mut(owner) else {
+            return;
+        };
+        let vtep = tunnels.vtep(remote);
+        remote.tunnel.leg = vtep.ok().map(|(at, _)| at);
+        let due = |at: Option<Mono>| at.is_some_and(|at| at <= now);
+        if remote.tunnel.look.is_none() || due(remote.tunnel.look) {
+            remote.tunnel.look = Some(now + LOOK);
+            if let Some(at) = remote.tunnel.leg {
+                remote.legs[at].used();
+            }
+        }
+        let vtep = vtep.map(|(_, to)| to);
+        let tunnel = &mut remote.tunnel;
+        match tunnel.tell {
+            _ if tunnel.told == Some(vtep) => tunnel.tell = None,
+            Some((at, same)) if same == vtep => {
+                if at <= now {
+                    tunnel.tell = None;
+                    tunnel.told = Some(vtep);
+                    let (key, name) = (remote.peer.key(), remote.name.clone());
+                    self.own.observer.event(EdgeEvent::Vtep { key, name, vtep });
+                }
+            }
+            _ => tunnel.tell = Some((now + TELL, vtep)),
+        }
+        if due(remote.tunnel.announce) {
+            remote.tunnel.announce = Some(now + remote.tunnel.step);
+            remote.tunnel.step = (remote.tunnel.step * 2).min(SELDOM);
+            self.announce(cx, tunnels, owner);
+        }
+    }
+
+    /// Tells a peer where our device is and who is behind it.
+    fn announce(&mut self, cx: &mut Cx<'_>, tunnels: &Tunnels, owner: usize) {
+        let Some(Some(remote)) = self.remotes.get_mut(owner) else {
+            return;
+        };
+        let Some(best) = remote.best else { return };
+        let now = cx.env.now;
+        let mut fresh = vec![];
+        if now < tunnels.fresh_until {
+            fresh.extend(&tunnels.fresh);
+        }
+        let mut stations = tunnels.stations.clone();
+        stations.retain(|mac| !fresh.contains(mac));
+        // Of our own address there can be no doubt.
+        match now < remote.tunnel.fresh_until {
+            true => fresh.push(self.options.mac),
+            false => stations.push(self.options.mac),
+        }
+        let addresses = self.options.candidates.iter();
+        let addresses = addresses.map(SocketAddr::ip).take(MOST_ADDRESSES);
+        let addresses: Vec<IpAddr> = addresses.collect();
+        let gone = tunnels.gone.chunks(Vtep::STATIONS);
+        let gone = gone.map(|some| Control::Flush(some.to_vec()));
+        let vtep = |fresh, some: &[Mac]| {
+            Control::Vtep(Vtep {
+                port: tunnels.device.port,
+                fresh,
+                addresses: addresses.clone(),
+                stations: some.to_vec(),
+            })
+        };
+        let new = fresh.chunks(Vtep::STATIONS).map(|some| vtep(true, some));
+        let old = stations.chunks(Vtep::STATIONS).map(|some| vtep(false, some));
+        let way = remote.legs[best].way;
+        for control in gone.chain(new).chain(old) {
+            say(
+                (now, &self.own.local),
+                &mut remote.peer,
+                (path_number(best), &way),
+                cx.out,
+                &[control],
+            );
+        }
+    }
+
+    fn members(&self, tunnels: &Tunnels, now: Mono) -> Vec<Member> {
+        let remotes = self.remotes.iter().enumerate();
+        let up = remotes.filter_map(|(owner, remote)| Some((owner as u32, remote.as_ref()?)));
+        let mut members: Vec<Member> = up
+            .filter(|(_, remote)| remote.is_up())
+            .map(|(owner, remote)| {
+                let vtep = tunnels.vtep(remote);
+                let table = self.carrier.switch.table();
+                let mut stations: Vec<Mac> = table
+                    .stations(now, EdgePort::Peer(owner))
+                    .map(|(mac, _)| mac)
+                    .collect();
+                stations.sort_unstable();
+                Member {
+                    key: remote.peer.key(),
+                    name: remote.name.clone(),
+                    vtep: vtep.map(|(_, to)| to),
+                    mtu: vtep.ok().and_then(|(at, _)| remote.legs[at].decided_mtu()),
+                    stations,
+                }
+            })
+            .collect();
+        members.sort_by_key(|member| member.key);
+        members
+    }
+
+    /// Where the kernel reaches a peer, or why it does not.
+    pub(super) fn vtep_of(&self, remote: &Remote) -> Option<Result<SocketAddr, Unreachable>> {
+        let tunnels = self.tunnels.as_ref().filter(|_| remote.is_up())?;
+        Some(tunnels.vtep(remote).map(|(_, to)| to))
+    }
+
+    /// A peer says where its device is and who is behind it.
+    pub(super) fn vtep(&mut self, owner: u32, vtep: Vtep, now: Mono) {
+        let Some(Some(remote)) = self.remotes.get_mut(owner as usize) else {
+            return;
+        };
+        let Some(tunnels) = self.tunnels.as_mut().filter(|_| vtep.port != 0) else {
+            self.counts.bad_control += 1;
+            return;
+        };
+        if vtep.fresh {
+            // They have gone on from here.
+            tunnels.fresh.retain(|mac| !vtep.stations.contains(mac));
+        }
+        remote.tunnel.port = Some(vtep.port);
+        remote.tunnel.addresses = vtep.addresses;
+        let agreed = remote.peer.agreed();
+        let claims = Claims(agreed.and_then(|agreed| agreed.certificate.as_ref()));
+        for mac in vtep.stations {
+            self.carrier
+                .switch
+                .announced(now, EdgePort::Peer(owner), mac, vtep.fresh, &claims);
+        }
+    }
+
+    /// These stations are behind the device now. Peers hear of those that came, and of those that went.
+    pub(super) fn stations_are(&mut self, mut stations: Vec<Mac>, now: Mono) {
+        let own = self.options.mac;
+        let Some(tunnels) = &mut self.tunnels else { return };
+        stations.retain(|mac| *mac != own);
+        stations.sort_unstable();
+        stations.dedup();
+        stations.truncate(MOST_STATIONS - 1);
+        if stations == tunnels.stations {
+            return;
+        }
+        let before = std::mem::replace(&mut tunnels.stations, stations);
+        if now >= tunnels.fresh_until {
+            tunnels.fresh.clear();
+        }
+        let came = tunnels
+            .stations
+            .iter()
+            .filter(|mac| before.binary_search(mac).is_err());
+        tunnels.fresh.extend(came);
+        tunnels
+            .fresh
+            .retain(|mac| tunnels.stations.binary_search(mac).is_ok());
+        tunnels.fresh_until = now + FRESH;
+        let gone = before
+            .iter()
+            .filter(|mac| tunnels.stations.binary_search(mac).is_err());
+        tunnels.gone.extend(gone);
+        self.announce_again(now);
+    }
+
+    /// What we say of ourselves is no longer true: everybody is told again.
+    pub(super) fn announce_again(&mut self, now: Mono) {
+        if self.tunnels.is_some() {
+            for remote in self.remotes.iter_mut().flatten().filter(|remote| remote.is_up()) {
+                remote.tunnel.up(now);
+            }
+            self.soon(now);
+        }
+    }
+}
