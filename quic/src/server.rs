@@ -167,7 +167,6 @@ impl QuicServer {
             }
             return;
         }
-        counters.connections.receive(0);
         let admitted = match self.draining {
             true => Err(Reason::NotServed),
             false => self.caps.admit(rx.path.remote.ip(), self.peers.len()),
@@ -175,6 +174,7 @@ impl QuicServer {
         let source = match admitted {
             Ok(source) => source,
             Err(why) => {
+                counters.connections.receive(0);
                 counters.connections.silent(why);
                 self.hub.buf.clear();
                 let how = self.hub.endpoint.refuse(incoming, &mut self.hub.buf);
@@ -193,6 +193,7 @@ impl QuicServer {
             }
             Err(error) => {
                 self.caps.release(source);
+                counters.connections.receive(0);
                 counters.connections.silent(Reason::Malformed);
                 if let Some(how) = &error.response {
                     self.hub.answer(cx.out, rx.path, how);
@@ -244,6 +245,7 @@ impl QuicServer {
             Event::HandshakeDataReady => {
                 let own = self.borrower.as_ref().map(|borrower| &borrower.alpn);
                 peer.is_lent = own.is_some() && peer.protocol().as_ref() == own;
+                self.count(peer);
             }
             // It was given up meanwhile.
             Event::Connected if peer.over => {}
@@ -251,8 +253,10 @@ impl QuicServer {
                 self.handshakes -= usize::from(!std::mem::replace(&mut peer.connected, true));
                 peer.channel.prove();
                 peer.active = cx.env.now;
-                self.counters.connections.reply(0);
-                self.lend(peer);
+                match peer.is_lent {
+                    true => self.lend(peer),
+                    false => self.counters.connections.reply(0),
+                }
             }
             Event::ConnectionLost { reason } => {
                 match reason {
@@ -303,6 +307,13 @@ impl QuicServer {
         }
     }
 
+    /// Counts a connection, once, as soon as it is known whose it is: who answers those that are lent counts them.
+    fn count(&self, peer: &mut Peer) {
+        if !std::mem::replace(&mut peer.counted, true) && !peer.is_lent {
+            self.counters.connections.receive(0);
+        }
+    }
+
     /// Hands a connection to who answers its protocol.
     fn lend(&mut self, peer: &mut Peer) {
         let Some(borrower) = self.borrower.as_mut().filter(|_| peer.is_lent) else {
@@ -321,7 +332,7 @@ impl QuicServer {
         let Some(loan) = peer.loan.as_ref().filter(|_| !peer.over) else {
             return;
         };
-        if let Wish::Close(code) = loan.serve(&mut peer.channel.quic, at, &self.counters.connections) {
+        if let Wish::Close(code) = loan.serve(&mut peer.channel.quic, at) {
             peer.channel.farewell = code;
             self.over(peer);
             peer.is_leaving = true;
@@ -379,6 +390,7 @@ impl QuicServer {
 
     /// A connection is over; the library still keeps it for a while, and it counts for nobody.
     fn over(&mut self, peer: &mut Peer) {
+        self.count(peer);
         if !std::mem::replace(&mut peer.over, true) {
             self.handshakes -= usize::from(!peer.connected);
             self.caps.release(peer.source);

@@ -3,7 +3,7 @@
 use super::{
     ACCEPT_AHEAD, Bell, End, Gone, Lent, READ_AHEAD, Receiving, Sending, Shared, State, place, wake,
 };
-use halloo_base::{Counters, Path, Stamp};
+use halloo_base::{Path, Stamp};
 use quinn_proto::{Connection, ConnectionError, Dir, ReadError, StreamId, VarInt, WriteError};
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +37,7 @@ impl Loan {
     }
 
     /// Moves whatever can be moved. What was read arrived at `at`, the latest.
-    pub(crate) fn serve(&self, quic: &mut Connection, at: Stamp, counters: &Counters) -> Wish {
+    pub(crate) fn serve(&self, quic: &mut Connection, at: Stamp) -> Wish {
         let mut state = self.shared.state();
         let state = &mut *state;
         state.touched = false;
@@ -67,11 +67,11 @@ impl Loan {
             wake(&mut state.opening);
         }
         state.recv.retain(|&id, recv| {
-            recv.serve(quic, id, at, counters);
+            recv.serve(quic, id, at);
             !(recv.dropped && recv.stop.is_none())
         });
         state.send.retain(|&id, send| {
-            send.serve(quic, id, counters);
+            send.serve(quic, id);
             !(send.dropped && send.finished)
         });
         match state.close {
@@ -120,7 +120,7 @@ impl Drop for Loan {
 }
 
 impl Receiving {
-    fn serve(&mut self, quic: &mut Connection, id: StreamId, at: Stamp, counters: &Counters) {
+    fn serve(&mut self, quic: &mut Connection, id: StreamId, at: Stamp) {
         if let Some(code) = self.stop.take() {
             // It may be at its end already.
             let _ = quic
@@ -139,7 +139,6 @@ impl Receiving {
         while self.queued < READ_AHEAD {
             match chunks.next(READ_AHEAD - self.queued) {
                 Ok(Some(chunk)) => {
-                    counters.read(chunk.bytes.len());
                     self.queued += chunk.bytes.len();
                     self.queue.push_back((chunk.bytes, at));
                 }
@@ -158,7 +157,7 @@ impl Receiving {
 }
 
 impl Sending {
-    fn serve(&mut self, quic: &mut Connection, id: StreamId, counters: &Counters) {
+    fn serve(&mut self, quic: &mut Connection, id: StreamId) {
         if self.finished {
             return;
         }
@@ -172,17 +171,15 @@ impl Sending {
         while let Some(front) = self.queue.front_mut() {
             match stream.write(front) {
                 Ok(taken) if taken < front.len() => {
-                    counters.wrote(taken);
                     bytes::Buf::advance(front, taken);
                 }
-                Ok(taken) => {
-                    counters.wrote(taken);
+                Ok(_) => {
                     self.queue.pop_front();
                 }
                 Err(WriteError::Blocked) => return,
                 Err(WriteError::Stopped(code)) => {
                     self.stopped(code);
-                    return self.serve(quic, id, counters);
+                    return self.serve(quic, id);
                 }
                 Err(WriteError::ClosedStream) => {
                     self.finished = true;

@@ -108,6 +108,7 @@ impl QuicServerOptions {
 pub struct QuicCounters {
     /// `received` are connections asked for, `replied` those whose handshake was completed; the bytes are those read from and
     /// written to streams. The reasons are why there was none, why one was ended, and why a UDP datagram was of no use.
+    /// Connections that are lent are counted by who answers them; here are only the reasons.
     pub connections: Counters,
     /// DATAGRAM frames, their payloads, and why some went unanswered.
     pub datagrams: Counters,

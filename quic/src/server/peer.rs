@@ -17,6 +17,8 @@ const CHUNK: usize = 16 << 10;
 pub(super) struct Peer {
     pub(super) channel: Channel,
     pub(super) source: Source,
+    /// Whether it was counted, or is somebody else's to count.
+    pub(super) counted: bool,
     /// Whether the handshake is complete.
     pub(super) connected: bool,
     /// Whether it is over; the library still answers late datagrams for it.
@@ -57,6 +59,7 @@ impl Peer {
         Peer {
             channel,
             source,
+            counted: false,
             connected: false,
             over: false,
             active: now,
