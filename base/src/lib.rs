@@ -27,7 +27,7 @@ pub use datagram::{Datagram, Frame, LinkId, Marks, Offload, Path, canonical};
 pub use ip::IpHeader;
 pub use machine::{Cx, Deadline, Env, Input, Machine, Unreachable, UnreachableError};
 pub use nat::{Dependence, can_meet};
-pub use outbox::{Outbox, Output, Transmit, TxTag};
+pub use outbox::{Outbox, Output, Part, Train, Transmit, TxTag};
 pub use protocol::{
     Arrivals, FollowUp, Heard, IpOptions, PROMISED, ProbeId, Prober, Reflection, Refusal, ReplyLimit,
     Responder, Role, Seen, Transport, Trust, Verdict,

@@ -22,7 +22,7 @@ pub struct Transmit {
 }
 
 /// One thing that a machine wants done.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output<'a> {
     /// Send a datagram.
     Datagram(Transmit, &'a [u8]),
@@ -42,10 +42,34 @@ pub enum Output<'a> {
     Close(SocketId),
 }
 
+/// Datagrams that leave in the same way, one after another: all of one size, but that the last may be shorter. They lie behind
+/// each other in memory, so a driver may hand them to the kernel in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Train<'a> {
+    /// How each of them leaves.
+    pub how: Transmit,
+    /// Octets of each; of the last perhaps less.
+    pub size: usize,
+    /// All of them.
+    pub bytes: &'a [u8],
+}
+
+/// What a driver takes from an outbox: as [`Output`], but with datagrams that belong together in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Datagrams.
+    Train(Train<'a>),
+    /// Anything but a datagram.
+    Other(Output<'a>),
+}
+
 #[derive(Debug)]
 enum Item {
-    Datagram(Transmit, Range<usize>),
+    /// Datagrams of this size, the last of which may be shorter.
+    Train(Transmit, Range<usize>, usize),
     Frame(LinkId, Offload, Range<usize>),
+    /// A frame in memory that was lent, by its place there.
+    Lent(LinkId, Offload, usize),
     Connect(ConnId, Path),
     Write(ConnId, Option<TxTag>, Range<usize>),
     Finish(ConnId),
@@ -54,6 +78,9 @@ enum Item {
     Close(SocketId),
 }
 
+/// Pieces of memory that frames are lent in at a time, at most. More frames are copied.
+const MOST_LENT: usize = 8;
+
 /// Outputs in order, their bytes in one arena. Clearing keeps the memory, so a busy machine allocates nothing.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -61,6 +88,9 @@ pub struct Outbox {
     arena: Vec<u8>,
     used: usize,
     reserved: usize,
+    /// Frames that were not copied: the first `borrowed` of them; behind them is memory that waits to be exchanged.
+    lent: Vec<Vec<u8>>,
+    borrowed: usize,
 }
 
 impl Outbox {
@@ -76,7 +106,11 @@ impl Outbox {
 
     /// How many outputs wait.
     pub fn len(&self) -> usize {
-        self.items.len()
+        let count = |item: &Item| match item {
+            Item::Train(_, range, size) => Train::count(range.len(), *size),
+            _ => 1,
+        };
+        self.items.iter().map(count).sum()
     }
 
     /// Room for an answer of at most `limit` bytes: it starts as a copy of `seed` (cut at `limit`), zeros
@@ -107,7 +141,17 @@ impl Outbox {
     /// If `len` is more than was reserved: the machine would send another packet's bytes.
     pub fn commit(&mut self, how: Transmit, len: usize) {
         let range = self.take(len);
-        self.items.push(Item::Datagram(how, range));
+        if let Some(Item::Train(before, train, size)) = self.items.last_mut()
+            && train.end == range.start
+            && (1..=*size).contains(&len)
+            && train.len() % *size == 0
+            && how.tag.is_none()
+            && *before == how
+        {
+            train.end = range.end;
+        } else {
+            self.items.push(Item::Train(how, range, len));
+        }
     }
 
     /// Sends a copy of `bytes` as a datagram.
@@ -129,6 +173,28 @@ impl Outbox {
     pub fn commit_frame(&mut self, link: LinkId, offload: Offload, len: usize) {
         let range = self.take(len);
         self.items.push(Item::Frame(link, offload, range));
+    }
+
+    /// Sends what is in `frame` as a frame on `link`, with this left to the device, without copying it: its memory is exchanged
+    /// for other, empty, of no less capacity. Only where too much is lent already it is copied.
+    pub fn lend_frame(&mut self, link: LinkId, offload: Offload, frame: &mut Vec<u8>) {
+        if self.borrowed == MOST_LENT {
+            let len = frame.len();
+            self.reserve_unclear(len).copy_from_slice(frame);
+            self.commit_frame(link, offload, len);
+            frame.clear();
+            return;
+        }
+        if self.borrowed == self.lent.len() {
+            self.lent.push(Vec::new());
+        }
+        let place = &mut self.lent[self.borrowed];
+        std::mem::swap(place, frame);
+        frame.clear();
+        // Nothing, once the memory has gone round.
+        frame.reserve(place.capacity());
+        self.items.push(Item::Lent(link, offload, self.borrowed));
+        self.borrowed += 1;
     }
 
     /// Opens a connection to `path.remote`, from `path.local` unless that is the wildcard address.
@@ -166,13 +232,32 @@ impl Outbox {
     }
 
     /// What the machine wanted, oldest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Output<'_>> + Clone {
-        self.items.iter().map(|item| self.output(item))
+    pub fn iter(&self) -> impl Iterator<Item = Output<'_>> + Clone {
+        self.parts().flat_map(|part| {
+            let (train, other) = match part {
+                Part::Train(train) => (Some(train), None),
+                Part::Other(other) => (None, Some(other)),
+            };
+            let datagrams = train.into_iter().flat_map(|train| {
+                train
+                    .datagrams()
+                    .map(move |bytes| Output::Datagram(train.how, bytes))
+            });
+            datagrams.chain(other)
+        })
     }
 
-    /// The output with this place in the order, for a driver that sends them in another.
-    pub fn get(&self, place: usize) -> Option<Output<'_>> {
-        self.items.get(place).map(|item| self.output(item))
+    /// The same, with datagrams that belong together in one, for a driver.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> + Clone {
+        self.items.iter().map(|item| self.part(item))
+    }
+
+    /// The datagrams at this place among the [`Outbox::parts`], for a driver that sends them in another order.
+    pub fn train(&self, place: usize) -> Option<Train<'_>> {
+        match self.part(self.items.get(place)?) {
+            Part::Train(train) => Some(train),
+            Part::Other(_) => None,
+        }
     }
 
     /// Forgets all outputs and keeps the memory.
@@ -180,11 +265,19 @@ impl Outbox {
         self.items.clear();
         self.used = 0;
         self.reserved = 0;
+        self.borrowed = 0;
     }
 
-    fn output(&self, item: &Item) -> Output<'_> {
-        match item {
-            Item::Datagram(how, range) => Output::Datagram(*how, &self.arena[range.clone()]),
+    fn part(&self, item: &Item) -> Part<'_> {
+        Part::Other(match item {
+            Item::Train(how, range, size) => {
+                return Part::Train(Train {
+                    how: *how,
+                    size: *size,
+                    bytes: &self.arena[range.clone()],
+                });
+            }
+            Item::Lent(link, offload, place) => Output::Frame(*link, *offload, &self.lent[*place]),
             Item::Frame(link, offload, range) => Output::Frame(*link, *offload, &self.arena[range.clone()]),
             Item::Connect(conn, path) => Output::Connect(*conn, *path),
             Item::Write(conn, tag, range) => Output::Write(*conn, *tag, &self.arena[range.clone()]),
@@ -192,7 +285,7 @@ impl Outbox {
             Item::Abort(conn) => Output::Abort(*conn),
             Item::Open(socket, endpoint) => Output::Open(*socket, *endpoint),
             Item::Close(socket) => Output::Close(*socket),
-        }
+        })
     }
 
     fn take(&mut self, len: usize) -> Range<usize> {
@@ -205,6 +298,20 @@ impl Outbox {
         self.used += len;
         self.reserved = 0;
         range
+    }
+}
+
+impl<'a> Train<'a> {
+    /// Each datagram, in order.
+    pub fn datagrams(self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let size = self.size.max(1);
+        // One without any octet is a datagram, too.
+        let empty = self.bytes.is_empty().then_some(self.bytes);
+        empty.into_iter().chain(self.bytes.chunks(size))
+    }
+
+    fn count(len: usize, size: usize) -> usize {
+        len.div_ceil(size.max(1)).max(1)
     }
 }
 
@@ -268,6 +375,83 @@ mod tests {
                 Output::Close(SocketId(5)),
             ]
         );
+    }
+
+    #[test]
+    fn what_leaves_in_the_same_way_is_one_train() {
+        let mut out = Outbox::new();
+        let how = Transmit::to(path());
+        let tagged = Transmit {
+            tag: Some(TxTag(1)),
+            ..how
+        };
+        let sent: [(Transmit, &[u8]); 10] = [
+            (how, b"aa"),
+            (how, b"bb"),
+            (how, b"c"),
+            (how, b"d"),
+            (how, b"ee"),
+            (how, b""),
+            (how, b""),
+            (tagged, b"f"),
+            (tagged, b"g"),
+            (how, b"h"),
+        ];
+        for (how, bytes) in sent {
+            out.datagram(how, bytes);
+        }
+        let trains: Vec<_> = out
+            .parts()
+            .map(|part| match part {
+                Part::Train(train) => (train.size, train.bytes.len()),
+                Part::Other(other) => panic!("{other:?}"),
+            })
+            .collect();
+        let each = [(2, 5), (1, 1), (2, 2), (0, 0), (0, 0), (1, 1), (1, 1), (1, 1)];
+        assert_eq!(trains, each);
+        let seen: Vec<_> = out.iter().collect();
+        assert_eq!(seen, sent.map(|(how, bytes)| Output::Datagram(how, bytes)));
+        assert_eq!(out.len(), sent.len());
+        assert_eq!(out.train(0).map(|train| train.datagrams().count()), Some(3));
+    }
+
+    #[test]
+    fn a_reservation_in_between_does_not_tear_or_join() {
+        let mut out = Outbox::new();
+        out.datagram(Transmit::to(path()), b"aa");
+        out.reserve(16, b"dropped");
+        out.datagram(Transmit::to(path()), b"bb");
+        out.frame(LinkId(2), b"xx");
+        out.datagram(Transmit::to(path()), b"cc");
+        assert_eq!(out.parts().count(), 3);
+        let seen: Vec<_> = out.iter().collect();
+        assert_eq!(seen[1], Output::Datagram(Transmit::to(path()), b"bb"));
+        assert_eq!(seen[3], Output::Datagram(Transmit::to(path()), b"cc"));
+    }
+
+    #[test]
+    fn a_lent_frame_leaves_other_memory_behind() {
+        let mut out = Outbox::new();
+        let mut frame = Vec::with_capacity(100);
+        for round in 0..3 {
+            for number in 0..2 * MOST_LENT as u8 {
+                frame.extend_from_slice(&[round, number]);
+                out.lend_frame(LinkId(2), Offload::default(), &mut frame);
+                assert!(frame.is_empty() && frame.capacity() >= 100);
+            }
+            let seen: Vec<_> = out
+                .iter()
+                .map(|output| match output {
+                    Output::Frame(LinkId(2), _, bytes) => bytes.to_vec(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let sent: Vec<_> = (0..2 * MOST_LENT as u8)
+                .map(|number| vec![round, number])
+                .collect();
+            assert_eq!(seen, sent);
+            out.clear();
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::feed::Feed;
 use halloo_base::{Mono, Offload};
 use halloo_overlay::Compression;
 use halloo_overlay::frame::{
-    Body, Cutter, Decompressor, Ethernet, Finisher, Joiner, LEAST_ROOM, LONGEST_FRAME, Reassembler,
+    Body, Cutter, Decompressor, Ethernet, Finisher, Joined, Joiner, LEAST_ROOM, LONGEST_FRAME, Reassembler,
     append_frame,
 };
 
@@ -68,8 +68,8 @@ pub(crate) fn frame(data: &[u8]) {
     let (mut joiner, mut fragments) = (Joiner::new(), Reassembler::new(MEMORY));
     let (mut finisher, mut carried) = (Finisher::new(), Vec::new());
     let mut understood = true;
-    let mut out = |_: u8, frame: &[u8], offload: Offload| {
-        let finished = finisher.finish(frame, offload, &mut |frame| carried.push(frame.to_vec()));
+    let mut out = |_: u8, frame: Joined<'_>, offload: Offload| {
+        let finished = finisher.finish(&frame, offload, &mut |frame| carried.push(frame.to_vec()));
         understood &= finished.is_ok();
     };
     let mut buffer = vec![0; room];
@@ -98,10 +98,10 @@ pub(crate) fn join(data: &[u8]) {
     let mut joiner = Joiner::new();
     let mut peers = [Reassembler::new(MEMORY), Reassembler::new(MEMORY)];
     let mut finisher = Finisher::new();
-    let mut out = |_: u8, frame: &[u8], offload: Offload| {
+    let mut out = |_: u8, frame: Joined<'_>, offload: Offload| {
         assert!((14..=LONGEST_FRAME).contains(&frame.len()));
         let mut octets = 0;
-        let finished = finisher.finish(frame, offload, &mut |frame| octets += frame.len());
+        let finished = finisher.finish(&frame, offload, &mut |frame| octets += frame.len());
         assert!(finished != Err(halloo_overlay::frame::Unfinished::Malformed));
         assert!(finished.is_err() || octets >= frame.len());
     };

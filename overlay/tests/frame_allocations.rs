@@ -3,8 +3,8 @@
 use halloo_base::{Mono, Offload, Rng};
 use halloo_counting::{Counting, allocations};
 use halloo_overlay::frame::{
-    Compressor, Cutter, Decompressor, Ethernet, Finisher, Joiner, LONGEST_CONTENT, Probe, Reassembler,
-    append_frame,
+    Compressor, Cutter, Decompressor, Ethernet, Finisher, Joined, Joiner, LONGEST_CONTENT, Probe,
+    Reassembler, append_frame,
 };
 use halloo_overlay::switch::{Flood, Port, Switch, TableKey, TableOptions};
 use halloo_overlay::{Compression, Mac};
@@ -97,9 +97,9 @@ impl Carrier {
                     }
                 };
                 let (finisher, finished) = (&mut self.finisher, &mut self.finished);
-                let mut out = |_: u8, frame: &[u8], offload: Offload| {
+                let mut out = |_: u8, frame: Joined<'_>, offload: Offload| {
                     finisher
-                        .finish(frame, offload, &mut |_| *finished += 1)
+                        .finish(&frame, offload, &mut |_| *finished += 1)
                         .expect("it can be finished");
                 };
                 self.joiner

@@ -269,15 +269,25 @@ impl<'p> SendRound<'_, 'p> {
     }
 
     /// Appends a piece to the payload of the last message.
+    ///
+    /// Pieces that lie behind each other in memory are one to the kernel, which copies it in one go.
     pub(crate) fn piece(&mut self, bytes: &'p [u8]) {
+        let Some(shape) = self.batch.shapes.last_mut() else {
+            return;
+        };
+        if let Some(last) = self.batch.vectors.last_mut()
+            && shape.vectors > 0
+            && last.iov_base.addr() + last.iov_len == bytes.as_ptr().addr()
+        {
+            last.iov_len += bytes.len();
+            return;
+        }
         let vector = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
         self.batch.vectors.push(vector);
-        if let Some(shape) = self.batch.shapes.last_mut() {
-            shape.vectors += 1;
-        }
+        shape.vectors += 1;
     }
 
     /// Sends all messages in order. `each` hears how every one of them (by index) went.

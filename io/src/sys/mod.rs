@@ -14,6 +14,7 @@ mod frames;
 mod options;
 mod timex;
 mod tun;
+mod wait;
 
 pub(crate) use batch::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
@@ -26,3 +27,4 @@ pub(crate) use frames::{
 pub(crate) use options::{set_int, set_ip_options, set_timestamping, timestamping};
 pub(crate) use timex::read_timex;
 pub(crate) use tun::{Layer, accept_offloads, open_tun};
+pub(crate) use wait::Events;

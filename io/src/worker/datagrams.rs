@@ -4,14 +4,15 @@ use super::Worker;
 use super::control::AttachmentId;
 use super::departures::Departures;
 use super::devices::Devices;
+use super::letters::{At, Letter, Letters, Message};
 use super::machines::{Machines, Seat};
 use crate::sys::{
     Arrival, Departure, ErrorKind, Patience, ReceiveBatch, SendBatch, SendItem, receive_errors,
 };
 use crate::udp::UdpSocket;
 use halloo_base::{
-    Datagram, Input, LinkId, Marks, Offload, Outbox, Output, Path, SocketId, Stamp, Transmit, Unreachable,
-    UnreachableError,
+    Datagram, Input, LinkId, Marks, Offload, Outbox, Part, Path, SocketId, Stamp, Train, Transmit,
+    Unreachable, UnreachableError,
 };
 use nix::net::if_::if_nametoindex;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -21,10 +22,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Batches read from one socket before the others get their turn.
 const BUDGET: usize = 4;
-/// The kernel's own limits for one segmented send (UDP_MAX_SEGMENTS, and 16 bits of length).
-const MOST_SEGMENTS: usize = 64;
-const MOST_SEGMENTED_BYTES: usize = 65_000;
-
 /// A UDP socket in its worker.
 pub(super) struct UdpPort {
     socket: UdpSocket,
@@ -158,25 +155,6 @@ pub(super) struct Courier {
     failures: Vec<(Transmit, i32)>,
 }
 
-/// A datagram of the outbox on its way to a port.
-#[derive(Clone, Copy)]
-struct Letter {
-    /// The outbox's place.
-    place: usize,
-    port: usize,
-    /// Equal for datagrams that could leave in one send.
-    key: u64,
-}
-
-/// A run of `count` letters from `first` on, sent as one message.
-#[derive(Clone, Copy)]
-struct Message {
-    first: usize,
-    count: usize,
-    /// The number of its departure stamp.
-    key: Option<u32>,
-}
-
 impl Courier {
     pub(super) fn new() -> Courier {
         Courier {
@@ -210,8 +188,8 @@ impl Courier {
     /// path stay in order; different paths never had one.
     fn sort(&mut self, outbox: &Outbox, machine: Seat, ports: &[UdpPort], devices: &Devices) {
         let mut last = ports.iter().position(|port| port.owner == machine).unwrap_or(0);
-        for (place, output) in outbox.iter().enumerate() {
-            let Output::Datagram(how, _) = output else {
+        for (place, part) in outbox.parts().enumerate() {
+            let Part::Train(Train { how, .. }) = part else {
                 continue;
             };
             if devices.carry(machine, &how) {
@@ -243,43 +221,26 @@ impl Courier {
 
     fn send_by(&mut self, outbox: &Outbox, port: &mut UdpPort, letters: std::ops::Range<usize>) {
         let v6 = port.socket.is_v6();
-        let letter = |at: usize| match outbox.get(self.order[at].place) {
-            Some(Output::Datagram(how, bytes)) => (how, bytes),
-            _ => unreachable!("the order lists datagrams only"),
+        let letters = Letters {
+            outbox,
+            order: &self.order[letters],
         };
         let mut round = self.send.round(v6);
         self.messages.clear();
-        let mut next = letters.start;
-        while next < letters.end {
-            let (how, bytes) = letter(next);
-            let mut count = 1;
-            if how.tag.is_none() && (1..=port.largest_segment).contains(&bytes.len()) {
-                let most = MOST_SEGMENTS
-                    .min(MOST_SEGMENTED_BYTES / bytes.len())
-                    .min(letters.end - next);
-                // All of one size, but that the last may be shorter.
-                while count < most {
-                    let (next_how, next_bytes) = letter(next + count);
-                    if next_how != how || next_bytes.len() > bytes.len() || next_bytes.is_empty() {
-                        break;
-                    }
-                    count += 1;
-                    if next_bytes.len() < bytes.len() {
-                        break;
-                    }
-                }
-            }
-            let (item, key) = port.item(&how, (count > 1).then_some(bytes.len() as u16));
-            round.message(&item);
-            for at in next..next + count {
-                round.piece(letter(at).1);
-            }
-            self.messages.push(Message {
-                first: next,
-                count,
+        let mut first = At { letter: 0, octet: 0 };
+        while let Some(train) = letters.train(first.letter) {
+            let (end, segment) = letters.message(first, port.largest_segment);
+            let (item, key) = port.item(&train.how, segment);
+            let message = Message {
+                first,
+                end,
                 key,
-            });
-            next += count;
+                segment,
+            };
+            round.message(&item);
+            letters.pieces(&message).for_each(|piece| round.piece(piece));
+            self.messages.push(message);
+            first = end;
         }
         let mut refused = vec![];
         round.send(&port.socket, |slot, result| {
@@ -292,15 +253,15 @@ impl Courier {
             if let Some(key) = message.key {
                 port.departure_failed(key);
             }
-            if message.count > 1 {
-                port.refused_segments(errno, letter(message.first).1.len());
+            if let Some(size) = message.segment {
+                port.refused_segments(errno, size.into());
             }
-            for at in message.first..message.first + message.count {
-                let (how, bytes) = letter(at);
+            for (how, bytes) in letters.datagrams(&message) {
                 if matches!(errno, libc::EAGAIN | libc::ENOBUFS) && std::mem::take(&mut patient) {
                     wait_writable(&port.socket);
                 }
-                if let Err(errno) = send_again(&mut self.send, port, &how, bytes, message.count > 1, errno) {
+                let was_segment = message.segment.is_some();
+                if let Err(errno) = send_again(&mut self.send, port, &how, bytes, was_segment, errno) {
                     self.failures.push((how, errno));
                 }
             }

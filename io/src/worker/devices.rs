@@ -10,8 +10,8 @@ use crate::packet::PacketSocket;
 use crate::sys::{FrameReceiveBatch, FrameSendBatch, Layer};
 use crate::tuntap::Queue;
 use halloo_base::{
-    Clock, Datagram, Frame, Input, IpHeader, LinkId, Marks, Offload, Outbox, Output, Path, Stamp, Transmit,
-    Unreachable, UnreachableError,
+    Clock, Datagram, Frame, Input, IpHeader, LinkId, Marks, Offload, Outbox, Output, Part, Path, Stamp,
+    Train, Transmit, Unreachable, UnreachableError,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
@@ -123,26 +123,28 @@ impl Devices {
         self.tun_for(machine, how).is_some()
     }
 
-    fn tun_for(&self, machine: Seat, how: &Transmit) -> Option<&Tun> {
+    fn tun_for(&self, machine: Seat, how: &Transmit) -> Option<usize> {
         match how.path.remote.port() {
             0 => self.device_for(machine, how.path.link, Layer::Ip),
             _ => None,
         }
     }
 
-    fn device_for(&self, machine: Seat, link: LinkId, layer: Layer) -> Option<&Tun> {
+    fn device_for(&self, machine: Seat, link: LinkId, layer: Layer) -> Option<usize> {
         self.tuns
             .iter()
-            .find(|tun| tun.owner == machine && tun.device.link() == link && tun.device.layer() == layer)
+            .position(|tun| tun.owner == machine && tun.device.link() == link && tun.device.layer() == layer)
     }
 
     /// Sends all that leaves by devices. Failures are kept for `report_device_failures`.
     pub(super) fn send(&mut self, outbox: &Outbox, machine: Seat) {
-        for output in outbox.iter() {
-            match output {
-                Output::Datagram(how, bytes) => self.send_datagram(machine, &how, bytes),
-                Output::Frame(link, offload, bytes) => self.send_frame(machine, link, offload, bytes),
-                _ => {}
+        for part in outbox.parts() {
+            match part {
+                Part::Train(train) => self.send_train(machine, train),
+                Part::Other(Output::Frame(link, offload, bytes)) => {
+                    self.send_frame(machine, link, offload, bytes);
+                }
+                Part::Other(_) => {}
             }
         }
         for place in 0..self.packets.len() {
@@ -152,19 +154,24 @@ impl Devices {
         }
     }
 
-    fn send_datagram(&mut self, machine: Seat, how: &Transmit, bytes: &[u8]) {
-        let Some(tun) = self.tun_for(machine, how) else {
+    fn send_train(&mut self, machine: Seat, train: Train<'_>) {
+        let Some(place) = self.tun_for(machine, &train.how) else {
             return;
         };
-        if let Err(error) = tun.device.write(how.offload, bytes) {
-            self.failures.push((how.path, errno(&error)));
+        for bytes in train.datagrams() {
+            if let Err(error) = self.tuns[place].device.write(train.how.offload, bytes) {
+                self.failures.push((train.how.path, errno(&error)));
+            }
         }
     }
 
     /// Writes a frame to its TAP. Those of packet sockets leave in batches afterwards.
     fn send_frame(&mut self, machine: Seat, link: LinkId, offload: Offload, bytes: &[u8]) {
         let result = match self.device_for(machine, link, Layer::Ethernet) {
-            Some(tap) => tap.device.write(offload, bytes).map_err(|error| errno(&error)),
+            Some(tap) => {
+                let written = self.tuns[tap].device.write(offload, bytes);
+                written.map_err(|error| errno(&error))
+            }
             None if self.packets_for(machine, link).is_some() => Ok(()),
             None => Err(libc::ENODEV),
         };
@@ -181,8 +188,10 @@ impl Devices {
 
     fn send_frames(&mut self, outbox: &Outbox, place: usize) {
         let socket = &self.packets[place].socket;
-        let frames = outbox.iter().filter_map(|output| match output {
-            Output::Frame(link, offload, bytes) if link == socket.link() => Some((offload, bytes)),
+        let frames = outbox.parts().filter_map(|part| match part {
+            Part::Other(Output::Frame(link, offload, bytes)) if link == socket.link() => {
+                Some((offload, bytes))
+            }
             _ => None,
         });
         let mut refused = vec![];

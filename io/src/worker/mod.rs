@@ -5,6 +5,7 @@ mod control;
 mod datagrams;
 mod departures;
 mod devices;
+mod letters;
 mod listeners;
 mod machines;
 mod streams;
@@ -17,6 +18,7 @@ use crate::icmp::IcmpSocket;
 use crate::links::LinkMonitor;
 use crate::packet::PacketSocket;
 use crate::raw::RawSocket;
+use crate::sys::Events;
 use crate::tcp::{StreamOptions, TcpListener};
 use crate::tuntap::{TapDevice, TunDevice};
 use crate::udp::{UdpOptions, UdpSocket};
@@ -24,9 +26,9 @@ use changes::Wish;
 use control::{Command, MOST_POSTED, Shared};
 use datagrams::{Courier, UdpPort};
 use devices::Devices;
-use halloo_base::{Deadline, Input, Machine, Output, Rng};
+use halloo_base::{Deadline, Input, Machine, Output, Part, Rng};
 use machines::{Machines, Seat};
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -253,7 +255,7 @@ impl Worker {
     pub fn run(&mut self) -> io::Result<()> {
         // Timers are otherwise rounded up by 50 us.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        let mut events: Vec<Event> = Vec::with_capacity(256);
+        let mut events = Events::new();
         if self.options.answers_only
             && self.ports.len() == 1
             && self.streams.are_none()
@@ -304,8 +306,8 @@ impl Worker {
                     "a machine wants to be woken without end, for {why}"
                 )));
             }
-            for event in events.drain(..) {
-                self.handle_event(Source::unpack(event.data), event.flags)?;
+            while let Some((data, flags)) = events.next() {
+                self.handle_event(Source::unpack(data), EventFlags::from_bits_retain(flags))?;
             }
         }
     }
@@ -330,7 +332,7 @@ impl Worker {
 
     /// Sleeps until something happens or the deadline comes; the last microseconds before an exact deadline
     /// are spent asking, not sleeping.
-    fn wait(&mut self, events: &mut Vec<Event>, deadline: Option<Deadline>) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Events, deadline: Option<Deadline>) -> io::Result<()> {
         events.clear();
         if self.options.busy_poll {
             for _ in 0..BUSY_ROUNDS {
@@ -363,10 +365,13 @@ impl Worker {
 
     /// Waits for events, at most so long and perhaps less: the caller looks at the clock anyway.
     ///
-    /// epoll_wait(2) counts in milliseconds, and epoll_pwait2(2) is not in every kernel that people run. So the
-    /// last stretch before a deadline is waited for by ppoll(2) on the epoll descriptor, one call more where a
-    /// deadline is near and none where traffic alone wakes.
-    fn poll(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+    /// Where epoll_pwait2(2) is missing the kernel counts in milliseconds. So the last stretch before a deadline is then
+    /// waited for by ppoll(2) on the epoll descriptor, one call more where a deadline is near and none where traffic alone
+    /// wakes.
+    fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        if events.wait(&self.epoll, timeout)? {
+            return Ok(());
+        }
         let mut timeout = timeout;
         if let Some(near) = timeout.filter(|left| !left.is_zero() && *left < NEAR) {
             let waited = rustix::event::poll(
@@ -380,15 +385,8 @@ impl Worker {
             }
         }
         // Milliseconds are rounded up: stop short of the deadline and come again.
-        let timeout = timeout.map(|left| timespec(if left < NEAR { left } else { left - NEAR / 2 }));
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(events),
-            timeout.as_ref(),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let timeout = timeout.map(|left| if left < NEAR { left } else { left - NEAR / 2 });
+        events.wait_coarsely(&self.epoll, timeout)
     }
 
     fn handle_event(&mut self, source: Source, flags: EventFlags) -> io::Result<()> {
@@ -452,7 +450,8 @@ impl Worker {
             self.courier
                 .send(&outbox, machine, &mut self.ports, &self.devices);
             self.devices.send(&outbox, machine);
-            for output in outbox.iter() {
+            for part in outbox.parts() {
+                let Part::Other(output) = part else { continue };
                 match output {
                     // The courier and the devices have taken them.
                     Output::Datagram(..) | Output::Frame(..) => {}
@@ -502,9 +501,9 @@ impl Source {
         EventData::new_u64(kind << Source::KIND | value)
     }
 
-    fn unpack(data: EventData) -> Source {
-        let value = data.u64() & ((1 << Source::KIND) - 1);
-        match data.u64() >> Source::KIND {
+    fn unpack(data: u64) -> Source {
+        let value = data & ((1 << Source::KIND) - 1);
+        match data >> Source::KIND {
             0 => Source::Bell,
             1 => Source::Port(value as u32),
             2 => Source::Listener(value as u32),

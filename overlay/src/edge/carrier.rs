@@ -5,8 +5,8 @@ use super::remote::{Remote, path_number};
 use crate::Compression;
 use crate::crypto::{Certificate, Class};
 use crate::frame::{
-    Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joiner, LONGEST_CONTENT, Refused,
-    append_frame, is_whole,
+    Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joined, Joiner, LONGEST_CONTENT,
+    Refused, append_frame, is_whole,
 };
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
@@ -261,9 +261,9 @@ struct Arrivals<'a> {
 
 impl Arrivals<'_> {
     /// Takes a frame of a peer, and hands it to the device if it is for it and the peer may send it.
-    fn take(&mut self, from: u32, frame: &[u8], offload: Offload) {
+    fn take(&mut self, from: u32, frame: Joined<'_>, offload: Offload) {
         let (Some(Some(remote)), Some(parsed)) =
-            (self.remotes.get_mut(from as usize), Ethernet::parse(frame))
+            (self.remotes.get_mut(from as usize), Ethernet::parse(&frame))
         else {
             return;
         };
@@ -282,9 +282,14 @@ impl Arrivals<'_> {
     }
 }
 
-fn write(out: &mut Outbox, tap: LinkId, frame: &[u8], offload: Offload) {
-    out.reserve(frame.len(), frame);
-    out.commit_frame(tap, offload, frame.len());
+fn write(out: &mut Outbox, tap: LinkId, frame: Joined<'_>, offload: Offload) {
+    match frame {
+        Joined::Owned(frame) => out.lend_frame(tap, offload, frame),
+        Joined::Lies(frame) => {
+            out.reserve(frame.len(), frame);
+            out.commit_frame(tap, offload, frame.len());
+        }
+    }
 }
 
 /// A content as it goes: shorter, if that is worth it.

@@ -5,6 +5,7 @@ use super::fragments::Reassembler;
 use super::layers::{LONGEST_FRAME, Layers, Part};
 use super::refused::Refused;
 use halloo_base::{Mono, Offload};
+use std::ops::Deref;
 
 /// Super-frames that are joined at a time.
 const SLOTS: usize = 8;
@@ -24,6 +25,26 @@ pub struct Joiner<P> {
     /// Rises with each super-frame that is begun.
     turn: u64,
     counts: JoinCounts,
+}
+
+/// A frame that is handed out.
+#[derive(Debug)]
+pub enum Joined<'a> {
+    /// It lies in a datagram that somebody else owns.
+    Lies(&'a [u8]),
+    /// It has memory of its own, which may be exchanged for other.
+    Owned(&'a mut Vec<u8>),
+}
+
+impl Deref for Joined<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Joined::Lies(frame) => frame,
+            Joined::Owned(frame) => frame,
+        }
+    }
 }
 
 /// What a [`Joiner`] has done.
@@ -108,27 +129,27 @@ impl<P: Copy + Eq> Joiner<P> {
         fragments: &mut Reassembler,
         now: Mono,
         content: &[u8],
-        out: &mut impl FnMut(P, &[u8], Offload),
+        out: &mut impl FnMut(P, Joined<'_>, Offload),
     ) -> Result<(), Refused> {
         match Body::parse(content)? {
             Body::Segment(segment) => self.segment(from, &segment, out),
             Body::Frames(frames) => {
                 for (frame, offload) in frames {
                     self.flush_before(from, frame, out);
-                    out(from, frame, offload);
+                    out(from, Joined::Lies(frame), offload);
                 }
                 Ok(())
             }
             Body::Fragment(fragment) => fragments.take(now, &fragment, &mut |frame, offload| {
                 self.flush_before(from, frame, out);
-                out(from, frame, offload);
+                out(from, Joined::Lies(frame), offload);
             }),
             Body::Nothing | Body::Control(_) | Body::Compressed => Ok(()),
         }
     }
 
     /// Hands out what is still being joined: at the end of each batch of datagrams, in the order in which it was begun.
-    pub fn flush(&mut self, out: &mut impl FnMut(P, &[u8], Offload)) {
+    pub fn flush(&mut self, out: &mut impl FnMut(P, Joined<'_>, Offload)) {
         while self.open > 0 {
             self.hand_out(self.oldest(), out);
         }
@@ -138,7 +159,7 @@ impl<P: Copy + Eq> Joiner<P> {
         &mut self,
         from: P,
         segment: &Segment<'_>,
-        out: &mut impl FnMut(P, &[u8], Offload),
+        out: &mut impl FnMut(P, Joined<'_>, Offload),
     ) -> Result<(), Refused> {
         let known = if self.is_of(self.last, from, segment) {
             Some(self.last)
@@ -209,7 +230,7 @@ impl<P: Copy + Eq> Joiner<P> {
         from: P,
         segment: &Segment<'_>,
         layers: Layers,
-        out: &mut impl FnMut(P, &[u8], Offload),
+        out: &mut impl FnMut(P, Joined<'_>, Offload),
     ) {
         self.counts.segments += 1;
         // What is open of the same flow was sent before.
@@ -258,7 +279,7 @@ impl<P: Copy + Eq> Joiner<P> {
     }
 
     /// Hands out what is open from this peer between the same two stations, before a frame that came later.
-    fn flush_before(&mut self, from: P, frame: &[u8], out: &mut impl FnMut(P, &[u8], Offload)) {
+    fn flush_before(&mut self, from: P, frame: &[u8], out: &mut impl FnMut(P, Joined<'_>, Offload)) {
         for _ in 0..self.open {
             let earlier = (0..SLOTS)
                 .filter(|&slot| {
@@ -278,7 +299,7 @@ impl<P: Copy + Eq> Joiner<P> {
             .unwrap_or(0)
     }
 
-    fn hand_out(&mut self, slot: usize, out: &mut impl FnMut(P, &[u8], Offload)) {
+    fn hand_out(&mut self, slot: usize, out: &mut impl FnMut(P, Joined<'_>, Offload)) {
         let slot = &mut self.slots[slot];
         let (Some(from), Some(layers)) = (slot.from.take(), slot.layers.take()) else {
             return;
@@ -293,7 +314,11 @@ impl<P: Copy + Eq> Joiner<P> {
         layers.narrow(&mut slot.bytes, part);
         self.counts.joined += 1;
         self.counts.partial += u64::from(part.len < part.total);
-        out(from, &slot.bytes, layers.offload(slot.segmentation, part));
+        out(
+            from,
+            Joined::Owned(&mut slot.bytes),
+            layers.offload(slot.segmentation, part),
+        );
     }
 }
 

@@ -26,6 +26,6 @@ pub use cut::{Cut, Cutter, LEAST_ROOM, is_whole};
 pub use ethernet::{Ethernet, SHORTEST_FRAME, Tag};
 pub use finish::{Finisher, Unfinished};
 pub use fragments::{FragmentCounts, Reassembler};
-pub use join::{JoinCounts, Joiner};
+pub use join::{JoinCounts, Joined, Joiner};
 pub use layers::LONGEST_FRAME;
 pub use refused::{CutError, Refused};

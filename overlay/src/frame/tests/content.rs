@@ -1,5 +1,5 @@
 use super::super::content::{Body, append_frame};
-use super::super::{Cutter, Joiner, LEAST_ROOM, Reassembler, Refused};
+use super::super::{Cutter, Joined, Joiner, LEAST_ROOM, Reassembler, Refused};
 use super::packets::{Shape, payload, plain, super_frame};
 use halloo_base::{Mono, Offload};
 
@@ -141,7 +141,7 @@ fn every_truncation_is_refused_or_says_less() {
         for len in 0..content.len() {
             let mut joiner = Joiner::new();
             let mut fragments = Reassembler::new(10_000);
-            let mut out = |_: u8, frame: &[u8], _: Offload| assert!(frame.len() >= 14);
+            let mut out = |_: u8, frame: Joined<'_>, _: Offload| assert!(frame.len() >= 14);
             let taken = joiner.take(0, &mut fragments, Mono(0), &content[..len], &mut out);
             joiner.flush(&mut out);
             assert!(content[0] != 1 || taken.is_err(), "{len} of {content:02x?}");
@@ -219,7 +219,7 @@ fn nonsense_is_refused_by_its_name() {
             Refused::BadOffload,
         ),
     ] {
-        let mut out = |_: u8, _: &[u8], _: Offload| panic!("nothing to hand out");
+        let mut out = |_: u8, _: Joined<'_>, _: Offload| panic!("nothing to hand out");
         let taken = joiner.take(0, &mut fragments, Mono(0), &content, &mut out);
         assert_eq!(taken, Err(why), "{content:02x?}");
         joiner.flush(&mut out);

@@ -1,5 +1,5 @@
 use super::super::layers::NEEDS_CHECKSUM;
-use super::super::{Cutter, Joiner, Reassembler};
+use super::super::{Cutter, Joined, Joiner, Reassembler};
 use super::packets::{Shape, payload, plain, slow_sum, super_frame};
 use halloo_base::{Mono, Offload};
 
@@ -20,7 +20,7 @@ impl Receiver {
 
     fn take(&mut self, from: u8, contents: &[Vec<u8>]) -> Frames {
         let mut frames = Vec::new();
-        let mut out = |_: u8, frame: &[u8], offload| frames.push((frame.to_vec(), offload));
+        let mut out = |_: u8, frame: Joined<'_>, offload| frames.push((frame.to_vec(), offload));
         for content in contents {
             self.joiner
                 .take(from, &mut self.fragments, Mono(0), content, &mut out)

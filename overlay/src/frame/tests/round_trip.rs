@@ -1,6 +1,6 @@
 //! Random frames over a path that loses, swaps and repeats, checked against what a device would have made of each.
 
-use super::super::{Cutter, Finisher, Joiner, Reassembler, Refused};
+use super::super::{Cutter, Finisher, Joined, Joiner, Reassembler, Refused};
 use super::packets::{Shape, look, payload, plain, super_frame};
 use halloo_base::{Mono, Offload, Rng};
 use proptest::prelude::*;
@@ -60,9 +60,9 @@ fn received(arrived: &[Tagged], batch: usize) -> Vec<Vec<u8>> {
     let mut fragments = Reassembler::new(1 << 20);
     let mut finisher = Finisher::new();
     let mut frames = Vec::new();
-    let mut out = |_: u8, frame: &[u8], offload: Offload| {
+    let mut out = |_: u8, frame: Joined<'_>, offload: Offload| {
         finisher
-            .finish(frame, offload, &mut |frame| frames.push(frame.to_vec()))
+            .finish(&frame, offload, &mut |frame| frames.push(frame.to_vec()))
             .unwrap();
     };
     for batch in arrived.chunks(batch) {
