@@ -132,11 +132,16 @@ impl Ground {
         let lab = Lab::new("an overlay beside its peers")?;
         let link = lab.link(&lab.host("a"), &lab.host("b"));
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Ground {
+        let ground = Ground {
             link,
             folder: folder.to_owned(),
             _lab: lab,
-        })
+        };
+        for seat in ground.seats() {
+            // VpnCloud will not start where there is none.
+            seat.host.route("default", seat.other.into());
+        }
+        Ok(ground)
     }
 
     /// A file of the present contender.

@@ -82,11 +82,11 @@ impl Bench<'_> {
         let octets = length(likely, seconds);
         let path = self.workshop.noise(octets)?;
         let netcat = program("nc")?;
-        let line = format!("exec {} -v -l -p {PORT} > /dev/null", netcat.display());
+        let line = format!("exec {} -n -v -l -p {PORT} > /dev/null", netcat.display());
         let receiver = b.host.spawn("sh", ["-c", &line]);
         receiver.wait_for_line("Listening", GRACE);
         let mut command = Command::new(&netcat);
-        command.args(["-N", &self.target().to_string(), &PORT.to_string()]);
+        command.args(["-n", "-N", &self.target().to_string(), &PORT.to_string()]);
         command.stdin(File::open(path)?);
         let (start, before) = (Instant::now(), Used::now(self.up)?);
         let sender = a.host.spawn_command(command);

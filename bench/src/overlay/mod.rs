@@ -221,6 +221,7 @@ impl Run {
 
     /// Remembers it for the end, and says it now.
     fn note(&mut self, text: String) {
+        let text = brief(&text);
         eprintln!("  {text}");
         if !self.notes.contains(&text) {
             self.notes.push(text);
@@ -407,9 +408,22 @@ fn words(panic: &(dyn Any + Send)) -> String {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or("it panicked");
-    // A child's whole output may be in it.
-    text.chars().take(600).collect()
+    text.unwrap_or("it panicked").to_owned()
+}
+
+/// One line, the middle of a long one left out: a program's whole output may be in it.
+fn brief(text: &str) -> String {
+    let line: Vec<char> = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .collect();
+    let part = |of: &[char]| of.iter().collect::<String>();
+    match line.len() {
+        0..=500 => part(&line),
+        len => format!("{} ... {}", part(&line[..200]), part(&line[len - 300..])),
+    }
 }
 
 #[cfg(test)]
@@ -421,6 +435,15 @@ mod tests {
         let error = attempt::<()>(|| panic!("no line from {}", "iperf3")).unwrap_err();
         assert_eq!(error.to_string(), "no line from iperf3");
         assert_eq!(attempt(|| Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_long_story_is_told_by_its_two_ends_on_one_line() {
+        assert_eq!(brief("a\n  b\n"), "a b");
+        let long = format!("start\n{}\nend", "x".repeat(10_000));
+        let told = brief(&long);
+        assert!(told.starts_with("start xxx") && told.ends_with("xxx end") && told.contains(" ... "));
+        assert!(told.len() < 600, "{told}");
     }
 
     #[test]

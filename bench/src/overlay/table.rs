@@ -48,6 +48,7 @@ impl Cell {
             Cell::Median(_, unit) => results.median(name, key).map(|value| show(value / unit)),
             Cell::Spread(_, unit) => {
                 let values: Vec<f64> = results.rounds(name, key).map(|(_, value)| value / unit).collect();
+                let values = if values.len() < 2 { &[] } else { &values[..] };
                 let least = values.iter().copied().reduce(f64::min);
                 let most = values.iter().copied().reduce(f64::max);
                 least
