@@ -201,12 +201,12 @@ fn offer(to: SocketAddr, rate: f64, run: Duration) -> Result<(usize, Duration)> 
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(to)?;
     let payload = [0x5a; SMALL];
-    let per_slot = rate * SLOT.as_secs_f64();
+    let most = 2.0 * rate * SLOT.as_secs_f64() + 1.0;
     let (start, mut offered, mut due) = (Instant::now(), 0, 0.0_f64);
-    let mut credited = start;
+    let (mut credited, mut slot) = (start, start);
     while start.elapsed() < run {
         let now = Instant::now();
-        due = (due + rate * (now - credited).as_secs_f64()).min(2.0 * per_slot + 1.0);
+        due = (due + rate * (now - credited).as_secs_f64()).min(most);
         credited = now;
         while due >= 1.0 {
             due -= 1.0;
@@ -214,7 +214,9 @@ fn offer(to: SocketAddr, rate: f64, run: Duration) -> Result<(usize, Duration)> 
             // Refused for want of room is lost as anything else is.
             let _ = socket.send(&payload);
         }
-        sleep(SLOT);
+        // The next slot begins when it begins, whatever this one's work took.
+        slot = (slot + SLOT).max(credited);
+        sleep(slot.saturating_duration_since(Instant::now()));
     }
     Ok((offered, start.elapsed()))
 }
