@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox", "busybox-static"),
     ("h2load", "nghttp2-client"),
     ("nghttp", "nghttp2-client"),
+    ("promtool", "prometheus"),
     ("wsdump", "python3-websocket"),
     ("edge", "n2n"),
     ("supernode", "n2n"),

@@ -133,6 +133,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         why: "STUN clients and a STUN server that others wrote",
     },
     Package {
+        name: "prometheus",
+        program: "promtool",
+        why: "the judge of our metrics",
+    },
+    Package {
         name: "sipsak",
         program: "sipsak",
         why: "a SIP client that others wrote",

@@ -26,8 +26,9 @@ pub use value::{
 };
 pub(crate) use value::{
     device_name, duration as span, parse_echo_address as echo_address, parse_listen as listen_address,
-    parse_mac as mac, parse_member_address as member_address, parse_other_address as other_address,
-    parse_supernode as supernode_address, parse_xdp_device as xdp_device,
+    parse_local_listen as local_address, parse_mac as mac, parse_member_address as member_address,
+    parse_other_address as other_address, parse_supernode as supernode_address,
+    parse_xdp_device as xdp_device,
 };
 
 use crate::ndn::Program;

@@ -1,8 +1,8 @@
 //! `halloo edge` and `halloo supernode`.
 
 use super::value::{
-    MacAddress, MemberAddress, SupernodeAddress, parse_listen, parse_mac, parse_member_address,
-    parse_network, parse_supernode,
+    MacAddress, MemberAddress, SupernodeAddress, parse_listen, parse_local_listen, parse_mac,
+    parse_member_address, parse_network, parse_supernode,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -91,6 +91,12 @@ pub struct EdgeArgs {
     /// Talk through supernodes only, as behind a firewall
     #[arg(long)]
     pub no_direct: bool,
+
+    /// Tell Prometheus at http://ADDR/metrics how it stands: PORT of 127.0.0.1, or ADDRESS:PORT [default: off]
+    ///
+    /// Whoever reaches the address may read it: names, addresses and counters, and no secrets.
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_listen)]
+    pub metrics: Option<SocketAddr>,
 
     /// Answer `halloo edge status` at this Unix socket [default: /run/halloo/edge-TAP.sock]
     ///
@@ -239,6 +245,12 @@ pub struct SupernodeArgs {
     /// Introduce edges, but carry nothing for those that cannot meet
     #[arg(long)]
     pub no_relay: bool,
+
+    /// Tell Prometheus at http://ADDR/metrics how it stands: PORT of 127.0.0.1, or ADDRESS:PORT [default: off]
+    ///
+    /// Whoever reaches the address may read it: names, addresses and counters, and no secrets.
+    #[arg(long, value_name = "ADDR", value_parser = parse_local_listen)]
+    pub metrics: Option<SocketAddr>,
 
     /// Become this user once all listeners are bound [default when root: nobody]
     #[arg(long, value_name = "NAME")]

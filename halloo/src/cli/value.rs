@@ -227,6 +227,15 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     Err(FORMS.into())
 }
 
+/// The same for what is for this host only unless an address is given: a port alone is one of 127.0.0.1.
+pub(crate) fn parse_local_listen(text: &str) -> Result<SocketAddr, String> {
+    let address = parse_listen(text)?;
+    Ok(match text.parse::<SocketAddr>() {
+        Ok(_) => address,
+        Err(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+    })
+}
+
 /// Seconds, or a number with one of the units `us`, `ms`, `s`, `m` and `h`; at most a day.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const WANTED: &str = "must be seconds (0.2) or a number with a unit: 50us, 200ms, 1.5s, 10m, 1h";

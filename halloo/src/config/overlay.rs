@@ -2,7 +2,9 @@
 
 use super::schema::Listen;
 use crate::cli::overlay::{CipherChoice, CompressChoice, EdgeArgs, SupernodeArgs};
-use crate::cli::{MacAddress, MemberAddress, SupernodeAddress, mac, member_address, supernode_address};
+use crate::cli::{
+    MacAddress, MemberAddress, SupernodeAddress, local_address, mac, member_address, supernode_address,
+};
 use clap::ValueEnum;
 use halloo_overlay::PublicKey;
 use halloo_overlay::edge::lease;
@@ -11,6 +13,7 @@ use halloo_overlay::wire::Prefix;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `[edge]`: a member of a community.
@@ -46,6 +49,9 @@ pub(crate) struct Edge {
     pub(crate) direct: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) control: Option<PathBuf>,
+    /// Of `[metrics]`, or of the command line.
+    #[serde(skip)]
+    pub(crate) metrics: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }
@@ -63,9 +69,24 @@ pub(crate) struct Supernode {
     pub(crate) communities: Vec<String>,
     pub(crate) members: u32,
     pub(crate) relay: bool,
+    /// Of `[metrics]`, or of the command line.
+    #[serde(skip)]
+    pub(crate) metrics: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }
+
+/// `[metrics]`: what an edge and a supernode tell of themselves.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Metrics {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<Scraped>,
+}
+
+/// An address to tell numbers at, written as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scraped(pub(crate) SocketAddr);
 
 /// A supernode, written as on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +131,7 @@ impl Default for Edge {
             relay: false,
             direct: true,
             control: None,
+            metrics: None,
             user: None,
         }
     }
@@ -125,6 +147,7 @@ impl Default for Supernode {
             communities: vec![],
             members: 20_000,
             relay: true,
+            metrics: None,
             user: None,
         }
     }
@@ -151,6 +174,7 @@ impl Edge {
         lay(&mut self.ca, &args.ca);
         lay(&mut self.name, &args.name);
         lay(&mut self.control, &args.control);
+        lay(&mut self.metrics, &args.metrics);
         lay(&mut self.user, &args.user);
         self.mtu = args.mtu.unwrap_or(self.mtu);
         self.cipher = args.cipher.map_or(self.cipher, Choice);
@@ -236,6 +260,7 @@ impl Supernode {
         }
         lay(&mut self.key_file, &args.key_file);
         lay(&mut self.pool, &args.pool);
+        lay(&mut self.metrics, &args.metrics);
         lay(&mut self.user, &args.user);
         self.relay &= !args.no_relay;
     }
@@ -311,6 +336,18 @@ impl Serialize for Supernodes {
             Some(key) => write(&format_args!("{}#{key}", self.0), serializer),
             None => write(&self.0, serializer),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scraped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scraped, D::Error> {
+        read(deserializer, local_address).map(Scraped)
+    }
+}
+
+impl Serialize for Scraped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write(&self.0, serializer)
     }
 }
 

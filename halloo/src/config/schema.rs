@@ -3,7 +3,7 @@
 use super::dialects::{Http, Ntp, Pingback, Place, Stamp, Tls};
 use super::ip_echo::{IpEcho, Xdp};
 use super::ndn::Ndn;
-use super::overlay::{Edge, Supernode};
+use super::overlay::{Edge, Metrics, Supernode};
 use super::stun::Stun;
 use crate::cli::listen_address;
 use halloo_protocols::echo::UdpEchoOptions;
@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     pub(crate) edge: Edge,
     pub(crate) supernode: Supernode,
+    pub(crate) metrics: Metrics,
 }
 
 /// `[serve]`: where to answer, and as whom.

@@ -288,7 +288,7 @@ fn every_example_is_right() {
 fn the_full_example_shows_every_key_with_its_default() {
     // The members of an overlay have files of their own.
     let text_of = |section: &str| match section {
-        "edge" => include_str!("../../../examples/edge.toml"),
+        "edge" | "metrics" => include_str!("../../../examples/edge.toml"),
         "supernode" => include_str!("../../../examples/supernode.toml"),
         _ => include_str!("../../../examples/serve.toml"),
     };

@@ -7,7 +7,8 @@ use super::question::{Answers, Question, Silence, question};
 use super::report::Reporter;
 use super::surroundings::Surroundings;
 use super::{
-    SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, socket, status,
+    SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, metrics, socket,
+    status,
 };
 use crate::cli::MemberAddress;
 use crate::cli::overlay::{EdgeArgs, EdgeQuestion};
@@ -93,6 +94,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         Some(path) => keys::identity(path)?,
         None => Identity::generate(&mut SystemEntropy),
     };
+    let scraped = config.metrics.map(metrics::listen).transpose()?;
     let community = community(&config)?;
     let mac = config
         .mac
@@ -180,6 +182,16 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             .flatten()
             .context("no thread for questions")?;
     }
+    let metrics = scraped
+        .map(|listener| {
+            let question = ask.question.clone();
+            powerless(|| metrics::serve(listener, question)).flatten()
+        })
+        .transpose()
+        .context("no thread for --metrics")?;
+    if let Some(metrics) = &metrics {
+        reporter.metrics(metrics.address())?;
+    }
     let remote = worker.remote();
     let registered = Arc::new(AtomicBool::new(false));
     let surroundings = Surroundings {
@@ -215,7 +227,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         &mut reporter,
     );
     // Before the device goes, whose name the next edge may have then.
-    drop(control);
+    drop((control, metrics));
     remote.stop();
     let result = running
         .join()
@@ -307,7 +319,13 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
 
 fn configuration(args: &EdgeArgs) -> Result<EdgeConfig> {
     let mut config = match &args.config {
-        Some(path) => Config::load(path)?.edge,
+        Some(path) => {
+            let file = Config::load(path)?;
+            EdgeConfig {
+                metrics: file.metrics.listen.map(|listen| listen.0),
+                ..file.edge
+            }
+        }
         None => EdgeConfig::default(),
     };
     config.overlay(args);

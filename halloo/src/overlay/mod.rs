@@ -6,6 +6,7 @@ mod control;
 mod device;
 pub(crate) mod edge;
 pub(crate) mod keys;
+mod metrics;
 mod question;
 mod report;
 mod status;

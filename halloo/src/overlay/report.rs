@@ -8,6 +8,7 @@ use halloo_overlay::wire::Prefix;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io;
+use std::net::SocketAddr;
 
 /// Prints to standard output.
 pub(super) struct Reporter {
@@ -57,6 +58,13 @@ impl Reporter {
             true => self.screen.line(line),
             false => people(&mut self.screen),
         }
+    }
+
+    /// Where numbers are told.
+    pub(super) fn metrics(&mut self, address: SocketAddr) -> io::Result<()> {
+        let url = format!("http://{address}/metrics");
+        let words = format!("metrics are at {url}");
+        self.say("metrics", &words, &json!({ "url": url }))
     }
 
     /// Something that happened to an edge.

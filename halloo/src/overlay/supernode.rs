@@ -3,7 +3,7 @@
 use super::keys::SystemEntropy;
 use super::question::{Answers, Question, question};
 use super::report::Reporter;
-use super::{SOFTWARE, become_nobody, keys, lookup, socket};
+use super::{SOFTWARE, become_nobody, keys, lookup, metrics, socket};
 use crate::cli::overlay::SupernodeArgs;
 use crate::config::{Config, Supernode as SupernodeConfig};
 use crate::serve::Supervisor;
@@ -76,6 +76,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
         bound.push(socket.local_addr());
         worker.udp(socket, machine).context("cannot watch the socket")?;
     }
+    let scraped = config.metrics.map(metrics::listen).transpose()?;
     become_nobody(config.user.as_deref())?;
     let signals = Signals::watch(thread::current()).context("cannot watch for signals")?;
     for address in &bound {
@@ -88,6 +89,13 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
     }
     let remote = worker.remote();
     let question = Question::new(unasked, remote.clone());
+    let metrics = scraped
+        .map(|listener| metrics::serve(listener, question.clone()))
+        .transpose()
+        .context("no thread for --metrics")?;
+    if let Some(metrics) = &metrics {
+        reporter.metrics(metrics.address())?;
+    }
     let main = thread::current();
     let running = thread::Builder::new()
         .name("supernode".into())
@@ -102,6 +110,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
         running.is_finished()
     });
     supervisor.stopping();
+    drop(metrics);
     remote.stop();
     let result = running
         .join()
@@ -165,7 +174,13 @@ fn say(report: &SupernodeReport, reporter: &mut Reporter) -> Result<()> {
 
 fn configuration(args: &SupernodeArgs) -> Result<SupernodeConfig> {
     let mut config = match &args.config {
-        Some(path) => Config::load(path)?.supernode,
+        Some(path) => {
+            let file = Config::load(path)?;
+            SupernodeConfig {
+                metrics: file.metrics.listen.map(|listen| listen.0),
+                ..file.supernode
+            }
+        }
         None => SupernodeConfig::default(),
     };
     config.overlay(args);

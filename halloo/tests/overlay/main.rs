@@ -7,6 +7,7 @@ mod config;
 mod days;
 mod ethernet;
 mod members;
+mod metrics;
 mod objects;
 mod protocols;
 mod tipc;

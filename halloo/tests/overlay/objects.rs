@@ -64,7 +64,7 @@ fn every_object_is_explained() {
     let Some(net) = Net::or_skip("JSON of edges and a supernode") else {
         return;
     };
-    let supernode = net.supernode_json(&["--pool", "10.9.0.0/24", "--json"]);
+    let supernode = net.supernode_json(&["--pool", "10.9.0.0/24", "--metrics", "0", "--json"]);
     let start = |name: &str, args: &[&str]| {
         let host = net.host(name);
         let words = net.words(
