@@ -14,11 +14,15 @@ use crate::wire::{Initiation, Proposal};
 use halloo_base::Mono;
 use std::time::Duration;
 
-/// When the next one follows. The first ones follow soon, since one lost datagram should not cost five seconds.
-const AGAIN: [Duration; 3] = [
+/// When the next one follows. The first ones follow soon, since some lost datagrams should not cost five seconds.
+const AGAIN: [Duration; 7] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(1),
+    Duration::from_secs(1),
     Duration::from_secs(1),
     Duration::from_secs(2),
-    Duration::from_secs(5),
+    Duration::from_secs(4),
 ];
 
 /// Up to so much is added, so that many that lost the same end do not all come back at once.
@@ -118,7 +122,7 @@ impl Attempt {
         cookie: Option<[u8; 16]>,
         out: &mut Vec<u8>,
     ) -> Result<(), HandshakeError> {
-        let wait = AGAIN.get(self.sent as usize).unwrap_or(&AGAIN[2]);
+        let wait = AGAIN.get(self.sent as usize).unwrap_or(&AGAIN[AGAIN.len() - 1]);
         let jitter = u64::from(u16::from_be_bytes(draw(cx.entropy))) * JITTER_MS / 65_536;
         self.next = cx.now + *wait + Duration::from_millis(jitter);
         self.sent = self.sent.saturating_add(1);

@@ -13,13 +13,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The first wait for an answer to a hello or a registration, and the longest.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Who said what key he has is asked once more if nothing comes of it for so long: it may be another one's word, or was
 /// damaged.
 const BELIEVED: Duration = Duration::from_secs(6);
 /// A page of the list that does not come is asked for again after this.
-const PAGE: Duration = Duration::from_secs(1);
+const PAGE: Duration = Duration::from_millis(500);
 
 /// What is asked of a supernode next, by whoever has the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(super) struct Association {
     /// It was told that nobody answers, or why not.
     pub(super) lost: bool,
     pub(super) told_refusals: [Option<Refusal>; 2],
+    /// It is not of the configuration: another one told of it.
+    pub(super) is_told: bool,
     /// There was no room for some that it listed.
     pub(super) skipped: bool,
     owner: u32,
@@ -67,6 +69,7 @@ impl Association {
             strangers: 0,
             lost: false,
             told_refusals: [None, None],
+            is_told: false,
             skipped: false,
             owner,
             way: Way::direct(path),
@@ -108,10 +111,16 @@ impl Association {
             && told.is_none()
             && peer.deadline(&own.local).is_some_and(|at| at <= now)
         {
-            told = own.handshake(cx, &[self.way], |context, out| {
+            let knows = !self.is_told || peer.agreed().is_some();
+            let mut sends = false;
+            told = own.handshake(cx, &[], |context, out| {
                 let Step { send, event, .. } = peer.wake(context, out);
+                sends = send;
                 (send, event)
             });
+            if sends && (knows || own.budget.pay(self.way.path.remote.ip(), now)) {
+                self.way.send(cx.out, &own.message);
+            }
         }
         if matches!(told, Some(Event::GaveUp | Event::Down)) {
             self.restart(own, now);
@@ -140,7 +149,7 @@ impl Association {
         }
         if self.register_at.is_some_and(|at| at <= now) {
             self.register_at = Some(now + self.step);
-            self.step = (self.step * 2).min(LONGEST);
+            self.step = (self.step * 3 / 2).min(LONGEST);
             return Some(Due::Register);
         }
         if self.list_at.is_some_and(|at| at <= now) {
@@ -162,7 +171,7 @@ impl Association {
         let hello = Hello { token };
         self.way.send(cx.out, &hello.emit());
         self.hello_at = Some(now + self.step);
-        self.step = (self.step * 2).min(LONGEST);
+        self.step = (self.step * 3 / 2).min(LONGEST);
     }
 
     /// A supernode says who it is. Nobody has vouched for it: what it can do is introduce us to whom it likes, and those
@@ -264,7 +273,7 @@ impl Association {
         self.register_at = None;
         self.list_at = None;
         self.hello_at = Some(now + self.step);
-        self.step = (self.step * 2).min(LONGEST);
+        self.step = (self.step * 3 / 2).min(LONGEST);
     }
 
     /// It is somewhere else now.

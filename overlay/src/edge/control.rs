@@ -367,7 +367,7 @@ impl Edge {
                         address: other.address,
                         key: Some(other.key),
                     };
-                    self.associate(place, now);
+                    self.associate(place, true, now);
                 }
                 self.soon(now);
             }
@@ -439,7 +439,7 @@ impl Edge {
         self.soon(now);
     }
 
-    fn consider_all(&mut self, owner: u32, candidates: &[SocketAddr], now: Mono) {
+    pub(super) fn consider_all(&mut self, owner: u32, candidates: &[SocketAddr], now: Mono) {
         if !self.options.direct {
             return;
         }

@@ -1,8 +1,9 @@
 //! A way to a peer, with how much it carries.
 
-use super::path::{Health, PeerPath};
+use super::budget::Budget;
+use super::path::{Health, PeerPath, Via};
 use crate::way::Way;
-use halloo_base::{Mono, Nanos};
+use halloo_base::{Mono, Nanos, Rng};
 use halloo_probe::{PathMtu, PathMtuOptions};
 use std::time::Duration;
 
@@ -18,6 +19,12 @@ const VERIFY_EVERY: Duration = Duration::from_secs(1);
 const VERIFY_PATIENCE: Duration = Duration::from_millis(300);
 /// So many in a row without an answer, and they do not.
 const VERIFY_TIMES: u8 = 3;
+
+/// So many initiations go by a way as often as there are any, though nothing has ever come by it ...
+const EAGER: u32 = 8;
+/// ... and from then on one after this, twice as long, and so on to the longest.
+const LATER: Duration = Duration::from_secs(8);
+const LATEST: Duration = Duration::from_secs(120);
 
 /// A ping that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,9 @@ pub(super) struct Leg {
     verifying: Option<(Mono, u8)>,
     /// The size that was tried last, until there is an answer.
     tried: Option<u16>,
+    /// Initiations that went by it before anything came by it, and when the next may.
+    begun: u32,
+    begins: Mono,
 }
 
 impl Leg {
@@ -59,7 +69,32 @@ impl Leg {
             verified: now,
             verifying: None,
             tried: None,
+            begun: 0,
+            begins: now,
         }
+    }
+
+    /// Whether an initiation may go by it now. Whether anybody is there shows when something has come from there; a relay is
+    /// there. Where nobody has answered, it costs something, and is tried ever more seldom.
+    pub(super) fn begin(&mut self, budget: &mut Budget, rng: &mut Rng, now: Mono) -> bool {
+        if self.state.heard_at().is_some() || self.way.via != Via::Direct {
+            return true;
+        }
+        if now < self.begins || !budget.pay(self.way.path.remote.ip(), now) {
+            return false;
+        }
+        self.begun = self.begun.saturating_add(1);
+        if let Some(times) = self.begun.checked_sub(EAGER) {
+            let wait = LATER.saturating_mul(1 << times.min(16)).min(LATEST);
+            let jitter = rng.below(wait.as_nanos() as u64 / 3);
+            self.begins = now + wait + Duration::from_nanos(jitter);
+        }
+        true
+    }
+
+    /// Somebody has begun from there: it is as good as new.
+    pub(super) fn came(&mut self, now: Mono) {
+        (self.begun, self.begins) = (0, now);
     }
 
     /// The longest packet that is known to pass, or what every path carries.

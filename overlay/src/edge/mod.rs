@@ -5,6 +5,7 @@
 
 mod answers;
 mod association;
+mod budget;
 mod carrier;
 mod control;
 mod event;
@@ -33,6 +34,7 @@ use crate::switch::{Forward, Switch, TableKey};
 use crate::wire::feature;
 use answers::Answers;
 use association::Association;
+use budget::Budget;
 use carrier::Carrier;
 use halloo_base::{Cx, Deadline, Frame, Input, LinkId, Machine, Mono, Path, Unreachable, UnreachableError};
 use kernel::Tunnels;
@@ -149,6 +151,7 @@ impl Edge {
                 entropy,
                 gate: Gate::new(false),
                 observer,
+                budget: Budget::default(),
                 message: vec![],
             },
             tunnels: options.vxlan.map(Tunnels::new),
@@ -191,11 +194,12 @@ impl Edge {
         self.started = true;
         self.latest.begin(cx.env.clock.stamp().wall);
         for place in self.options.supernodes.clone() {
-            self.associate(place, now);
+            self.associate(place, false, now);
         }
     }
 
-    fn associate(&mut self, place: SupernodePlace, now: Mono) {
+    /// Begins with a supernode, one of the configuration or one that another told of.
+    fn associate(&mut self, place: SupernodePlace, is_told: bool, now: Mono) {
         let known = |known: &Association| {
             known.place.address == place.address || (known.key().is_some() && known.key() == place.key)
         };
@@ -207,7 +211,9 @@ impl Edge {
         } else {
             let owner = SUPERNODES + self.supernodes.len() as u32;
             let path = self.path_to(place.address);
-            self.supernodes.push(Association::new(owner, place, path, now));
+            let mut association = Association::new(owner, place, path, now);
+            association.is_told = is_told;
+            self.supernodes.push(association);
         }
     }
 
@@ -239,7 +245,7 @@ impl Edge {
             let path = self.path_to(place.address);
             match self.supernodes.iter_mut().find(|known| has_left(known)) {
                 Some(known) => known.moved(place, path, &mut self.own, now),
-                None => self.associate(place, now),
+                None => self.associate(place, false, now),
             }
         }
         self.soon(now);

@@ -1,5 +1,6 @@
 //! What all parts of an edge need of the edge itself.
 
+use super::budget::Budget;
 use super::event::{EdgeEvent, Observer};
 use super::options::EdgeEntropy;
 use crate::crypto::{Context, Gate, Local, Numbers};
@@ -13,6 +14,8 @@ pub(super) struct Own {
     pub(super) entropy: EdgeEntropy,
     pub(super) gate: Gate,
     pub(super) observer: Box<dyn Observer>,
+    /// What may go where nobody has answered yet.
+    pub(super) budget: Budget,
     /// Bytes of the handshake message that is being made.
     pub(super) message: Vec<u8>,
 }

@@ -176,7 +176,9 @@ impl Remote {
     /// Notes the way that an initiation came by. If it was left unanswered because ours goes first, ours goes there now: it
     /// may be the only way.
     pub(super) fn consider_begun(&mut self, way: Way, yields: bool, link_mtu: u16, now: Mono) {
-        self.consider(way, link_mtu, now);
+        if let Some(at) = self.consider(way, link_mtu, now) {
+            self.legs[at].came(now);
+        }
         if yields {
             self.begin_again(now);
         }
@@ -283,12 +285,16 @@ impl Remote {
         }
         let mut told = None;
         while told.is_none() && self.peer.deadline(&own.local).is_some_and(|at| at <= now) {
-            let ways = self.ways_of_handshake();
             let peer = &mut self.peer;
-            told = own.handshake(cx, &ways, |context, out| {
+            let mut sends = false;
+            told = own.handshake(cx, &[], |context, out| {
                 let Step { send, event, .. } = peer.wake(context, out);
+                sends = send;
                 (send, event)
             });
+            if sends {
+                self.send_handshake(own, cx);
+            }
         }
         if matches!(told, Some(Event::GaveUp | Event::Down)) {
             self.begin_at = Some(now + AGAIN / 6);
@@ -300,11 +306,18 @@ impl Remote {
         told
     }
 
-    /// By which ways a message of a handshake goes: the one that works, or all of them.
-    pub(super) fn ways_of_handshake(&self) -> Vec<Way> {
-        match self.best.map(|best| &self.legs[best]) {
-            Some(leg) if self.is_up() && leg.is_good() => vec![leg.way],
-            _ => self.legs.iter().map(|leg| leg.way).collect(),
+    /// Sends a message of a handshake by the way that works, or by all of them that may be tried now.
+    fn send_handshake(&mut self, own: &mut Own, cx: &mut Cx<'_>) {
+        if self.is_up()
+            && let Some(best) = self.best.filter(|&best| self.legs[best].is_good())
+        {
+            self.legs[best].way.send(cx.out, &own.message);
+            return;
+        }
+        for leg in &mut self.legs {
+            if leg.begin(&mut own.budget, cx.env.rng, cx.env.now) {
+                leg.way.send(cx.out, &own.message);
+            }
         }
     }
 

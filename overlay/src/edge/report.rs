@@ -41,6 +41,7 @@ impl Edge {
             ("not_authentic", counts.not_authentic),
             ("bad_control", counts.bad_control),
             ("no_room", counts.no_room),
+            ("initiations_withheld", self.own.budget.withheld),
             ("no_relay", counts.no_relay),
             ("unwanted", counts.unwanted),
             ("relayed", counts.relayed),

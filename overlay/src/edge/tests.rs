@@ -1,3 +1,4 @@
+use super::budget::Budget;
 use super::carrier::{Carrier, EdgePort};
 use super::leg::Leg;
 use super::own::Own;
@@ -15,6 +16,7 @@ use halloo_base::{
     Clock, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Nanos, Offload, Outbox, Output, Path, Rng,
     Stamp, StampSource, Wall,
 };
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const TAP: LinkId = LinkId(3);
@@ -75,6 +77,7 @@ fn own() -> Own {
         entropy: Box::new(Replayed::new(1)),
         gate: Gate::new(false),
         observer: Box::new(Nobody),
+        budget: Budget::default(),
         message: vec![],
     }
 }
@@ -208,8 +211,20 @@ fn a_link_that_carries_less_than_it_did_is_searched_again() {
     assert_eq!(leg.mtu(), 1_200, "what every path carries, until more is known");
 }
 
+/// An edge that has started, with room for so many peers.
+fn edge(local: Local, peers: usize) -> Edge {
+    let bind = "0.0.0.0:7654".parse().expect("an address");
+    let options = EdgeOptions {
+        peers,
+        ..EdgeOptions::new(vec![], bind, TAP, OURS)
+    };
+    let mut edge = Edge::new(options, local, Box::new(Replayed::new(2)), Box::new(Nobody));
+    handle(&mut edge, Mono(1), Input::Wake);
+    edge
+}
+
 /// Somebody who knows the secret begins with an edge. What it answers.
-fn come(edge: &mut Edge, who: &Local, now: Mono) -> Vec<Vec<u8>> {
+fn come(edge: &mut Edge, who: &Local, now: Mono) -> Vec<(SocketAddr, Vec<u8>)> {
     let mut peer = Peer::new(0, edge.own.local.public(), Role::Edge);
     peer.begin(now);
     let mut initiation = vec![];
@@ -237,7 +252,7 @@ fn come(edge: &mut Edge, who: &Local, now: Mono) -> Vec<Vec<u8>> {
 }
 
 /// The datagrams that an edge sends upon something.
-fn handle(edge: &mut Edge, now: Mono, input: Input<'_>) -> Vec<Vec<u8>> {
+fn handle(edge: &mut Edge, now: Mono, input: Input<'_>) -> Vec<(SocketAddr, Vec<u8>)> {
     let (mut out, mut rng, clock) = (Outbox::new(), Rng::new(1), Moved(now));
     let mut cx = Cx {
         env: Env {
@@ -249,7 +264,7 @@ fn handle(edge: &mut Edge, now: Mono, input: Input<'_>) -> Vec<Vec<u8>> {
     };
     edge.handle(&mut cx, input);
     let sent = cx.out.iter().filter_map(|output| match output {
-        Output::Datagram(_, bytes) => Some(bytes.to_vec()),
+        Output::Datagram(how, bytes) => Some((how.path.remote, bytes.to_vec())),
         _ => None,
     });
     sent.collect()
@@ -260,13 +275,7 @@ fn who_knows_the_secret_and_has_no_certificate_pushes_no_member_out() {
     let key = AuthorityKey::generate(&mut Replayed::new(50));
     let mut wants = local(1);
     wants.authority = Some(key.authority());
-    let bind = "0.0.0.0:7654".parse().expect("an address");
-    let options = EdgeOptions {
-        peers: 1,
-        ..EdgeOptions::new(vec![], bind, TAP, OURS)
-    };
-    let mut edge = Edge::new(options, wants, Box::new(Replayed::new(2)), Box::new(Nobody));
-    handle(&mut edge, Mono(1), Input::Wake);
+    let mut edge = edge(wants, 1);
     // A member that a supernode lists, of whom no more is known yet.
     let member = local(3).public();
     edge.remote_for(member, Mono(1));
@@ -293,4 +302,46 @@ fn who_knows_the_secret_and_has_no_certificate_pushes_no_member_out() {
     outsider.certificate = Some(key.sign(&body).expect("it can be signed"));
     assert_eq!(come(&mut edge, &outsider, Mono(2_000)).len(), 1);
     assert!(edge.by_key.contains_key(&outsider.public()) && !edge.by_key.contains_key(&member));
+}
+
+/// Where initiations go in a minute of an edge that was told of so many members, each at 15 of these addresses.
+fn flooded(many: u64, mut addresses: impl Iterator<Item = SocketAddr>) -> (Vec<SocketAddr>, u64) {
+    let mut edge = edge(local(1), 1_024);
+    for number in 0..many {
+        let key = Identity::generate(&mut Replayed::new(1_000 + number)).public();
+        let owner = edge.remote_for(key, Mono(1)).expect("there is room");
+        let told: Vec<_> = addresses.by_ref().take(15).collect();
+        edge.consider_all(owner, &told, Mono(1));
+        edge.meet(owner, Mono(1));
+    }
+    let mut sent = vec![];
+    while let Some(next) = edge.deadline().filter(|next| next.at < Mono(60_000_000_000)) {
+        let now = next.at.max(Mono(2));
+        for remote in edge.remotes.iter_mut().flatten() {
+            // A supernode goes on telling of them.
+            remote.listed = 1;
+        }
+        let out = handle(&mut edge, now, Input::Wake);
+        sent.extend(out.into_iter().map(|(to, _)| to));
+    }
+    (sent, edge.own.budget.withheld)
+}
+
+#[test]
+fn who_is_told_that_everybody_is_at_one_address_sends_little_there() {
+    let victim = |port: u16| SocketAddr::from(([192, 0, 2, 66], port));
+    let (sent, withheld) = flooded(100, (1..).map(victim));
+    assert!((200..=64 + 4 * 60).contains(&sent.len()), "{}", sent.len());
+    assert!(withheld > 1_000, "{withheld}");
+}
+
+#[test]
+fn where_nobody_answers_it_is_asked_ever_more_seldom() {
+    let anybody = |number: u32| SocketAddr::from((number.to_be_bytes(), 7_654));
+    let (sent, withheld) = flooded(20, (1 << 24..).map(anybody));
+    assert_eq!(withheld, 0, "there are few of them");
+    for to in sent.iter().copied().take(20) {
+        let times = sent.iter().filter(|at| **at == to).count();
+        assert!((9..=11).contains(&times), "{times}");
+    }
 }

@@ -72,6 +72,28 @@ fn nothing_comes_twice_or_back_in_bad_weather_and_new_keys_lose_nothing() {
     }
 }
 
+/// Of what they say to each other 15 % are lost each way, of what they say to the supernode half as much: from their start to
+/// the session.
+#[test]
+fn two_who_lose_much_have_met_within_five_seconds() {
+    let meet = |seed: u64| {
+        let flat = Flat {
+            quality: Quality::delay(ms(5)).loss(0.08),
+            ..Flat::default()
+        };
+        let mut town = Town::of(20_000 + seed, vec![flat; 2]);
+        while town.meetings() != (2, 2) {
+            town.world.run_for(ms(100));
+            assert!(town.world.now() < secs(60), "seed {seed}: they do not meet");
+        }
+        town.world.now()
+    };
+    let mut times: Vec<_> = seeds(100).map(meet).collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    assert!(at(99) < secs(5), "{:?} {:?} {:?}", at(50), at(90), at(99));
+}
+
 #[test]
 fn new_keys_lose_nothing() {
     for seed in seeds(3) {

@@ -53,25 +53,27 @@ fn nobody_answers_and_it_is_given_up_after_ninety_seconds() {
     assert_eq!(story.ends[0].events, [Event::GaveUp]);
     let times: Vec<_> = story.sent.iter().map(|(at, ..)| at.0 / 1_000_000).collect();
     assert_eq!(times[0], 0);
-    assert!((1_000..1_334).contains(&times[1]), "{times:?}");
     let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!((2_000..2_334).contains(&gaps[1]), "{gaps:?}");
+    let first = [500, 1_000, 1_000, 1_000, 1_000, 2_000];
+    let least = first.into_iter().chain(std::iter::repeat(4_000));
     assert!(
-        gaps[2..].iter().all(|gap| (5_000..5_334).contains(gap)),
+        gaps.iter()
+            .zip(least)
+            .all(|(gap, least)| (least..least + 334).contains(gap)),
         "{gaps:?}"
     );
-    assert!(gaps[2..].iter().any(|gap| *gap != gaps[2]), "no jitter: {gaps:?}");
-    assert!(times.len() > 17 && *times.last().unwrap() < 90_000, "{times:?}");
+    assert!(gaps[6..].iter().any(|gap| *gap != gaps[6]), "no jitter: {gaps:?}");
+    assert!(times.len() > 25 && *times.last().unwrap() < 90_000, "{times:?}");
     assert!(story.ends[0].numbers.is_empty() && story.ends[0].deadline().is_none());
 }
 
 #[test]
-fn a_lost_message_costs_a_second() {
+fn a_lost_message_costs_less_than_a_second() {
     for lost in [kind::INITIATION, kind::RESPONSE] {
         let mut story = Story::new(edges());
         story.ends[0].peer.begin(at(0));
         let mut left = 1;
-        story.run_with(at(1_500), &mut |datagram| {
+        story.run_with(at(900), &mut |datagram| {
             if datagram[0] == lost && left > 0 {
                 left -= 1;
                 return vec![];
@@ -253,9 +255,9 @@ fn a_clock_that_was_set_back_is_told_the_time() {
     story.ends[0] = End::new(one, (other.public(), Role::Edge), 77);
     story.ends[0].behind = 3_600;
     story.ends[0].peer.begin(story.now);
-    story.run(at(1_000));
+    story.run(at(500));
     assert!(story.ends[0].events.is_empty());
-    story.run(at(2_000));
+    story.run(at(1_000));
     assert_eq!(story.ends[0].events, [Event::Up { follows: false }]);
     story.carries(0);
     story.carries(1);
@@ -265,8 +267,8 @@ fn a_clock_that_was_set_back_is_told_the_time() {
 fn a_response_to_an_earlier_initiation_is_nobodys() {
     let mut story = Story::new(edges());
     story.ends[0].peer.begin(at(0));
-    // Each way takes two thirds of a second: the second initiation goes out before the first is answered.
-    story.run_with(at(4_000), &mut |_| vec![Duration::from_millis(667)]);
+    // Each way takes two thirds of a second: the next initiation goes out before one is answered, until that takes longer.
+    story.run_with(at(8_000), &mut |_| vec![Duration::from_millis(667)]);
     assert!(story.up());
     assert!(story.ends[0].errors.contains(&"nobody's number".into()));
     story.carries(0);
