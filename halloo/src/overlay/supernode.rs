@@ -218,7 +218,7 @@ fn options(config: &SupernodeConfig) -> Result<SupernodeOptions> {
     Ok(SupernodeOptions {
         registry: RegistryLimits {
             members,
-            per_community: members,
+            per_community: members.min(defaults.per_community),
             ..defaults
         },
         pool: config.pool.map(|net| Prefix {

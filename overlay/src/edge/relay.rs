@@ -20,6 +20,8 @@ const OPEN_CHANNEL: u8 = 21;
 pub(super) const LIMITS: ChannelLimits = ChannelLimits {
     channels: 256,
     per_member: 64,
+    // Whom it carries for are members of its own community: mostly they are of one place.
+    per_prefix: 256,
     lifetime: Duration::from_secs(120),
 };
 

@@ -1,8 +1,10 @@
 //! Channels: pairs of members that a relay carries datagrams between, without keys and without looking inside.
 
+use super::crowd::Crowd;
 use crate::PublicKey;
 use halloo_base::{Mono, Path, Rng};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How much a relay carries.
@@ -12,6 +14,8 @@ pub struct ChannelLimits {
     pub channels: usize,
     /// Channels that one member may have opened.
     pub per_member: usize,
+    /// Channels that members from one prefix of addresses may have opened, 24 bits of IPv4 or 48 of IPv6.
+    pub per_prefix: usize,
     /// How long a channel lives that nobody opens again.
     pub lifetime: Duration,
 }
@@ -21,6 +25,8 @@ impl Default for ChannelLimits {
         ChannelLimits {
             channels: 65_536,
             per_member: 1_024,
+            // All hosts of a /24 may be carried to each other.
+            per_prefix: 32_768,
             lifetime: Duration::from_secs(120),
         }
     }
@@ -53,6 +59,9 @@ pub enum NoChannel {
     /// The member has as many as it may.
     #[error("this member has as many channels as it may")]
     TooMany,
+    /// Members where this one is have as many as they may.
+    #[error("members of your network have as many channels as they may")]
+    Crowded,
 }
 
 #[derive(Debug)]
@@ -66,6 +75,8 @@ struct End<C> {
 struct Pair<C> {
     ends: [End<C>; 2],
     opener: MemberId<C>,
+    /// Where the opener was then: it is that network's place which the channel takes.
+    opened_from: IpAddr,
     expires: Mono,
 }
 
@@ -79,6 +90,7 @@ pub struct Channels<C> {
     by_pair: HashMap<(MemberId<C>, MemberId<C>), u64>,
     by_member: BTreeMap<MemberId<C>, BTreeSet<u64>>,
     opened: HashMap<MemberId<C>, usize>,
+    crowd: Crowd,
     ends: BTreeSet<(Mono, u64)>,
     next: u64,
 }
@@ -88,6 +100,7 @@ impl<C: Copy + Ord + std::hash::Hash> Channels<C> {
     pub fn new(limits: ChannelLimits) -> Channels<C> {
         Channels {
             limits,
+            crowd: Crowd::new(limits.per_prefix),
             pairs: HashMap::new(),
             numbers: HashMap::new(),
             by_pair: HashMap::new(),
@@ -150,6 +163,11 @@ impl<C: Copy + Ord + std::hash::Hash> Channels<C> {
         if self.opened.get(&opener.0).copied().unwrap_or(0) >= self.limits.per_member {
             return Err(NoChannel::TooMany);
         }
+        let opened_from = opener.1.remote.ip();
+        if !self.crowd.has_room(opened_from) {
+            return Err(NoChannel::Crowded);
+        }
+        self.crowd.add(opened_from);
         let id = self.next;
         self.next += 1;
         let ends = [opener, other].map(|(member, path)| End {
@@ -160,6 +178,7 @@ impl<C: Copy + Ord + std::hash::Hash> Channels<C> {
         let mut pair = Pair {
             ends,
             opener: opener.0,
+            opened_from,
             expires,
         };
         for (side, end) in pair.ends.iter_mut().enumerate() {
@@ -224,6 +243,7 @@ impl<C: Copy + Ord + std::hash::Hash> Channels<C> {
             return;
         };
         self.ends.remove(&(pair.expires, id));
+        self.crowd.remove(pair.opened_from);
         self.by_pair
             .remove(&sorted(pair.ends[0].member, pair.ends[1].member));
         for end in &pair.ends {
@@ -326,7 +346,12 @@ mod tests {
         assert!(channels.onward(late, &path(1)).is_some());
         channels.left(member(3));
         assert!(channels.is_empty() && channels.numbers.is_empty() && channels.opened.is_empty());
-        assert!(channels.by_member.is_empty() && channels.by_pair.is_empty() && channels.ends.is_empty());
+        assert!(
+            channels.crowd.is_empty()
+                && channels.by_member.is_empty()
+                && channels.by_pair.is_empty()
+                && channels.ends.is_empty()
+        );
     }
 
     #[test]
@@ -346,5 +371,32 @@ mod tests {
         assert_eq!(open(2, 1), Ok(()), "it is there already");
         assert_eq!(open(4, 1), Ok(()), "it is his then");
         assert_eq!(open(5, 6), Err(NoChannel::Full));
+    }
+
+    #[test]
+    fn members_of_one_network_leave_room_for_others() {
+        let limits = ChannelLimits {
+            per_prefix: 2,
+            ..ChannelLimits::default()
+        };
+        let (mut channels, mut rng) = channels(limits);
+        let far = |number| {
+            let remote = ([198, 51, 100, number], 7_654).into();
+            let path = Path {
+                remote,
+                ..path(number)
+            };
+            (member(number), path)
+        };
+        let near = |number| (member(number), path(number));
+        let mut open = |one, other| channels.open(one, other, &mut rng, at(0)).map(|_| ());
+        assert_eq!((open(near(1), near(2)), open(near(3), far(4))), (Ok(()), Ok(())));
+        assert_eq!(open(near(5), far(6)), Err(NoChannel::Crowded));
+        assert_eq!(open(near(2), near(1)), Ok(()), "it is there already");
+        assert_eq!(open(far(6), near(5)), Ok(()), "it is the other's then");
+        // Wherever who opened it is now, it takes the place that it took.
+        channels.moved(member(1), far(1).1);
+        channels.left(member(1));
+        assert!(channels.open(near(7), near(8), &mut rng, at(0)).is_ok());
     }
 }

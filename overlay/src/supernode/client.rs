@@ -1,6 +1,7 @@
 //! A member as its supernode has it: a session, and where it is.
 
 use super::channels::MemberId;
+use super::registry::Profile;
 use crate::crypto::{Local, Peer};
 use crate::wire::{CommunityId, CommunityTag, feature};
 use halloo_base::{Mono, Path};
@@ -9,6 +10,11 @@ use std::time::Duration;
 
 /// Who has a session and does not register is let go after this.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many changes of what a member tells of itself are told at once ...
+const CHANGES: u32 = 4;
+/// ... and another each time that this has passed.
+const CHANGES_AGAIN: Duration = Duration::from_secs(30);
 
 /// A member, or somebody who is about to become one.
 pub(super) struct Client {
@@ -29,6 +35,11 @@ pub(super) struct Client {
     pub(super) lifetime: Duration,
     /// When it is let go unless it is heard of.
     pub(super) expires: Mono,
+    /// Changes that may be told now, and when there will be one more.
+    changes: u32,
+    changes_at: Mono,
+    /// When to tell of a change that had to wait.
+    pub(super) publish_at: Option<Mono>,
     /// Its place in the order of deadlines.
     pub(super) due: Option<Mono>,
 }
@@ -55,6 +66,9 @@ impl Client {
             told_supernodes: false,
             lifetime: PATIENCE,
             expires: now + PATIENCE,
+            changes: CHANGES,
+            changes_at: now,
+            publish_at: None,
             due: None,
         }
     }
@@ -93,8 +107,32 @@ impl Client {
         all
     }
 
+    /// What the others are told of it.
+    pub(super) fn profile(&self) -> Profile {
+        Profile {
+            features: self.features(),
+            candidates: self.addresses(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Whether a change may be told now. If not, it is told as soon as one may.
+    pub(super) fn may_change(&mut self, now: Mono) -> bool {
+        while self.changes < CHANGES && self.changes_at <= now {
+            self.changes += 1;
+            self.changes_at += CHANGES_AGAIN;
+        }
+        if self.changes == CHANGES {
+            self.changes_at = now + CHANGES_AGAIN;
+        }
+        let may = self.changes > 0;
+        self.changes = self.changes.saturating_sub(1);
+        self.publish_at = (!may).then_some(self.changes_at);
+        may
+    }
+
     pub(super) fn deadline(&self, local: &Local) -> Mono {
-        let session = self.peer.deadline(local);
-        session.map_or(self.expires, |at| at.min(self.expires))
+        let others = [self.peer.deadline(local), self.publish_at];
+        others.into_iter().flatten().fold(self.expires, Mono::min)
     }
 }

@@ -3,7 +3,7 @@
 use super::Supernode;
 use super::channels::MemberId;
 use super::pool::{NoAddress, Pool};
-use super::registry::{Change, Full, Profile, Registry};
+use super::registry::{Change, Full, Registry};
 use crate::PublicKey;
 use crate::wire::{
     Bookmark, CommunityId, Content, Control, Controls, Introduced, Prefix, Registration, Status, WireError,
@@ -103,12 +103,13 @@ impl Supernode {
         client.name = registration.name;
         client.lifetime = lifetime;
         client.expires = now + lifetime;
-        let (member, tag) = (client.member, client.tag);
-        let profile = Profile {
-            features: client.features(),
-            candidates: client.addresses(),
-            name: client.name.clone(),
-        };
+        let (member, tag, from) = (client.member, client.tag, client.came_from);
+        let known = client.registered;
+        if !known && !self.circles.has_room(from, member.community) {
+            let words = "members of your network are in as many communities as they may";
+            self.refuse_control(cx, owner, REGISTER, Status::Full, words);
+            return;
+        }
         let address = match self.address(member, &registration.addresses, registration.wants_address) {
             Ok(address) => address,
             Err(error) => {
@@ -120,13 +121,11 @@ impl Supernode {
                 return;
             }
         };
-        match self.registry.register(member.community, tag, member.key, profile) {
-            Ok(true) => self.has_news(member.community, now),
-            Ok(false) => {}
-            Err(error @ (Full::Registry | Full::Community | Full::Communities)) => {
-                self.refuse_control(cx, owner, REGISTER, Status::Full, &error.to_string());
-                return;
-            }
+        if known {
+            self.publish(owner, now);
+        } else if let Err(error) = self.take_in(owner, now) {
+            self.refuse_control(cx, owner, REGISTER, Status::Full, &error.to_string());
+            return;
         }
         let registered = Control::Registered {
             lifetime: lifetime.as_secs() as u16,
@@ -136,7 +135,6 @@ impl Supernode {
         };
         let mut controls = vec![registered];
         if let Some(Some(client)) = self.clients.get_mut(owner as usize) {
-            client.registered = true;
             // Each time anew would be much; but a datagram may get lost.
             if !self.options.supernodes.is_empty() {
                 client.told_supernodes = !client.told_supernodes;
@@ -192,20 +190,33 @@ impl Supernode {
         self.say(cx, owner, &[refused]);
     }
 
-    /// What the others are told of a client has changed.
+    /// Somebody becomes a member.
+    fn take_in(&mut self, owner: u32, now: Mono) -> Result<(), Full> {
+        let Some(Some(client)) = self.clients.get_mut(owner as usize) else {
+            return Ok(());
+        };
+        let (community, tag) = (client.member.community, client.tag);
+        self.registry
+            .register(community, tag, client.member.key, client.profile())?;
+        client.registered = true;
+        self.circles.add(client.came_from, community);
+        self.has_news(community, now);
+        Ok(())
+    }
+
+    /// What the others are told of a member may have changed. Who changes too often waits.
     pub(super) fn publish(&mut self, owner: u32, now: Mono) {
         let Some(Some(client)) = self.clients.get_mut(owner as usize) else {
             return;
         };
-        if !client.registered {
+        let (member, tag, profile) = (client.member, client.tag, client.profile());
+        client.publish_at = None;
+        if !client.registered
+            || self.registry.is_told(member.community, &member.key, &profile)
+            || !client.may_change(now)
+        {
             return;
         }
-        let (member, tag) = (client.member, client.tag);
-        let profile = Profile {
-            features: client.features(),
-            candidates: client.addresses(),
-            name: client.name.clone(),
-        };
         let known = self.registry.register(member.community, tag, member.key, profile);
         if known == Ok(true) {
             self.has_news(member.community, now);
@@ -254,9 +265,14 @@ impl Supernode {
         }
     }
 
-    /// Tells the members of a community that there is something to be asked for.
-    pub(super) fn tell_news(&mut self, cx: &mut Cx<'_>, community: CommunityId) {
-        let keys: Vec<PublicKey> = self.registry.keys(community).copied().collect();
+    /// Tells members that there is something to be asked for.
+    pub(super) fn tell_news(&mut self, cx: &mut Cx<'_>) {
+        let (registry, by_member) = (&self.registry, &self.by_member);
+        let owners = self.news.take(cx.env.now, |community| {
+            let keys = registry.keys(community);
+            keys.filter_map(|&key| by_member.get(&MemberId { community, key }).copied())
+                .collect()
+        });
         let news = Control::Members {
             next: Bookmark::default(),
             more: 1,
@@ -264,10 +280,9 @@ impl Supernode {
             members: vec![],
             gone: vec![],
         };
-        for key in keys {
-            if let Some(&owner) = self.by_member.get(&MemberId { community, key }) {
-                self.say(cx, owner, std::slice::from_ref(&news));
-            }
+        for owner in owners {
+            // Somebody else may have his place by now; there is no harm in it if he is told.
+            self.say(cx, owner, std::slice::from_ref(&news));
         }
     }
 

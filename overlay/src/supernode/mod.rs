@@ -8,6 +8,7 @@ pub mod channels;
 mod client;
 mod control;
 mod crowd;
+mod news;
 mod options;
 pub mod pool;
 pub mod registry;
@@ -23,15 +24,12 @@ use crate::wire::{Channel, CommunityId, Control, Message, Status};
 use crate::{Cipher, Compression};
 use channels::{Channels, MemberId};
 use client::Client;
-use crowd::Crowd;
+use crowd::{Circles, Crowd};
 use halloo_base::{Cx, Datagram, Deadline, Input, Machine, Mono, Path, Transmit};
+use news::News;
 use pool::Pool;
 use registry::Registry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
-
-/// Changes of a community are told together, this long after the first.
-const NEWS: Duration = Duration::from_millis(100);
+use std::collections::{BTreeSet, HashMap};
 
 /// A supernode.
 pub struct Supernode {
@@ -48,11 +46,11 @@ pub struct Supernode {
     registry: Registry,
     channels: Channels<CommunityId>,
     crowd: Crowd,
+    circles: Circles,
     /// Of those who were let go.
     latest: Latest<MemberId<CommunityId>>,
     pools: HashMap<CommunityId, Pool>,
-    /// Communities whose members are to be told that there is something new, and when.
-    news: BTreeMap<CommunityId, Mono>,
+    news: News,
     opened: Vec<u8>,
     message: Vec<u8>,
     counts: SupernodeCounts,
@@ -76,6 +74,7 @@ impl Supernode {
             registry: Registry::new(options.registry),
             channels: Channels::new(options.channels),
             crowd: Crowd::new(options.per_prefix),
+            circles: Circles::new(options.communities_per_prefix),
             latest: Latest::default(),
             options,
             local,
@@ -88,7 +87,7 @@ impl Supernode {
             by_member: HashMap::new(),
             due: BTreeSet::new(),
             pools: HashMap::new(),
-            news: BTreeMap::new(),
+            news: News::default(),
             opened: vec![0; 1 << 16],
             message: vec![],
             counts: SupernodeCounts::default(),
@@ -341,6 +340,9 @@ impl Supernode {
         self.latest.keep(client.member, client.peer.latest().unwrap_or(0));
         self.crowd.remove(client.came_from);
         let member = client.member;
+        if client.registered {
+            self.circles.remove(client.came_from, member.community);
+        }
         self.by_member.remove(&member);
         self.free.push(owner);
         self.channels.left(member);
@@ -357,9 +359,9 @@ impl Supernode {
 
     fn has_news(&mut self, community: CommunityId, now: Mono) {
         if self.registry.members(community) > 0 {
-            self.news.entry(community).or_insert(now + NEWS);
+            self.news.changed(community, now);
         } else {
-            self.news.remove(&community);
+            self.news.forget(community);
         }
     }
 
@@ -378,22 +380,16 @@ impl Supernode {
                 self.let_go(owner, now);
                 continue;
             }
-            let path = client.path;
+            let (path, publishes) = (client.path, client.publish_at.is_some_and(|at| at <= now));
+            if publishes {
+                self.publish(owner, now);
+            }
             self.with_client(cx, owner, path, |client, context, out| {
                 Ok(client.peer.wake(context, out))
             });
         }
         self.channels.expire(now);
-        let due: Vec<CommunityId> = self
-            .news
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(community, _)| *community)
-            .collect();
-        for community in due {
-            self.news.remove(&community);
-            self.tell_news(cx, community);
-        }
+        self.tell_news(cx);
     }
 
     /// Tells everybody, so that they look for another one, or for this one's next life, at once.
@@ -441,8 +437,7 @@ impl Machine for Supernode {
             return None;
         }
         let clients = self.due.first().map(|(at, _)| *at);
-        let news = self.news.values().min().copied();
-        [clients, news, self.channels.deadline()]
+        [clients, self.news.deadline(), self.channels.deadline()]
             .into_iter()
             .flatten()
             .min()

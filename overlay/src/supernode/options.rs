@@ -22,6 +22,8 @@ pub struct SupernodeOptions {
     pub relay: bool,
     /// Members that may come from one prefix of addresses, 24 bits of IPv4 or 48 of IPv6.
     pub per_prefix: usize,
+    /// Communities that those may be in.
+    pub communities_per_prefix: usize,
 }
 
 impl Default for SupernodeOptions {
@@ -34,6 +36,7 @@ impl Default for SupernodeOptions {
             communities: vec![],
             relay: true,
             per_prefix: 10_000,
+            communities_per_prefix: 1_024,
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct Changes<'a> {
     pub changes: Vec<Change<'a>>,
     /// Where to go on.
     pub next: Bookmark,
-    /// How many more there are behind these.
+    /// How many more there are behind these, at least.
     pub more: usize,
     /// The list begins anew: whoever is not in it is gone. So it is where the bookmark is too old, or from another life
     /// of this supernode.
@@ -103,6 +103,8 @@ struct Community {
     /// The same by the version of their last change.
     by_version: BTreeMap<u32, PublicKey>,
     departures: BTreeMap<u32, PublicKey>,
+    /// The same by who left: somebody who comes and goes is in it once, or not at all.
+    left: HashMap<PublicKey, u32>,
     /// What has left before this is forgotten.
     forgotten: u32,
     version: u32,
@@ -157,6 +159,13 @@ impl Registry {
         found.into_iter().flat_map(|found| found.by_version.values())
     }
 
+    /// Whether the others are told just this of a member.
+    pub fn is_told(&self, community: CommunityId, key: &PublicKey, profile: &Profile) -> bool {
+        let found = self.communities.get(&community);
+        let member = found.and_then(|found| found.members.get(key));
+        member.is_some_and(|member| member.profile == *profile)
+    }
+
     /// Takes somebody in, or hears again of a member. Returns whether the others have something new to hear.
     ///
     /// # Errors
@@ -195,11 +204,15 @@ impl Registry {
             members: HashMap::new(),
             by_version: BTreeMap::new(),
             departures: BTreeMap::new(),
+            left: HashMap::new(),
             forgotten: 0,
             version: 0,
         });
         if found.members.len() >= self.limits.per_community {
             return Err(Full::Community);
+        }
+        if let Some(version) = found.left.remove(&key) {
+            found.departures.remove(&version);
         }
         found.version += 1;
         found.by_version.insert(found.version, key);
@@ -235,8 +248,10 @@ impl Registry {
         }
         found.version += 1;
         found.departures.insert(found.version, *key);
+        found.left.insert(*key, found.version);
         while found.departures.len() > self.limits.departures {
-            if let Some((version, _)) = found.departures.pop_first() {
+            if let Some((version, key)) = found.departures.pop_first() {
+                found.left.remove(&key);
                 found.forgotten = version;
             }
         }
@@ -265,15 +280,20 @@ impl Registry {
         let members = found.by_version.range((Excluded(from.cursor), Unbounded));
         let left_after = from.cursor.max(from.begun);
         let departures = found.departures.range((Excluded(left_after), Unbounded));
-        let all = members.clone().count() + departures.clone().count();
+        // One more than fit of each: to count all that follow would cost more than to tell of these.
+        let looked = most.saturating_add(1);
         let mut listed: Vec<(u32, bool, &PublicKey)> = members
             .map(|(version, key)| (*version, true, key))
-            .take(most)
-            .chain(departures.map(|(version, key)| (*version, false, key)).take(most))
+            .take(looked)
+            .chain(
+                departures
+                    .map(|(version, key)| (*version, false, key))
+                    .take(looked),
+            )
             .collect();
         listed.sort_unstable();
+        let more = listed.len().saturating_sub(most);
         listed.truncate(most);
-        let more = all - listed.len();
         let next = match listed.last() {
             Some((version, ..)) if more > 0 => Bookmark {
                 cursor: *version,

@@ -4,6 +4,7 @@ use super::*;
 use crate::crypto::{Community, Cost, Identity, Numbers, Offer, Peer, Replayed, Role};
 use crate::wire::feature;
 use halloo_base::{Clock, Env, LinkId, Marks, Offload, Outbox, Output, Rng, Stamp, StampSource, Wall};
+use std::time::Duration;
 
 /// A clock that shows what the hand shows.
 struct Hand(Mono);

@@ -15,6 +15,7 @@ use halloo_overlay::wire::{
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What the wall clock says at the beginning.
@@ -32,10 +33,12 @@ impl Clock for Hands {
     }
 }
 
-struct Nobody;
+struct Clerk(Arc<Mutex<Option<SupernodeReport>>>);
 
-impl SupernodeObserver for Nobody {
-    fn report(&mut self, _report: SupernodeReport) {}
+impl SupernodeObserver for Clerk {
+    fn report(&mut self, report: SupernodeReport) {
+        *self.0.lock().expect("nobody panicked") = Some(report);
+    }
 }
 
 /// A member, or who would be one.
@@ -47,7 +50,7 @@ pub(crate) struct Caller {
     address: SocketAddr,
     /// Whether it asks for the list when there is news, as edges do.
     pub(crate) reads: bool,
-    bookmark: Bookmark,
+    pub(crate) bookmark: Bookmark,
     /// All that it was told.
     pub(crate) told: Vec<Control>,
 }
@@ -59,8 +62,11 @@ pub(crate) struct Hall {
     pub(crate) now: Mono,
     rng: Rng,
     out: Outbox,
+    report: Arc<Mutex<Option<SupernodeReport>>>,
     pub(crate) callers: Vec<Caller>,
     by_address: HashMap<SocketAddr, usize>,
+    /// Datagrams that it has sent.
+    pub(crate) sent: u64,
 }
 
 impl Hall {
@@ -68,20 +74,23 @@ impl Hall {
         let mut entropy = Replayed::new(1);
         let identity = Identity::generate(&mut entropy);
         let key = identity.public();
+        let report = Arc::default();
         let mut hall = Hall {
             supernode: Supernode::new(
                 options,
                 Local::supernode(identity, offer("supernode")),
                 Box::new(entropy),
-                Box::new(Nobody),
+                Box::new(Clerk(Arc::clone(&report))),
             ),
             key,
             here: "198.51.100.1:7654".parse().expect("an address"),
             now: Mono(1_000_000_000),
             rng: Rng::new(1),
             out: Outbox::new(),
+            report,
             callers: vec![],
             by_address: HashMap::new(),
+            sent: 0,
         };
         hall.handle(Input::Wake);
         // Nobody comes with what was made before the supernode was there.
@@ -91,11 +100,24 @@ impl Hall {
 
     /// Somebody comes, and has a session when this returns.
     pub(crate) fn enter(&mut self, address: &str, community: &Community, features: u32) -> usize {
+        let life = self.callers.len() as u64;
+        let identity = Identity::generate(&mut Replayed::new(1_000_000 + life));
+        self.admit(identity, address, community, features)
+    }
+
+    /// The same one comes once more, from elsewhere.
+    pub(crate) fn enter_as(&mut self, who: u64, address: &str, community: &Community) -> usize {
+        // Its clock goes on.
+        self.now += Duration::from_millis(1);
+        let identity = Identity::generate(&mut Replayed::new(2_000_000 + who));
+        self.admit(identity, address, community, 0)
+    }
+
+    fn admit(&mut self, identity: Identity, address: &str, community: &Community, features: u32) -> usize {
         let at = self.callers.len();
-        let mut entropy = Replayed::new(100 + at as u64);
+        let entropy = Replayed::new(100 + at as u64);
         let mut offer = offer(&format!("caller{at}"));
         offer.features = features;
-        let identity = Identity::generate(&mut entropy);
         let address = address.parse().expect("an address");
         self.callers.push(Caller {
             local: Local::edge(identity, community.clone(), offer),
@@ -141,6 +163,22 @@ impl Hall {
         self.say(at, &[Control::Register(register)]);
     }
 
+    /// Lets time pass.
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.supernode.deadline().filter(|due| due.at <= end) {
+            self.now = self.now.max(due.at);
+            self.handle(Input::Wake);
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn report(&mut self) -> SupernodeReport {
+        self.handle(Input::Report);
+        let report = self.report.lock().expect("nobody panicked").take();
+        report.expect("it was asked")
+    }
+
     /// All that a member was told since it was last looked.
     pub(crate) fn told(&mut self, at: usize) -> Vec<Control> {
         std::mem::take(&mut self.callers[at].told)
@@ -184,6 +222,7 @@ impl Hall {
             .collect();
         self.out.clear();
         for (to, datagram) in said {
+            self.sent += 1;
             let Some(&to) = self.by_address.get(&to) else {
                 continue;
             };

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod attacks;
+mod crowds;
 mod hall;
 mod hidden;
 mod liar;
