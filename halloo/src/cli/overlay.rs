@@ -50,7 +50,7 @@ pub struct EdgeArgs {
     #[arg(long, value_name = "BRIDGE", conflicts_with = "address")]
     pub bridge: Option<String>,
 
-    /// The longest payload of a frame [default: 1500]
+    /// The longest payload of a frame [default: 1500; with --data-plane kernel what the paths carry]
     ///
     /// Frames that are longer than the path between two edges carries are split on the way and put together again.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..=9_000))]
@@ -63,6 +63,14 @@ pub struct EdgeArgs {
     /// What makes frames shorter; both ends of each pair must agree [default: none]
     #[arg(long, value_enum, value_name = "METHOD")]
     pub compress: Option<CompressChoice>,
+
+    /// Who carries the frames; the same at all edges of the community [default: user]
+    #[arg(long, value_enum, value_name = "PLANE")]
+    pub data_plane: Option<PlaneChoice>,
+
+    /// The UDP port of the VXLAN device of --data-plane kernel [default: 7656]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub vxlan_port: Option<u16>,
 
     /// The local UDP port or address [default: any port that is free]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
@@ -174,6 +182,15 @@ pub enum CipherChoice {
     None,
 }
 
+/// Who carries the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlaneChoice {
+    /// This program, sealed and by every way that there is
+    User,
+    /// The kernel, by VXLAN: in the clear (--cipher none), within a trusted network, between members without NAT
+    Kernel,
+}
+
 /// Compressions as they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CompressChoice {
@@ -203,6 +220,9 @@ EXAMPLES:
 
   Within a VPC, in the clear
       $ sudo halloo edge --community lab --secret-file secret --supernode 10.0.0.1 --address auto --cipher none
+
+  Within a VPC, in the clear, carried by the kernel
+      $ sudo halloo edge --community lab --secret-file secret --supernode 10.0.0.1 --cipher none --data-plane kernel
 
   A LAN behind the edge
       $ sudo halloo edge --community lab --secret-file secret --supernode 192.0.2.1 --bridge br0

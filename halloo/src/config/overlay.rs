@@ -1,7 +1,7 @@
 //! `[edge]` and `[supernode]`: the overlay.
 
 use super::schema::Listen;
-use crate::cli::overlay::{CipherChoice, CompressChoice, EdgeArgs, SupernodeArgs};
+use crate::cli::overlay::{CipherChoice, CompressChoice, EdgeArgs, PlaneChoice, SupernodeArgs};
 use crate::cli::{
     MacAddress, MemberAddress, SupernodeAddress, local_address, mac, member_address, supernode_address,
 };
@@ -31,7 +31,10 @@ pub(crate) struct Edge {
     pub(crate) mac: Option<Station>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bridge: Option<String>,
-    pub(crate) mtu: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mtu: Option<u16>,
+    pub(crate) data_plane: Choice<PlaneChoice>,
+    pub(crate) vxlan_port: u16,
     pub(crate) cipher: Choice<CipherChoice>,
     pub(crate) compress: Choice<CompressChoice>,
     /// Any port that is free where none is named.
@@ -120,7 +123,9 @@ impl Default for Edge {
             tap: None,
             mac: None,
             bridge: None,
-            mtu: 1_500,
+            mtu: None,
+            data_plane: Choice(PlaneChoice::User),
+            vxlan_port: halloo_overlay::vxlan::PORT,
             cipher: Choice(CipherChoice::Auto),
             compress: Choice(CompressChoice::None),
             listen: None,
@@ -176,7 +181,9 @@ impl Edge {
         lay(&mut self.control, &args.control);
         lay(&mut self.metrics, &args.metrics);
         lay(&mut self.user, &args.user);
-        self.mtu = args.mtu.unwrap_or(self.mtu);
+        lay(&mut self.mtu, &args.mtu);
+        self.data_plane = args.data_plane.map_or(self.data_plane, Choice);
+        self.vxlan_port = args.vxlan_port.unwrap_or(self.vxlan_port);
         self.cipher = args.cipher.map_or(self.cipher, Choice);
         self.compress = args.compress.map_or(self.compress, Choice);
         lay(&mut self.listen, &args.listen.map(Listen));
@@ -189,10 +196,11 @@ impl Edge {
     /// # Errors
     /// The key that is wrong, and why.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if !MTU.contains(&self.mtu) {
-            let why = format!("is {}, but must be {} to {}", self.mtu, MTU.start(), MTU.end());
+        if let Some(mtu) = self.mtu.filter(|mtu| !MTU.contains(mtu)) {
+            let why = format!("is {mtu}, but must be {} to {}", MTU.start(), MTU.end());
             return Err(("edge.mtu", why));
         }
+        self.check_data_plane()?;
         if self.name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(("edge.name", format!("is longer than {LONGEST_NAME} bytes")));
         }
@@ -220,6 +228,49 @@ impl Edge {
             }
         }
         Ok(())
+    }
+
+    /// What the kernel cannot do is not to be asked of it.
+    fn check_data_plane(&self) -> Result<(), (&'static str, String)> {
+        if !self.by_kernel() {
+            return Ok(());
+        }
+        let needs = |what: &str| {
+            let why = format!("is kernel, and the kernel {what}");
+            Err(("edge.data_plane", why))
+        };
+        if self.cipher.0 != CipherChoice::None {
+            return needs(
+                "seals nothing: say so with cipher none (--cipher none), at all edges of the community",
+            );
+        }
+        if self.compress.0 != CompressChoice::None {
+            return needs("compresses nothing: leave compress (--compress) at none");
+        }
+        if !self.direct {
+            return needs("reaches members directly only: direct cannot be false (--no-direct)");
+        }
+        if self.vxlan_port == 0 {
+            return Err(("edge.vxlan_port", "is 0, but peers have to know it".into()));
+        }
+        if self
+            .listen
+            .is_some_and(|listen| listen.0.port() == self.vxlan_port)
+        {
+            let why = format!("is {}, and so is the port of listen", self.vxlan_port);
+            return Err(("edge.vxlan_port", why));
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel carries the frames.
+    pub(crate) fn by_kernel(&self) -> bool {
+        self.data_plane.0 == PlaneChoice::Kernel
+    }
+
+    /// The longest payload of a frame that this program carries.
+    pub(crate) fn payload(&self) -> u16 {
+        self.mtu.unwrap_or(1_500)
     }
 
     /// What is missing for an edge to start.

@@ -18,30 +18,41 @@ pub(super) fn open(config: &Edge, mac: [u8; 6]) -> Result<TapDevice> {
     let options = TapOptions {
         name: name.clone(),
         mac: Some(mac),
-        mtu: Some(config.mtu.into()),
+        mtu: Some(config.payload().into()),
         ..TapOptions::default()
     };
     let device = TapDevice::open(&options).with_context(|| format!("cannot make the device {name}"))?;
+    furnish(config, device.link())?;
+    Ok(device)
+}
+
+/// Makes a device a port of the bridge, if there is to be one, gives it its addresses and switches it on.
+pub(super) fn furnish(config: &Edge, link: LinkId) -> Result<()> {
     let mut netlink = Netlink::open()?;
-    let bridge = match &config.bridge {
-        None => None,
-        Some(name) => match netlink.link(name)? {
-            Some(bridge) => Some(bridge.id),
-            None => bail!("--bridge {name}: there is no such device"),
-        },
-    };
+    let bridge = bridge(config, &mut netlink)?;
     let change = LinkChange {
         up: Some(true),
         bridge,
         ..LinkChange::default()
     };
-    netlink.change_link(device.link(), &change)?;
+    netlink.change_link(link, &change)?;
     for address in &config.addresses {
         if let crate::cli::MemberAddress::Fixed(net) = address.0 {
-            give(device.link(), net)?;
+            give(link, net)?;
         }
     }
-    Ok(device)
+    Ok(())
+}
+
+/// The bridge that the device is to be a port of.
+pub(super) fn bridge(config: &Edge, netlink: &mut Netlink) -> Result<Option<LinkId>> {
+    let Some(name) = &config.bridge else {
+        return Ok(None);
+    };
+    match netlink.link(name)? {
+        Some(bridge) => Ok(Some(bridge.id)),
+        None => bail!("--bridge {name}: there is no such device"),
+    }
 }
 
 /// Gives the device an address.

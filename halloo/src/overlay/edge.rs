@@ -2,6 +2,7 @@
 
 use super::address::Given;
 use super::control::Control;
+use super::kernel::{Kernel, Table};
 use super::keys::SystemEntropy;
 use super::question::{Answers, Question, Silence, question};
 use super::report::Reporter;
@@ -16,10 +17,13 @@ use crate::config::{Config, Edge as EdgeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
 use anyhow::{Context, Result, bail};
-use halloo_io::{Worker, WorkerOptions, powerless};
+use halloo_io::{TapDevice, Worker, WorkerOptions, powerless};
 use halloo_overlay::crypto::{Community, Identity, Local, Offer};
-use halloo_overlay::edge::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace};
+use halloo_overlay::edge::{
+    Edge, EdgeEvent, EdgeOptions, EdgeStatus, News, Observer, SupernodePlace, VxlanDevice,
+};
 use halloo_overlay::switch::Flood;
+use halloo_overlay::vxlan::Member;
 use halloo_overlay::wire::feature;
 use halloo_overlay::{Cipher, Mac};
 use ipnet::IpNet;
@@ -27,9 +31,9 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -39,18 +43,26 @@ const FRAME_HEADERS: u16 = 14 + 8;
 const ADDRESS: Duration = Duration::from_secs(10);
 /// Nothing is waited for but signals and events, both of which wake us.
 const IDLE: Duration = Duration::from_secs(60);
+/// ... but the kernel's table is looked at.
+const HEALS: Duration = Duration::from_secs(31);
 
 /// Passes what the edge says on to the main thread.
 struct Messenger {
     events: Sender<EdgeEvent>,
     statuses: Answers<EdgeStatus>,
     news: Receiver<News>,
+    members: Sender<Vec<Member>>,
     main: Thread,
 }
 
 impl Observer for Messenger {
     fn news(&mut self) -> Option<News> {
         self.news.try_recv().ok()
+    }
+
+    fn members(&mut self, members: Vec<Member>) {
+        let _ = self.members.send(members);
+        self.main.unpark();
     }
 
     fn event(&mut self, event: EdgeEvent) {
@@ -70,6 +82,8 @@ pub(super) struct Ask {
     question: Question<EdgeStatus>,
     tap: String,
     community: String,
+    /// The kernel's table, if it carries the frames.
+    table: Option<Arc<Mutex<Table>>>,
 }
 
 impl Ask {
@@ -79,7 +93,9 @@ impl Ask {
     /// If the edge says nothing.
     pub(super) fn status(&self) -> Result<String, Silence> {
         let status = self.question.ask()?;
-        Ok(status::line(&self.tap, &self.community, &status))
+        let table = self.table.as_ref();
+        let table = table.map(|table| *table.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(status::line(&self.tap, &self.community, table.as_ref(), &status))
     }
 }
 
@@ -102,8 +118,13 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let places = supernodes(&config, &mut reporter)?;
     let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
     let socket = socket(config.listen.map_or(any, |listen| listen.0))?;
-    let tap = device::open(&config, mac.0)?;
-    let (name, link) = (tap.name().to_owned(), tap.link());
+    let device = if config.by_kernel() {
+        let ipv6 = sends_by_ipv6(&config, &places);
+        Device::Kernel(Kernel::open(&config, community.vni(), mac, ipv6)?, ipv6)
+    } else {
+        Device::Tap(device::open(&config, mac.0)?)
+    };
+    let (name, link) = device.place();
     let options = EdgeOptions {
         addresses: config.fixed().map(device::prefix).collect(),
         wants_address: config.wants_address(),
@@ -115,6 +136,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             Flood::default()
         },
         link_mtu: device::longest_packet(link),
+        vxlan: device.vxlan(&config),
         ..EdgeOptions::new(places, socket.local_addr(), link, mac)
     };
     let candidates = options.candidates.clone();
@@ -123,10 +145,12 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let (events, heard) = mpsc::channel();
     let (statuses, unasked) = question();
     let (news, heeded) = mpsc::channel();
+    let (members, reached) = mpsc::channel();
     let messenger = Messenger {
         events,
         statuses,
         news: heeded,
+        members,
         main: thread::current(),
     };
     let offered = local.offer.ciphers.clone();
@@ -140,11 +164,18 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let bound = socket.local_addr();
     let machine = worker.add(Box::new(edge));
     worker.udp(socket, machine).context("cannot watch the socket")?;
-    worker.tap(tap, machine).context("cannot watch the device")?;
+    let mut kernel = match device {
+        Device::Tap(tap) => {
+            worker.tap(tap, machine).context("cannot watch the device")?;
+            None
+        }
+        Device::Kernel(kernel, _) => Some(kernel),
+    };
     let ask = Ask {
         question: Question::new(unasked, worker.remote()),
         tap: name.clone(),
         community: config.community.clone(),
+        table: kernel.as_ref().map(Kernel::table),
     };
     let control = match Control::open(&name, config.control.as_deref()) {
         Ok(control) => Some(control),
@@ -155,7 +186,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             None
         }
     };
-    if config.wants_address() {
+    if config.wants_address() || kernel.is_some() {
         become_nearly_nobody(config.user.as_deref())?;
     } else {
         become_nobody(config.user.as_deref())?;
@@ -197,6 +228,8 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let surroundings = Surroundings {
         supernodes: config.supernodes.iter().map(|known| known.0.clone()).collect(),
         device: link,
+        bridge: kernel.as_ref().and_then(Kernel::bridge),
+        stations: vec![],
         port: bound.port(),
         candidates,
         registered: Arc::clone(&registered),
@@ -223,7 +256,9 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             ask: &ask,
             registered: &registered,
             ended: &|| running.is_finished(),
+            reached: &reached,
         },
+        kernel.as_mut(),
         &mut reporter,
     );
     // Before the device goes, whose name the next edge may have then.
@@ -246,10 +281,12 @@ struct Attended<'a> {
     /// Whether a supernode has us.
     registered: &'a AtomicBool,
     ended: &'a dyn Fn() -> bool,
+    /// How the kernel is to reach the members.
+    reached: &'a Receiver<Vec<Member>>,
 }
 
 /// Prints what happens, gives the device the address that a supernode gave, and waits for signals.
-fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
+fn attend(attended: &Attended<'_>, mut kernel: Option<&mut Kernel>, reporter: &mut Reporter) -> Result<()> {
     let begun = std::time::Instant::now();
     let mut supervisor: Option<Supervisor> = None;
     let mut given = Given::new(attended.config, attended.link);
@@ -279,6 +316,11 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
                 _ => {}
             }
         }
+        if let Some(kernel) = &mut kernel
+            && let Some(words) = kernel.follow(attended.reached)
+        {
+            reporter.say("notice", &words, &json!({ "message": words }))?;
+        }
         while let Some(request) = attended.signals.next() {
             match request {
                 Request::Stop | Request::Drain => {
@@ -302,7 +344,8 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
             supervisor.alive();
         }
         let watchdog = supervisor.as_ref().and_then(Supervisor::watchdog);
-        let mut pause = watchdog.unwrap_or(IDLE).min(IDLE);
+        let idle = if kernel.is_some() { HEALS } else { IDLE };
+        let mut pause = watchdog.unwrap_or(idle).min(idle);
         if given.is_missing() && !warned {
             let left = ADDRESS.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -315,6 +358,41 @@ fn attend(attended: &Attended<'_>, reporter: &mut Reporter) -> Result<()> {
         }
         thread::park_timeout(pause);
     }
+}
+
+/// What the frames come by.
+enum Device {
+    Tap(TapDevice),
+    /// And whether it sends by IPv6.
+    Kernel(Kernel, bool),
+}
+
+impl Device {
+    fn place(&self) -> (String, halloo_base::LinkId) {
+        match self {
+            Device::Tap(tap) => (tap.name().to_owned(), tap.link()),
+            Device::Kernel(kernel, _) => (kernel.name().to_owned(), kernel.link()),
+        }
+    }
+
+    fn vxlan(&self, config: &EdgeConfig) -> Option<VxlanDevice> {
+        match self {
+            Device::Tap(_) => None,
+            Device::Kernel(_, ipv6) => Some(VxlanDevice {
+                port: config.vxlan_port,
+                ipv6: *ipv6,
+            }),
+        }
+    }
+}
+
+/// By which version of IP members are to be reached: that of the address to listen at, or else that by which the first
+/// supernode is reached.
+fn sends_by_ipv6(config: &EdgeConfig, supernodes: &[SupernodePlace]) -> bool {
+    let own = config.listen.map(|listen| listen.0.ip());
+    let own = own.filter(|ip| !ip.is_unspecified());
+    let theirs = supernodes.first().map(|place| place.address.ip());
+    own.or(theirs).is_some_and(|ip| ip.to_canonical().is_ipv6())
 }
 
 fn configuration(args: &EdgeArgs) -> Result<EdgeConfig> {
@@ -383,7 +461,7 @@ fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Resul
     let offer = Offer {
         ciphers,
         compressions: ciphers::compressions(config.compress.0),
-        frame: config.mtu + FRAME_HEADERS,
+        frame: config.payload() + FRAME_HEADERS,
         name,
         features,
         software: SOFTWARE.into(),

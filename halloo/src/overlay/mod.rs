@@ -5,6 +5,7 @@ mod ciphers;
 mod control;
 mod device;
 pub(crate) mod edge;
+mod kernel;
 pub(crate) mod keys;
 mod metrics;
 mod question;

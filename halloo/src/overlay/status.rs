@@ -1,5 +1,6 @@
 //! `halloo edge status`: how a running edge stands.
 
+use super::kernel::Table;
 use super::report::{millis, named};
 use crate::cli::overlay::StatusArgs;
 use crate::json::Head;
@@ -31,7 +32,7 @@ struct Object {
 }
 
 /// What an edge says of itself, as one line of JSON.
-pub(super) fn line(tap: &str, community: &str, status: &EdgeStatus) -> String {
+pub(super) fn line(tap: &str, community: &str, table: Option<&Table>, status: &EdgeStatus) -> String {
     let supernodes: Vec<Value> = status
         .supernodes
         .iter()
@@ -58,6 +59,8 @@ pub(super) fn line(tap: &str, community: &str, status: &EdgeStatus) -> String {
         "tap": tap,
         "community": community,
         "address": address,
+        "data_plane": if table.is_some() { "kernel" } else { "user" },
+        "vxlan": table.map(vxlan),
         "supernodes": supernodes,
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
         "counters": counters,
@@ -68,6 +71,13 @@ pub(super) fn line(tap: &str, community: &str, status: &EdgeStatus) -> String {
     };
     // Texts and numbers only: there is nothing in it that has no form in JSON.
     serde_json::to_string(&object).unwrap_or_default()
+}
+
+fn vxlan(table: &Table) -> Value {
+    json!({
+        "vni": table.vni, "port": table.port, "mtu": table.mtu,
+        "flood_entries": table.flood, "station_entries": table.stations,
+    })
 }
 
 fn peer(peer: &PeerStatus) -> Value {
@@ -82,6 +92,8 @@ fn peer(peer: &PeerStatus) -> Value {
         "software": peer.software,
         "refusal": peer.refusal.as_ref().map(|refusal| refusal.words.clone()),
         "stations": peer.stations,
+        "vtep": peer.vtep.and_then(Result::ok),
+        "unreachable": peer.vtep.and_then(Result::err).map(|why| why.to_string()),
         "sent_frames": peer.sent.0,
         "sent_bytes": peer.sent.1,
         "received_frames": peer.received.0,
@@ -218,6 +230,7 @@ fn running() -> Vec<String> {
 /// The same for people.
 pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> io::Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let number = |value: &Value| value.as_u64().unwrap_or(0).to_string();
     let took = |value: &Value| {
         value
             .as_i64()
@@ -233,6 +246,19 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
             .map(|address| format!(", {address}"))
             .unwrap_or_default(),
     ))?;
+    let vxlan = &status["vxlan"];
+    let kernel = vxlan.is_object();
+    if kernel {
+        screen.line(format_args!(
+            "{} kernel (vxlan, vni {}, port {}), MTU {}; what is for all goes to {}, {} stations are known",
+            Styled(STRONG, "data plane"),
+            vxlan["vni"],
+            vxlan["port"],
+            vxlan["mtu"],
+            vxlan["flood_entries"],
+            vxlan["station_entries"],
+        ))?;
+    }
     for supernode in status["supernodes"].as_array().into_iter().flatten() {
         let state = match supernode["registered"] == true {
             true => Styled(GOOD, "registered"),
@@ -247,9 +273,14 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
         ))?;
     }
     let peers = status["peers"].as_array();
+    // What the kernel carries this program does not see.
+    let last = match kernel {
+        true => ["VTEP", "STATIONS"],
+        false => ["SENT", "RECEIVED"],
+    };
     let head = format!(
         "{:<20} {:<24} {:<8} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}",
-        "PEER", "REACHED AT", "HOW", "ROUND TRIP", "LOST", "MTU", "CIPHER", "SENT", "RECEIVED"
+        "PEER", "REACHED AT", "HOW", "ROUND TRIP", "LOST", "MTU", "CIPHER", last[0], last[1]
     );
     if peers.is_some_and(|peers| !peers.is_empty()) {
         screen.line(format_args!("{}", Styled(DIM, head)))?;
@@ -286,12 +317,16 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
                 .as_u64()
                 .map_or_else(|| "-".into(), |mtu| mtu.to_string()),
             text(&peer["cipher"]),
-            peer["sent_bytes"].as_u64().unwrap_or(0),
-            peer["received_bytes"].as_u64().unwrap_or(0),
-            peer["refusal"]
-                .as_str()
-                .map(|words| format!("  {words}"))
-                .unwrap_or_default(),
+            match kernel {
+                true => text(&peer["vtep"]),
+                false => number(&peer["sent_bytes"]),
+            },
+            number(&peer[if kernel { "stations" } else { "received_bytes" }]),
+            match (peer["refusal"].as_str(), peer["unreachable"].as_str()) {
+                (Some(words), _) => format!("  {words}"),
+                (None, Some(why)) => format!("  not reachable by the kernel data plane: {why}"),
+                (None, None) => String::new(),
+            },
         ))?;
     }
     if with_counters {

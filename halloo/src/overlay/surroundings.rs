@@ -4,6 +4,8 @@ use super::{device, lookup};
 use crate::cli::SupernodeAddress;
 use halloo_base::LinkId;
 use halloo_io::Remote;
+use halloo_io::route::Netlink;
+use halloo_overlay::Mac;
 use halloo_overlay::edge::{News, SupernodePlace};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::ReceiveTimeout;
@@ -22,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Multicast groups as in linux/rtnetlink.h: IPv4 and IPv6 addresses.
 const ADDRESSES: u32 = 0x10 | 0x100;
+/// ... and who is behind a bridge's ports.
+const NEIGHBOURS: u32 = 0x4;
 /// How often it is seen whether names are to be looked up.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the supernodes may be silent before their names are looked up, and the most between two times.
@@ -34,6 +38,10 @@ const SETTLED: Duration = Duration::from_millis(100);
 pub(super) struct Surroundings {
     pub(super) supernodes: Vec<SupernodeAddress>,
     pub(super) device: LinkId,
+    /// The bridge that the device is a port of, if others are to hear who is behind its other ports.
+    pub(super) bridge: Option<LinkId>,
+    /// Who that was when it was looked at last.
+    pub(super) stations: Vec<Mac>,
     pub(super) port: u16,
     /// What the edge knows already.
     pub(super) candidates: Vec<SocketAddr>,
@@ -49,10 +57,18 @@ impl Surroundings {
     /// # Errors
     /// If the kernel does not tell, or there is no thread.
     pub(super) fn watch(mut self) -> io::Result<()> {
-        let news = subscribe()?;
+        let news = subscribe(if self.bridge.is_some() {
+            ADDRESSES | NEIGHBOURS
+        } else {
+            ADDRESSES
+        })?;
         thread::Builder::new()
             .name("surroundings".into())
             .spawn(move || {
+                self.stations = self.behind().unwrap_or_default();
+                if !self.stations.is_empty() && !self.tell(vec![]) {
+                    return;
+                }
                 let (mut silent, mut wait) = (Instant::now(), FIRST);
                 while self.wait(&news) {
                     if self.registered.load(Ordering::Relaxed) {
@@ -83,11 +99,22 @@ impl Surroundings {
             Ok(1..)
         ) {}
         let candidates = device::candidates(self.device, self.port);
-        if candidates == self.candidates {
+        let stations = self.behind().unwrap_or_else(|| self.stations.clone());
+        if candidates == self.candidates && stations == self.stations {
             return true;
         }
         self.candidates = candidates;
+        self.stations = stations;
         self.tell(vec![])
+    }
+
+    /// Who is behind the bridge's other ports; nothing if the kernel does not say.
+    fn behind(&self) -> Option<Vec<Mac>> {
+        let Some(bridge) = self.bridge else {
+            return Some(vec![]);
+        };
+        let stations = Netlink::open().and_then(|mut netlink| netlink.stations(bridge, self.device));
+        Some(stations.ok()?.into_iter().map(Mac).collect())
     }
 
     fn look_up(&self) -> bool {
@@ -103,7 +130,7 @@ impl Surroundings {
             supernodes,
             candidates: self.candidates.clone(),
             link_mtu: device::longest_packet(self.device),
-            stations: vec![],
+            stations: self.stations.clone(),
         };
         let told = self.edge.send(news).is_ok();
         self.remote.report();
@@ -111,7 +138,7 @@ impl Surroundings {
     }
 }
 
-fn subscribe() -> nix::Result<OwnedFd> {
+fn subscribe(groups: u32) -> nix::Result<OwnedFd> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -120,6 +147,6 @@ fn subscribe() -> nix::Result<OwnedFd> {
     )?;
     let period = TimeVal::milliseconds(PERIOD.as_millis() as i64);
     setsockopt(&socket, ReceiveTimeout, &period)?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES))?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     Ok(socket)
 }

@@ -141,7 +141,7 @@ fn a_host_that_moves_is_reached_at_once() {
 }
 
 /// A host behind a router that translates.
-fn behind(net: &Net, name: &str, nat: Nat) -> Link {
+pub(crate) fn behind(net: &Net, name: &str, nat: Nat) -> Link {
     let (host, router) = (net.lab.host(name), net.lab.router(&format!("{name}-router")));
     let (inside, outside) = (net.lab.link(&host, &router), net.switch.plug(&router));
     host.route("default", inside.b().v4().into());

@@ -77,6 +77,12 @@ fn every_object_is_explained() {
     let a = start("a", &[]);
     let b = start("b", &[]);
     let c = start("c", &["--cipher", "mac"]);
+    let kernels = ["d", "e"].map(|name| start(name, &crate::kernel::KERNEL));
+    for kernel in &kernels {
+        kernel.wait_for_line("\"type\":\"vtep\"", PATIENCE);
+        kernel.signal(Signal::SIGUSR1);
+        kernel.wait_for_line("\"type\":\"edge_status\"", PATIENCE);
+    }
     a.wait_for_line("\"type\":\"path\"", PATIENCE);
     b.wait_for_line("\"type\":\"path\"", PATIENCE);
     c.wait_for_line("\"type\":\"refused\"", PATIENCE);
@@ -88,7 +94,7 @@ fn every_object_is_explained() {
     supernode.wait(PATIENCE);
     a.wait_for_line("\"type\":\"supernode_lost\"", PATIENCE);
     let mut seen = BTreeSet::new();
-    for child in [&a, &b, &c, &supernode] {
+    for child in [&a, &b, &c, &supernode, &kernels[0], &kernels[1]] {
         compare(child, &mut seen);
     }
     let told: BTreeSet<String> = documented().into_keys().collect();
