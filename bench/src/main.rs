@@ -10,6 +10,7 @@
 mod arena;
 mod contender;
 mod contest;
+mod links;
 mod machine;
 mod ndn;
 mod overlay;
@@ -43,6 +44,8 @@ enum Command {
     Ndn(ndn::NdnArguments),
     /// The overlay beside VXLAN, OpenVPN, tinc, fastd, n2n, VpnCloud and wireguard-go. Needs root, for namespaces.
     Overlay(overlay::OverlayArguments),
+    /// Which link carries: three deciders on the same recorded traces.
+    Links(links::LinksArguments),
     /// A server that the bench brings along.
     #[command(hide = true)]
     Stand { kind: Stand, at: SocketAddr },
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Echo(arguments) => contest::run(&arguments),
         Command::Ndn(arguments) => ndn::run(&arguments),
         Command::Overlay(arguments) => overlay::run(&arguments),
+        Command::Links(arguments) => links::run(&arguments),
         Command::Stand { kind, at } => stand::run(kind, at),
     };
     match ran {

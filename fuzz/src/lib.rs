@@ -8,6 +8,7 @@ mod feed;
 mod http;
 mod icmp;
 mod ip;
+mod links;
 mod ndn;
 mod ndn_face;
 mod ntp;
@@ -34,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     ("icmp_prober", icmp::prober),
     ("ip_echo_respond", ip::respond),
     ("ip_prober_recognise", ip::prober),
+    ("links_journal", links::journal),
+    ("links_settings", links::settings),
     ("ndn_face", ndn_face::face),
     ("ndn_name", ndn::name),
     ("ndn_packet", ndn::packet),

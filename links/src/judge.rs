@@ -63,6 +63,8 @@ pub struct Judge {
     ways: Vec<Way>,
     now: Mono,
     next_look: Option<Mono>,
+    /// The deadline that was given out last.
+    due: Option<Mono>,
     changes: VecDeque<Change>,
     stall: Option<Stall>,
     unknown: u64,
@@ -90,6 +92,7 @@ impl Judge {
             settings: settings.clone(),
             now: Mono(0),
             next_look: None,
+            due: None,
             changes: VecDeque::new(),
             stall: None,
             unknown: 0,
@@ -108,7 +111,7 @@ impl Judge {
             .and_then(|place| Some((place, self.ways.get(place)?.track(&sample.anchor)?)));
         let Some((place, track)) = found else {
             self.unknown += 1;
-            return;
+            return self.settle();
         };
         let late = match sample.news {
             News::Sent { late_ns } => Some(late_ns),
@@ -160,13 +163,7 @@ impl Judge {
 
     /// When it wants to be woken. `None` before it was told anything.
     pub fn deadline(&self) -> Option<Mono> {
-        let overdue = self
-            .ways
-            .iter()
-            .filter_map(|way| way.next_overdue(&self.settings.judge))
-            .min();
-        self.next_look
-            .map(|look| overdue.map_or(look, |overdue| overdue.min(look)))
+        self.due
     }
 
     /// What has changed since it was asked last, oldest first.
@@ -250,7 +247,7 @@ impl Judge {
     fn begin(&mut self, now: Mono) {
         self.now = self.now.max(now);
         let now = self.now;
-        if let Some(due) = self.deadline()
+        if let Some(due) = self.due
             && now > due + self.settings.judge.stall.0
         {
             self.stood_still(now, due);
@@ -265,7 +262,7 @@ impl Judge {
             self.look_at_anchors();
             for way in &mut self.ways {
                 way.look(now, &self.settings.judge);
-                way.stirred = true;
+                (way.stirred, way.worse) = (true, true);
             }
         }
     }
@@ -291,6 +288,12 @@ impl Judge {
                 });
             }
         }
+        let overdue = self
+            .ways
+            .iter()
+            .filter_map(|way| way.next_overdue(&self.settings.judge));
+        // An answer that came sooner than any before may make an older probe overdue since a while.
+        self.due = overdue.chain(self.next_look).min().map(|due| due.max(now));
     }
 
     fn stood_still(&mut self, now: Mono, since: Mono) {

@@ -40,7 +40,7 @@ pub use explain::{Sentence, explain};
 pub use journal::{Begin, Entry, JournalError, Record};
 pub use judge::{Change, Judge, Stall, Standing};
 pub use name::{Family, Name};
-pub use replay::{replay, run_until};
+pub use replay::replay;
 pub use sample::{Fact, LinkEvent, News, Sample};
 pub use score::score;
 pub use settings::{

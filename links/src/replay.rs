@@ -1,7 +1,10 @@
 //! The same again, under other settings.
 
 use crate::{Entry, Said, Settings, Told, Watch};
-use halloo_base::Mono;
+use std::time::Duration;
+
+/// A journal that is silent for longer is skipped over: nobody was told anything, and nobody moved.
+const SILENCE: Duration = Duration::from_secs(3_600);
 
 /// Tells a new watch what was told then, and returns what it says. Deadlines are kept to the nanosecond, but where the
 /// journal says that the host stood still: nobody could keep them then. What was said then is passed over.
@@ -27,6 +30,7 @@ pub fn replay<'a>(journal: impl IntoIterator<Item = &'a Entry>, settings: &Setti
             Entry::Event(event) => Told::Event(event.clone()),
             _ => continue,
         };
+        let silent_from = watch.judge().now() + SILENCE;
         loop {
             while stall.is_some_and(|stall| stall.at <= watch.judge().now()) {
                 stall = stalls.next();
@@ -34,6 +38,9 @@ pub fn replay<'a>(journal: impl IntoIterator<Item = &'a Entry>, settings: &Setti
             let Some(due) = watch.deadline().filter(|due| *due <= told.at()) else {
                 break;
             };
+            if due > silent_from {
+                break;
+            }
             let slept = stall.filter(|stall| stall.since <= due && due < stall.at);
             let at = slept.map_or(due, |stall| stall.at);
             if at > told.at() {
@@ -41,19 +48,15 @@ pub fn replay<'a>(journal: impl IntoIterator<Item = &'a Entry>, settings: &Setti
             }
             watch.wake(at);
             drain(&mut watch, &mut said);
+            // At the end of all time a deadline does not move any more.
+            if watch.deadline() == Some(due) {
+                break;
+            }
         }
         watch.tell(&told);
         drain(&mut watch, &mut said);
     }
     said
-}
-
-/// Brings a watch to this instant, deadline by deadline.
-pub fn run_until(watch: &mut Watch, until: Mono, said: &mut Vec<Said>) {
-    while let Some(due) = watch.deadline().filter(|due| *due <= until) {
-        watch.wake(due);
-        drain(watch, said);
-    }
 }
 
 fn drain(watch: &mut Watch, said: &mut Vec<Said>) {

@@ -1,5 +1,6 @@
 //! How good a link is, in one number.
 
+use crate::way::tidy;
 use crate::{Evidence, State};
 
 /// What a loss share is raised to: 2 % lost is a tenth worse, 15 % less than half as good.
@@ -19,7 +20,7 @@ pub fn score(state: State, evidence: &Evidence) -> f64 {
         .p95_ns
         .or(evidence.round_trip_ns)
         .map_or(0.0, |trip| trip.0.max(0) as f64);
-    arrives / (1.0 + trip / HALF)
+    tidy(arrives / (1.0 + trip / HALF))
 }
 
 #[cfg(test)]

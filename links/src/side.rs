@@ -155,7 +155,11 @@ impl Side {
         let since = *self.beginning.get_or_insert(now);
         let better_comes = views
             .iter()
-            .any(|view| view.state == State::Unknown && view.preference() < best.preference());
+            .filter(|view| view.state == State::Unknown)
+            .any(|view| match policy.mode {
+                Mode::Failover => view.preference() < best.preference(),
+                Mode::Share => view.preference() <= best.preference(),
+            });
         if better_comes && now < since + BEGINNING {
             self.wake_at(since + BEGINNING);
             return Wish::Stay(WhyNot::Unknown);

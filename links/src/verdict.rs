@@ -2,7 +2,7 @@
 
 use crate::anchor::Track;
 use crate::sequential::{Level, Test, bound, cumulate};
-use crate::way::{Fate, Trouble, Way};
+use crate::way::{Fate, Trouble, Way, tidy};
 use crate::{AnchorState, Direction, JudgeSettings, Reason, State};
 use halloo_base::Mono;
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl Way {
         }
         if self.lossy {
             let direction = which(self.directions(Mono(0)));
-            let share = self.loss().0;
+            let share = tidy(self.loss().0);
             return (State::Degraded, Reason::Loss { direction, share });
         }
         if self.delayed.is_some()
@@ -174,6 +174,9 @@ impl Way {
             self.last_trouble = Some((since, direction));
             return;
         }
+        if !std::mem::take(&mut self.worse) {
+            return;
+        }
         let level = self.dead();
         let Some(first) = level
             .first
@@ -196,7 +199,7 @@ impl Way {
         let reason = if row >= IN_ROW {
             Reason::Blackhole { direction }
         } else {
-            let share = self.loss().0;
+            let share = tidy(self.loss().0);
             Reason::Loss { direction, share }
         };
         self.trouble = Some(Trouble { since, reason });

@@ -74,6 +74,8 @@ pub(crate) struct Way {
     pub(crate) last_sent: Option<Mono>,
     /// News were told that may change the verdict.
     pub(crate) stirred: bool,
+    /// Something was missed, or somebody counts again: only that can make it look dead.
+    pub(crate) worse: bool,
     /// How many probes are [`Fate::Waiting`].
     waiting: usize,
 }
@@ -107,6 +109,7 @@ impl Way {
             heard: None,
             last_sent: None,
             stirred: false,
+            worse: false,
             waiting: 0,
         }
     }
@@ -319,8 +322,8 @@ impl Way {
     pub(crate) fn evidence(&self, now: Mono) -> Evidence {
         let mut evidence = Evidence {
             loaded: self.load.excuses(now),
-            usual_loss: self.usual_loss(),
-            odds: self.dead().odds / std::f64::consts::LN_10,
+            usual_loss: tidy(self.usual_loss()),
+            odds: tidy(self.dead().odds / std::f64::consts::LN_10),
             missed_in_row: self.in_row() as u32,
             trouble_ns: self.trouble.map(|trouble| trouble.since),
             ..Evidence::default()
@@ -340,7 +343,8 @@ impl Way {
                 missed,
             });
         }
-        (evidence.loss, evidence.loss_up, evidence.loss_down) = self.loss();
+        let (loss, up, down) = self.loss();
+        (evidence.loss, evidence.loss_up, evidence.loss_down) = (tidy(loss), tidy(up), tidy(down));
         if let Some(middle) = self.middle() {
             evidence.round_trip_ns = middle.now();
             evidence.usual_ns = middle.usual();
@@ -364,6 +368,7 @@ impl Way {
 
     fn missed(&mut self, track: usize) {
         self.stirred = true;
+        self.worse = true;
         if let Some(track) = self.tracks.get_mut(track) {
             track.missed();
         }
@@ -398,4 +403,9 @@ impl Way {
             track.learn(missed);
         }
     }
+}
+
+/// Six digits are enough for people, and the journal is the shorter for it.
+pub(crate) fn tidy(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }

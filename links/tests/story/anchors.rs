@@ -40,7 +40,7 @@ fn a_link_that_dies_while_an_anchor_is_dead_is_left_all_the_same() {
         let mut office = Office::ordinary(seed);
         let (_, wire) = office.anchors[0];
         office.world.at(secs(50), move |world| {
-            world.set(wire, Quality::perfect().loss(1.0))
+            world.set(wire, Quality::perfect().loss(1.0));
         });
         let cut = office.about(secs(70));
         office.spoil(cut, 0, Quality::perfect().loss(1.0));
@@ -86,7 +86,8 @@ fn two_anchors_of_three_that_die_together_move_nothing() {
     for seed in seeds(0.4) {
         let mut office = Office::ordinary(seed);
         let cut = office.about(secs(60));
-        for (_, wire) in office.anchors[..2].to_vec() {
+        let dying: Vec<_> = office.anchors.iter().take(2).copied().collect();
+        for (_, wire) in dying {
             office
                 .world
                 .at(cut, move |world| world.set(wire, Quality::perfect().loss(1.0)));

@@ -5,6 +5,7 @@ use crate::office::{Office, WAYS, ordinary};
 use halloo_base::Rng;
 use halloo_links::{Because, Direction, Family, Reason, State};
 use halloo_sim::{Quality, ms, secs};
+use std::time::Duration;
 
 fn nothing() -> Quality {
     Quality::perfect().loss(1.0)
@@ -68,37 +69,44 @@ fn a_black_hole_in_one_direction_is_left_as_soon_and_afterwards_it_is_known_whic
 
 #[test]
 fn a_link_that_flaps_two_hundred_times_moves_traffic_six_times_at_most() {
-    for (down, up) in [(secs(3), secs(7)), (ms(1_500), secs(2)), (secs(10), secs(50))] {
-        let mut most = 0;
-        // The slow one takes three hours.
-        let seeds = seeds(if up > secs(10) { 0.02 } else { 0.1 });
-        for seed in seeds.clone() {
-            let mut office = Office::ordinary(seed);
-            let well = ordinary(0, &mut Rng::new(seed));
-            let mut at = secs(60);
-            for _ in 0..200 {
-                office.spoil(at, 0, nothing());
-                office.spoil(at + down, 0, well.clone());
-                at += down + up;
-            }
-            let outcome = office.play(at + secs(660));
-            let moves = outcome.told(Family::V4);
-            most = most.max(moves.len());
-            assert!(moves.len() <= 6, "seed {seed}: {moves:#?}");
-            let last = outcome.decisions.last().expect("there are some");
-            assert_eq!(
-                last.carry[0].link.as_str(),
-                "wan1",
-                "it is used again in the end: {moves:#?}"
-            );
+    flap(secs(3), secs(7), 0.04);
+}
+
+#[test]
+fn so_does_one_that_flaps_fast() {
+    flap(ms(1_500), secs(2), 0.08);
+}
+
+#[test]
+fn so_does_one_that_takes_three_hours_for_it() {
+    flap(secs(10), secs(50), 0.01);
+}
+
+fn flap(down: Duration, up: Duration, share: f64) {
+    let mut most = 0;
+    let seeds = seeds(share);
+    for seed in seeds.clone() {
+        let mut office = Office::ordinary(seed);
+        let well = ordinary(0, &mut Rng::new(seed));
+        let mut at = secs(60);
+        for _ in 0..200 {
+            office.spoil(at, 0, nothing());
+            office.spoil(at + down, 0, well.clone());
+            at += down + up;
         }
-        print_moves(
-            &format!("flapping 200 times, {down:?} down and {up:?} up"),
-            seeds.end - seeds.start,
-            most,
-            "6 wanted",
+        let outcome = office.play(at + secs(660));
+        let moves = outcome.told(Family::V4);
+        most = most.max(moves.len());
+        assert!(moves.len() <= 6, "seed {seed}: {moves:#?}");
+        let last = outcome.decisions.last().expect("there are some");
+        assert_eq!(
+            last.carry[0].link.as_str(),
+            "wan1",
+            "it is used again in the end: {moves:#?}"
         );
     }
+    let story = format!("flapping 200 times, {down:?} down and {up:?} up");
+    print_moves(&story, seeds.end - seeds.start, most, "6 wanted");
 }
 
 #[test]

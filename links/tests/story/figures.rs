@@ -30,7 +30,7 @@ impl Spans {
     }
 
     pub(crate) fn print(&self, story: &str, wanted: &str) {
-        println!(
+        eprintln!(
             "FIGURE {story}: {} seeds, time to decide p50 {:?}, p99 {:?}, max {:?} ({wanted})",
             self.0.len(),
             self.quantile(0.5),
@@ -42,5 +42,5 @@ impl Spans {
 
 /// Prints a count.
 pub(crate) fn print_moves(story: &str, seeds: u64, most: usize, wanted: &str) {
-    println!("FIGURE {story}: {seeds} seeds, at most {most} switches each ({wanted})");
+    eprintln!("FIGURE {story}: {seeds} seeds, at most {most} switches each ({wanted})");
 }

@@ -8,4 +8,7 @@ mod figures;
 mod here;
 mod office;
 mod play;
+mod properties;
+mod rules;
+mod script;
 mod worse;

@@ -240,7 +240,7 @@ impl Office {
             let begin = Duration::from_nanos(phase) + INTERVAL * anchor;
             let here = self.here;
             self.world.at(begin, move |world| {
-                begin_session(world, here, id, options, scribe)
+                begin_session(world, here, id, options, scribe);
             });
         }
     }

@@ -102,11 +102,15 @@ impl Outcome {
             .iter()
             .filter(|decision| decision.at <= until)
             .collect();
+        let brief =
+            |decision: &&Decision| format!("{:?} {:?} {:?}", decision.at, decision.carry, decision.because);
+        let (said, known): (Vec<&Decision>, _) = (said.iter().collect(), known);
         assert_eq!(
-            said.iter().collect::<Vec<_>>(),
-            known,
+            said.iter().map(brief).collect::<Vec<_>>(),
+            known.iter().map(brief).collect::<Vec<_>>(),
             "the journal tells another story"
         );
+        assert_eq!(said, known, "the journal tells another story");
         for decision in &self.decisions {
             assert!(!decision.carry.is_empty());
             let best = decision.evidence.iter().map(|candidate| candidate.state).max();
