@@ -110,6 +110,9 @@ const fn own(name: &'static str, cipher: &'static str, secret: bool, words: &'st
     }
 }
 
+/// Our edge where the kernel carries the frames.
+pub(crate) const KERNEL: &str = "halloo-kernel";
+
 /// Everybody, in the order of the tables.
 pub(crate) const ALL: &[Contender] = &[
     kernel("veth", 1500, Recipe::Veth),
@@ -129,6 +132,11 @@ pub(crate) const ALL: &[Contender] = &[
         true,
         "--cipher aes-256-gcm --compress lz4",
     ),
+    Contender {
+        // Less than the wire by what VXLAN puts before each frame.
+        mtu: 1450,
+        ..own(KERNEL, "-", false, "--cipher none --data-plane kernel")
+    },
     peer("openvpn", "-", 1500, Recipe::OpenVpn("none")),
     peer("openvpn-aes", "AES-256-GCM", 1500, Recipe::OpenVpn("AES-256-GCM")),
     peer("tinc", "AES-256-CBC, SHA-256", 1500, Recipe::Tinc(true)),

@@ -172,6 +172,12 @@ impl Ground {
         ]
     }
 
+    /// How many packets the wire has lost since it was set.
+    #[cfg(test)]
+    pub(crate) fn lost(&self) -> u64 {
+        self.link.dropped(Direction::AToB)
+    }
+
     /// Makes the wire so.
     pub(crate) fn set(&self, condition: Condition) {
         for side in [Side::A, Side::B] {

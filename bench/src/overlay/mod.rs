@@ -11,6 +11,8 @@ mod results;
 mod search;
 mod table;
 mod target;
+#[cfg(test)]
+mod tests;
 mod workshop;
 
 use crate::machine;
@@ -115,12 +117,12 @@ impl Effort {
                 rounds: rounds(3),
                 end: minutes(55),
                 tcp: [2, 1],
-                file: [8.0, 3.0],
+                file: [8.0, 2.0],
                 zmq: 0.5,
                 udp: (Duration::from_millis(300), 3),
                 pings: 1_000,
                 elsewhere: Tests::TCP | Tests::FILE | Tests::ZMQ,
-                sizes: &[1_024, 65_536],
+                sizes: &[65_536],
             }
         }
     }
@@ -245,9 +247,11 @@ impl Run {
             // Who comes first in one round comes later in the next.
             order.rotate_left(round * who.len() / self.effort.rounds);
             for (place, contender) in order.iter().enumerate() {
-                let before = Instant::now();
-                eprint!(
-                    "round {} of {}, {} of {}: {} ...",
+                let passed = begin.elapsed().as_secs();
+                eprintln!(
+                    "{}:{:02} round {} of {}, {} of {}: {}",
+                    passed / 60,
+                    passed % 60,
                     round + 1,
                     self.effort.rounds,
                     place + 1,
@@ -255,7 +259,6 @@ impl Run {
                     contender.name
                 );
                 let done = attempt(|| self.one(contender, round));
-                eprintln!(" {:.0} s", before.elapsed().as_secs_f64());
                 if let Err(error) = done {
                     self.note(format!(
                         "{} FAILED in round {}: {error:#}",
@@ -423,32 +426,5 @@ fn brief(text: &str) -> String {
     match line.len() {
         0..=500 => part(&line),
         len => format!("{} ... {}", part(&line[..200]), part(&line[len - 300..])),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_a_failure_of_its_own_test_only() {
-        let error = attempt::<()>(|| panic!("no line from {}", "iperf3")).unwrap_err();
-        assert_eq!(error.to_string(), "no line from iperf3");
-        assert_eq!(attempt(|| Ok(7)).unwrap(), 7);
-    }
-
-    #[test]
-    fn a_long_story_is_told_by_its_two_ends_on_one_line() {
-        assert_eq!(brief("a\n  b\n"), "a b");
-        let long = format!("start\n{}\nend", "x".repeat(10_000));
-        let told = brief(&long);
-        assert!(told.starts_with("start xxx") && told.ends_with("xxx end") && told.contains(" ... "));
-        assert!(told.len() < 600, "{told}");
-    }
-
-    #[test]
-    fn contenders_are_found_by_name_and_others_are_told() {
-        assert_eq!(named("vxlan").unwrap().name, "vxlan");
-        assert!(named("vxlam").unwrap_err().contains("vxlan, halloo-none"));
     }
 }

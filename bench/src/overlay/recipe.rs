@@ -22,6 +22,9 @@ const DEVICE: Duration = Duration::from_secs(5);
 /// What every overlay gets after its first ping: the time to find the direct way and the longest packet.
 const SETTLING: [&str; 5] = ["-n", "-q", "-c31", "-i0.05", "-W1"];
 
+/// The option by which the kernel carries frames.
+const PLANE: &str = "--data-plane";
+
 /// Ways to start something, with what differs between the contenders that are started so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recipe {
@@ -84,6 +87,10 @@ impl Recipe {
         };
         if matches!(self, Recipe::VpnCloud(_)) && !workshop.vpncloud.exists() {
             return Some(format!("no {}", workshop.vpncloud.display()));
+        }
+        if matches!(self, Recipe::Halloo(words) if words.contains(PLANE)) {
+            let help = output(&workshop.halloo, "edge --help", Stdio::null()).unwrap_or_default();
+            return (!help.contains(PLANE)).then(|| format!("this halloo has no {PLANE}"));
         }
         let missing = programs.iter().find_map(|name| program(name).err())?;
         Some(missing.to_string())

@@ -25,7 +25,11 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Builds what is to be built.
     pub(crate) fn new() -> Result<Workshop> {
-        let halloo = contender::halloo()?;
+        Workshop::around(contender::halloo()?)
+    }
+
+    /// The same around a program in the target folder.
+    pub(crate) fn around(halloo: PathBuf) -> Result<Workshop> {
         let target = halloo.ancestors().nth(2).context("no target folder")?;
         let bench = target.join("bench");
         fs::create_dir_all(&bench)?;
