@@ -78,11 +78,14 @@ pub struct SignArgs {
     #[arg(long, value_name = "NAME")]
     pub name: String,
 
-    /// An Ethernet address that the member may use; may be repeated [default: any that nobody else may]
+    /// An Ethernet address that the member may send from; may be repeated [default: any]
     #[arg(long, value_name = "MAC", value_parser = parse_mac)]
     pub mac: Vec<MacAddress>,
 
-    /// An address or network that the member may use; may be repeated [default: any]
+    /// An address that the member may use, or a network that it may speak for; may be repeated [default: any]
+    ///
+    /// 10.9.0.3/24 is one address, 10.9.0.0/24 a network, as a router needs it. The other edges drop ARP, IPv4, neighbour
+    /// discovery and IPv6 from this member that say something else, but for the link-local address of its own Ethernet address.
     #[arg(long, value_name = "ADDR[/LEN]", value_parser = parse_network)]
     pub address: Vec<IpNet>,
 

@@ -3,7 +3,7 @@
 use super::entropy::{Entropy, draw};
 use super::hash::hash256;
 use super::text::{self, Kind, TextError};
-use crate::wire::{CertificateBody, CommunityTag, Fields, RevocationBody, Signed, WireError};
+use crate::wire::{CertificateBody, CommunityTag, Fields, Prefix, RevocationBody, Signed, WireError};
 use crate::{Mac, PublicKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use halloo_base::Wall;
@@ -266,14 +266,23 @@ impl Certificate {
         self.body.macs.as_ref().is_none_or(|macs| macs.contains(&mac))
     }
 
-    /// Whether its owner may have this address.
+    /// Whether its owner may have this address: it is one of those that are bound, or of a network that is. What has bits set
+    /// behind its prefix is one address, with the length of its network.
     pub fn allows_address(&self, address: IpAddr) -> bool {
-        let of_owner = |addresses: &Vec<_>| {
-            let mut addresses = addresses.iter();
-            addresses.any(|prefix: &crate::wire::Prefix| prefix.address == address)
-        };
-        self.body.addresses.as_ref().is_none_or(of_owner)
+        let bound = |addresses: &Vec<Prefix>| addresses.iter().any(|prefix| covers(prefix, address));
+        self.body.addresses.as_ref().is_none_or(bound)
     }
+}
+
+fn covers(prefix: &Prefix, address: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    };
+    let ((bound, longest), (asked, length)) = (bits(prefix.address), bits(address));
+    let behind = u128::MAX.checked_shr(prefix.len.into()).unwrap_or(0);
+    let is_network = prefix.len < longest && bound & behind == 0;
+    longest == length && (bound == asked || is_network && (bound ^ asked) & !behind == 0)
 }
 
 /// What a list says, whoever signed it: for people to read. [`Authority::revoke`] believes nobody but itself.

@@ -3,10 +3,10 @@
 use super::own::Own;
 use super::remote::{Remote, path_number};
 use crate::Compression;
-use crate::crypto::{Certificate, Class};
+use crate::crypto::{Agreed, Certificate, Class};
 use crate::frame::{
     Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joined, Joiner, LONGEST_CONTENT,
-    Refused, append_frame, is_whole,
+    Refused, Sender, append_frame, follows_from, is_whole, sender,
 };
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
@@ -28,12 +28,31 @@ impl Port for EdgePort {
     }
 }
 
-/// What a member's certificate lets him send from; anything without one.
-pub(super) struct Member<'a>(pub(super) Option<&'a Certificate>);
+/// What was agreed with a member, whose certificate may bind his addresses. With whom there is no session any more, he may
+/// have none: what he sent was joined too late.
+pub(super) struct Member<'a>(pub(super) Option<&'a Agreed>);
+
+impl Member<'_> {
+    fn may(&self, what: impl FnOnce(&Certificate) -> bool) -> bool {
+        self.0
+            .is_some_and(|agreed| agreed.certificate.as_ref().is_none_or(what))
+    }
+}
 
 impl Claims<EdgePort> for Member<'_> {
     fn may_claim(&self, _port: EdgePort, mac: Mac) -> bool {
-        self.0.is_none_or(|certificate| certificate.allows_mac(mac))
+        self.may(|certificate| certificate.allows_mac(mac))
+    }
+
+    fn may_say(&self, _port: EdgePort, frame: &Ethernet<'_>) -> bool {
+        let of_link = |address| follows_from(address, frame.source());
+        let his = |said: Sender| {
+            self.may(|certificate| {
+                let mut said = said.into_iter().flatten();
+                said.all(|address| certificate.allows_address(address) || of_link(address))
+            })
+        };
+        self.may(|certificate| certificate.body.addresses.is_none()) || sender(frame).is_some_and(his)
     }
 }
 
@@ -271,7 +290,7 @@ impl Arrivals<'_> {
         remote.received.0 += 1;
         remote.received.1 += frame.len() as u64;
         let agreed = remote.peer.agreed();
-        let claims = Member(agreed.and_then(|agreed| agreed.certificate.as_ref()));
+        let claims = Member(agreed);
         match self
             .switch
             .forward(self.now, EdgePort::Peer(from), &parsed, &claims)

@@ -275,8 +275,7 @@ impl Edge {
         }
         remote.tunnel.port = Some(vtep.port);
         remote.tunnel.addresses = vtep.addresses;
-        let agreed = remote.peer.agreed();
-        let claims = Claims(agreed.and_then(|agreed| agreed.certificate.as_ref()));
+        let claims = Claims(remote.peer.agreed());
         for mac in vtep.stations {
             self.carrier
                 .switch

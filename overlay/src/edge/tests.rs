@@ -5,13 +5,14 @@ use super::own::Own;
 use super::remote::Remote;
 use super::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer};
 use crate::crypto::{
-    AuthorityKey, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer, Replayed, Role,
+    AuthorityKey, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer, Replayed, Request,
+    Role,
 };
 use crate::frame::Cutter;
 use crate::switch::{Flood, Switch, TableKey, TableOptions};
 use crate::way::Way;
-use crate::wire::CertificateBody;
-use crate::{Cipher, Compression, Mac, PublicKey};
+use crate::wire::{CertificateBody, Message};
+use crate::{Cipher, Compression, Mac};
 use halloo_base::{
     Clock, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Nanos, Offload, Outbox, Output, Path, Rng,
     Stamp, StampSource, Wall,
@@ -106,14 +107,62 @@ fn half(source: Mac) -> Vec<u8> {
     content
 }
 
-/// What reaches the device of what two peers send, the first part of each super-frame only, at the end of the batch.
-fn sources(sent: &[(u32, Mac)]) -> Vec<(u32, Mac)> {
+/// A peer with whom there is a session.
+fn met(own: &mut Own, owner: u32) -> Remote {
+    let other = local(100 + u64::from(owner));
+    let mut remote = Remote::new(owner, other.public(), 0, Mono(1));
+    let mut numbers = Numbers::default();
+    let mut entropy = Replayed::new(5);
+    let (mut sent, mut answer) = (vec![], vec![]);
+    remote.peer.begin(Mono(1));
+    let mut context = Context {
+        now: Mono(1),
+        wall: STARTED,
+        entropy: &mut *own.entropy,
+        numbers: &mut own.numbers,
+        local: &own.local,
+    };
+    remote.peer.wake(&mut context, &mut sent);
+    let Ok(Message::Initiation(initiation)) = Message::parse(&sent) else {
+        panic!("an initiation");
+    };
+    let request = Request::read(&other, &mut entropy, &initiation).expect("a member's");
+    let mut context = Context {
+        now: Mono(1),
+        wall: STARTED,
+        entropy: &mut entropy,
+        numbers: &mut numbers,
+        local: &other,
+    };
+    let seen = "192.0.2.1:7654".parse().expect("an address");
+    Peer::new(0, own.local.public(), Role::Edge)
+        .accept(&mut context, request, seen, &mut answer)
+        .expect("an answer");
+    let Ok(Message::Response(response)) = Message::parse(&answer) else {
+        panic!("a response");
+    };
+    let mut context = Context {
+        now: Mono(1),
+        wall: STARTED,
+        entropy: &mut *own.entropy,
+        numbers: &mut own.numbers,
+        local: &own.local,
+    };
+    remote
+        .peer
+        .respond(&mut context, &response, &mut sent)
+        .expect("it is ours");
+    remote
+}
+
+/// What reaches the device of what two peers send, the first part of each super-frame only, at the end of the batch; the
+/// first peer may leave before that.
+fn sources(sent: &[(u32, Mac)], leaves: bool) -> Vec<(u32, Mac)> {
     let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
     switch.own(OURS, EdgePort::Tap);
     let mut carrier = Carrier::new(TAP, switch);
-    let mut remotes: Vec<Option<Remote>> = (0..2)
-        .map(|owner| Some(Remote::new(owner, PublicKey([owner as u8; 32]), 0, Mono(1))))
-        .collect();
+    let mut own = own();
+    let mut remotes: Vec<Option<Remote>> = (0..2).map(|owner| Some(met(&mut own, owner))).collect();
     let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
     let mut cx = Cx {
         env: Env {
@@ -128,7 +177,10 @@ fn sources(sent: &[(u32, Mac)]) -> Vec<(u32, Mac)> {
             .receive(&mut cx, (*owner, &mut remotes), &half(*source))
             .expect("a segment");
     }
-    carrier.flush(&own(), &mut cx, &mut remotes);
+    if leaves && let Some(remote) = &mut remotes[0] {
+        remote.peer.close(&mut own.numbers);
+    }
+    carrier.flush(&own, &mut cx, &mut remotes);
     let written = cx.out.iter().filter_map(|output| match output {
         Output::Frame(TAP, _, frame) => Some(Mac(frame[6..12].try_into().expect("six octets"))),
         _ => None,
@@ -147,13 +199,15 @@ fn sources(sent: &[(u32, Mac)]) -> Vec<(u32, Mac)> {
 #[test]
 fn what_is_joined_at_the_end_of_a_batch_passes_the_switch_as_its_own_peers() {
     let other = Mac([2, 0, 0, 0, 0, 9]);
-    assert_eq!(sources(&[(0, THEIRS)]), [(0, THEIRS)]);
-    assert_eq!(sources(&[(0, OURS)]), [], "nobody sends with our address");
+    assert_eq!(sources(&[(0, THEIRS)], false), [(0, THEIRS)]);
+    assert_eq!(sources(&[(0, OURS)], false), [], "nobody sends with our address");
     // More than are joined at a time: those that make place for others are still of who sent them.
     let mut many = vec![(0, THEIRS)];
     many.extend((0..8).map(|last| (1, Mac([2, 0, 0, 0, 1, last]))));
     many.push((1, other));
-    let mut heard = sources(&many);
+    // With whom there is no session any more, nobody knows what he may send from.
+    assert_eq!(sources(&[(0, THEIRS), (1, other)], true), [(1, other)]);
+    let mut heard = sources(&many, false);
     heard.sort();
     many.sort();
     assert_eq!(heard, many);

@@ -104,7 +104,8 @@ impl<'a> Ethernet<'a> {
     }
 }
 
-fn is_tag(ethertype: u16) -> bool {
+/// Whether this type says that a tag follows.
+pub(crate) fn is_tag(ethertype: u16) -> bool {
     matches!(ethertype, 0x8100 | 0x88a8 | 0x9100)
 }
 

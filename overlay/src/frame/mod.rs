@@ -17,6 +17,7 @@ mod fragments;
 mod join;
 mod layers;
 mod refused;
+mod sender;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +30,4 @@ pub use fragments::{FragmentCounts, Reassembler};
 pub use join::{JoinCounts, Joined, Joiner};
 pub use layers::LONGEST_FRAME;
 pub use refused::{CutError, Refused};
+pub use sender::{Sender, follows_from, sender};

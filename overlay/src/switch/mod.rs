@@ -29,6 +29,11 @@ pub trait Port: Copy + Eq + Hash {
 pub trait Claims<P> {
     /// Whether a station with this address may be behind this port.
     fn may_claim(&self, port: P, mac: Mac) -> bool;
+
+    /// Whether a frame from behind this port may say what it says of its sender's addresses of IP.
+    fn may_say(&self, _port: P, _frame: &Ethernet<'_>) -> bool {
+        true
+    }
 }
 
 /// Everybody may have any address that is not ours.
@@ -69,6 +74,8 @@ pub enum Reason {
     OwnSource,
     /// The member may not have its source address.
     NotClaimed,
+    /// The member may not have an address of IP that it says is its sender's.
+    AddressNotClaimed,
     /// Its destination is behind the port that it came by.
     SamePort,
     /// From one peer to another: the other gets it from the first.
@@ -85,6 +92,7 @@ impl Reason {
         Reason::GroupSource,
         Reason::OwnSource,
         Reason::NotClaimed,
+        Reason::AddressNotClaimed,
         Reason::SamePort,
         Reason::SplitHorizon,
         Reason::NotFlooded,
@@ -97,6 +105,7 @@ impl Reason {
             Reason::GroupSource => "group_source",
             Reason::OwnSource => "own_source",
             Reason::NotClaimed => "not_claimed",
+            Reason::AddressNotClaimed => "address_not_claimed",
             Reason::SamePort => "same_port",
             Reason::SplitHorizon => "split_horizon",
             Reason::NotFlooded => "not_flooded",
@@ -225,6 +234,9 @@ impl<P: Port, S: Step<P>> Switch<P, S> {
         }
         if !claims.may_claim(from, source) {
             return Err(Reason::NotClaimed);
+        }
+        if !claims.may_say(from, frame) {
+            return Err(Reason::AddressNotClaimed);
         }
         let class = Class::of(frame.destination());
         // What goes no further than its own link teaches nothing about who is behind it.

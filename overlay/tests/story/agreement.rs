@@ -1,10 +1,11 @@
 //! What edges agree on, and who is no member.
 
+use crate::station::super_frame;
 use crate::town::{Flat, Inhabitant, Town, frame, mac, outside};
 use halloo_overlay::crypto::{AuthorityKey, Community, Replayed};
 use halloo_overlay::edge::EdgeEvent;
 use halloo_overlay::supernode::SupernodeOptions;
-use halloo_overlay::wire::{CertificateBody, Status};
+use halloo_overlay::wire::{CertificateBody, Prefix, Status};
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
 use halloo_sim::{ms, secs};
 
@@ -241,6 +242,68 @@ fn a_member_is_not_heard_with_an_address_that_is_not_his() {
     assert_eq!(town.count(0, "not_claimed"), 2);
     assert_eq!(town.count(1, "own_source"), 2, "it has that address itself");
     town.all_came(0, 1, 20);
+}
+
+/// A frame of ARP that says who has an address.
+fn arp(from: usize, says: [u8; 4]) -> Vec<u8> {
+    let start = [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
+    let own = mac(from).0;
+    [
+        &Mac::BROADCAST.0[..],
+        &own,
+        &start,
+        &own,
+        &says,
+        &own,
+        &says,
+        &[0; 18],
+    ]
+    .concat()
+}
+
+#[test]
+fn a_member_is_not_heard_as_an_address_of_ip_that_is_not_his() {
+    let key = AuthorityKey::generate(&mut Replayed::new(1));
+    let mut town = Town::new(607);
+    town.supernode(Default::default());
+    let own = |number: usize| [192, 168, 1, number as u8 + 1];
+    for number in 0..3 {
+        let body = CertificateBody {
+            // What 1 may have is not bound.
+            addresses: (number != 1).then_some(vec![Prefix {
+                address: own(number).into(),
+                len: 24,
+            }]),
+            ..body(town.identity(number, 0).public(), number as u64)
+        };
+        town.edge(Flat {
+            certificate: Some(key.sign(&body).expect("it can be signed")),
+            authority: Some(key.authority()),
+            ..Flat::default()
+        });
+    }
+    town.send(2, secs(3), arp(2, own(2)));
+    town.send(2, secs(3) + ms(10), arp(2, own(0)));
+    town.send(1, secs(3) + ms(20), arp(1, own(2)));
+    town.send(2, secs(3) + ms(30), frame(2, mac(0), "no IP 0", 100));
+    // A whole super-frame of TCP from 192.0.2.1; all get it, since nobody has heard of 0's station.
+    town.send(2, secs(3) + ms(40), super_frame(2, mac(0), 20_000));
+    town.world.run_until(secs(4));
+    let says: Vec<Vec<u8>> = town
+        .heard(0)
+        .into_iter()
+        .filter(|frame| frame[12..14] == [8, 6])
+        .collect();
+    assert_eq!(says, [arp(2, own(2)), arp(1, own(2))]);
+    assert_eq!(town.came(0, "no IP "), [0]);
+    assert_eq!(town.heard(0).len(), 3);
+    assert_eq!(
+        (
+            town.count(0, "address_not_claimed"),
+            town.count(1, "address_not_claimed")
+        ),
+        (2, 2)
+    );
 }
 
 #[test]

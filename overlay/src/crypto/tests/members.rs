@@ -55,6 +55,47 @@ fn members_with_certificates_meet_and_know_each_others() {
 }
 
 #[test]
+fn an_address_is_bound_or_a_network() {
+    let table: [(&str, u8, &[&str], &[&str]); 7] = [
+        (
+            "192.168.1.2",
+            24,
+            &["192.168.1.2"],
+            &["192.168.1.3", "192.168.1.0"],
+        ),
+        ("192.168.1.2", 32, &["192.168.1.2"], &["192.168.1.3"]),
+        (
+            "192.168.1.0",
+            24,
+            &["192.168.1.0", "192.168.1.77"],
+            &["192.168.2.1", "::c0a8:101"],
+        ),
+        ("192.168.1.0", 32, &["192.168.1.0"], &["192.168.1.1"]),
+        ("0.0.0.0", 0, &["8.8.8.8", "0.0.0.0"], &["::1"]),
+        (
+            "2001:db8::",
+            64,
+            &["2001:db8::9"],
+            &["2001:db8:0:1::", "32.1.13.184"],
+        ),
+        ("2001:db8::9", 64, &["2001:db8::9"], &["2001:db8::8"]),
+    ];
+    for (address, len, may, may_not) in table {
+        let bound = CertificateBody {
+            addresses: Some(vec![Prefix {
+                address: address.parse().unwrap(),
+                len,
+            }]),
+            ..body(PublicKey([1; 32]))
+        };
+        let certificate = authority(50).sign(&bound).unwrap();
+        let allows = |text: &&str| certificate.allows_address(text.parse().unwrap());
+        assert!(may.iter().all(allows), "{address}/{len}");
+        assert!(!may_not.iter().any(allows), "{address}/{len}");
+    }
+}
+
+#[test]
 fn who_may_not_be_a_member_is_told_why_at_both_ends() {
     type Change = fn(&mut Local, &AuthorityKey);
     let table: [(Change, &str); 8] = [

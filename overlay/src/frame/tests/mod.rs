@@ -6,3 +6,4 @@ mod fragments;
 mod joining;
 mod packets;
 mod round_trip;
+mod sender;
