@@ -334,3 +334,30 @@ fn members_are_reached_by_ipv6_where_the_supernode_is() {
     let vtep = edges[0].peer("b")["vtep"].as_str().expect("one").to_owned();
     assert!(vtep.starts_with('['), "{vtep}");
 }
+
+#[test]
+fn the_device_takes_as_much_as_the_paths_carry() {
+    let Some(net) = Net::or_skip("jumbo frames by VXLAN") else {
+        return;
+    };
+    let _supernode = net.supernode(&[]);
+    let links = ["a", "b"].map(|name| net.host(name));
+    for link in &links {
+        for end in [link.a(), link.b()] {
+            let device = end.device();
+            end.host().must("ip", ["link", "set", device, "mtu", "9000"]);
+        }
+    }
+    let near = net.numbered(links[0].a().host(), 0, &KERNEL);
+    let watched = near.host.spawn("ip", ["monitor", "link"]);
+    let limited = [&KERNEL[..], &["--mtu", "2000"]].concat();
+    let far = net.numbered(links[1].a().host(), 1, &limited);
+    near.wait("b: the kernel sends frames to");
+    watched.wait_for_line("mtu 8950", PATIENCE);
+    near.host
+        .must("ping", ["-n", "-c2", "-i0.1", "-W3", "-Mdo", "-s1972", &v4(1)]);
+    let status = near.status();
+    assert_eq!(status["vxlan"]["mtu"], 8_950, "{status:#}");
+    let status = far.status();
+    assert!(status["vxlan"]["mtu"].as_u64() <= Some(2_000), "{status:#}");
+}
