@@ -244,6 +244,15 @@ impl Association {
         }
     }
 
+    /// So many others of its list are known here. Where there was no room for all, its own last count may be the better one.
+    pub(super) fn counted(&mut self, others: usize) {
+        let members = u32::try_from(others + 1).unwrap_or(u32::MAX);
+        self.members = match self.skipped {
+            true => members.max(self.members),
+            false => members,
+        };
+    }
+
     /// A page of its list was taken.
     pub(super) fn page(&mut self, next: Bookmark, more: bool, now: Mono) {
         self.bookmark = next;
@@ -300,7 +309,8 @@ impl Association {
             registered: self.registered,
             round_trip: self.path.round_trip(),
             seen: self.seen,
-            members: self.members,
+            // What it said before it was lost is nobody's number.
+            members: if self.registered { self.members } else { 0 },
         }
     }
 }

@@ -343,6 +343,15 @@ impl Edge {
                 } else {
                     self.listed(place, anew, &members, &gone, now);
                     self.supernodes[place].page(next, more > 0, now);
+                    if more == 0 {
+                        let bit = 1u64 << place;
+                        let listed = self
+                            .remotes
+                            .iter()
+                            .flatten()
+                            .filter(|remote| remote.listed & bit != 0);
+                        self.supernodes[place].counted(listed.count());
+                    }
                 }
                 self.soon(now);
             }

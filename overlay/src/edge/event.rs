@@ -157,7 +157,7 @@ pub struct SupernodeStatus {
     pub round_trip: Option<Nanos>,
     /// Our address as it sees it.
     pub seen: Option<SocketAddr>,
-    /// Members that it knows of.
+    /// Members that it knows of, us among them; 0 while we are not registered.
     pub members: u32,
 }
 

@@ -152,3 +152,23 @@ fn all_may_die_and_who_has_met_goes_on_through_new_keys() {
         town.all_came(from, to, 1_000);
     }
 }
+
+#[test]
+fn how_many_members_there_are_is_true_between_two_registrations() {
+    let mut town = Town::of(330, vec![Flat::default(); 2]);
+    let members = |town: &mut Town| town.status(0).supernodes[0].members;
+    town.world.run_until(secs(2));
+    assert_eq!(members(&mut town), 2);
+    // It registers each 20 s.
+    town.edge(Flat::default());
+    town.world.run_until(secs(4));
+    assert_eq!(members(&mut town), 3);
+    let edge = town.edges[1].edge;
+    town.world.stop(edge);
+    town.world.run_until(secs(6));
+    assert_eq!(members(&mut town), 2);
+    let supernode = town.supernodes[0].machine;
+    town.world.kill(supernode);
+    town.world.run_until(secs(40));
+    assert_eq!(members(&mut town), 0, "nobody knows");
+}
