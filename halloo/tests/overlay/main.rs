@@ -11,4 +11,5 @@ mod members;
 mod metrics;
 mod objects;
 mod protocols;
+mod registrations;
 mod tipc;
