@@ -46,6 +46,8 @@ enum Command {
     Overlay(overlay::OverlayArguments),
     /// Which link carries: three deciders on the same recorded traces.
     Links(links::LinksArguments),
+    /// Thousands of members on one supernode: how long until it has them, and what they cost it. Needs root, for two namespaces.
+    Supernode(overlay::registrations::SupernodeArguments),
     /// A server that the bench brings along.
     #[command(hide = true)]
     Stand { kind: Stand, at: SocketAddr },
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Ndn(arguments) => ndn::run(&arguments),
         Command::Overlay(arguments) => overlay::run(&arguments),
         Command::Links(arguments) => links::run(&arguments),
+        Command::Supernode(arguments) => overlay::registrations::run(&arguments),
         Command::Stand { kind, at } => stand::run(kind, at),
     };
     match ran {

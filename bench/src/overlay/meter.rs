@@ -20,15 +20,13 @@ impl Used {
     /// Up to now.
     pub(crate) fn now(up: &Up) -> Result<Used> {
         let tick = sysconf(SysconfVar::CLK_TCK)?.context("the kernel counts in ticks")? as f64;
-        let mut daemons = 0;
+        let mut daemons = 0.0;
         for child in &up.children {
-            let text = fs::read_to_string(format!("/proc/{}/stat", child.pid()))
-                .with_context(|| format!("it is gone: {child}"))?;
-            daemons += ticks_of_process(&text).context("not as proc(5) says")?;
+            daemons += seconds(child)?;
         }
         let machine = ticks_of_machine(&fs::read_to_string("/proc/stat")?).context("not as proc(5) says")?;
         Ok(Used {
-            daemons: daemons as f64 / tick,
+            daemons,
             machine: machine as f64 / tick,
         })
     }
@@ -40,6 +38,14 @@ impl Used {
             machine: self.machine - earlier.machine,
         }
     }
+}
+
+/// Processor time of one process up to now, seconds.
+pub(crate) fn seconds(child: &Child) -> Result<f64> {
+    let tick = sysconf(SysconfVar::CLK_TCK)?.context("the kernel counts in ticks")? as f64;
+    let text = fs::read_to_string(format!("/proc/{}/stat", child.pid()))
+        .with_context(|| format!("it is gone: {child}"))?;
+    Ok(ticks_of_process(&text).context("not as proc(5) says")? as f64 / tick)
 }
 
 /// User and system time of `/proc/PID/stat`, all threads. The name, which may hold anything, ends at the last parenthesis.

@@ -5,8 +5,10 @@
 mod contender;
 mod ground;
 mod measure;
+mod member;
 mod meter;
 mod recipe;
+pub(crate) mod registrations;
 mod results;
 mod search;
 mod table;
