@@ -19,6 +19,8 @@ pub struct Transmit {
     pub tag: Option<TxTag>,
     /// What the device that it leaves by has still to do; UDP sockets do not look at it.
     pub offload: Offload,
+    /// Hand it to the kernel by itself, even where there are others like it that could go along in one send.
+    pub alone: bool,
 }
 
 /// One thing that a machine wants done.
@@ -323,6 +325,7 @@ impl Transmit {
             tos: None,
             tag: None,
             offload: Offload::default(),
+            alone: false,
         }
     }
 

@@ -42,11 +42,15 @@ impl Way {
 
     /// Sends a datagram.
     pub fn send(&self, out: &mut Outbox, datagram: &[u8]) {
+        self.send_as(Transmit::to(self.path), out, datagram);
+    }
+
+    fn send_as(&self, how: Transmit, out: &mut Outbox, datagram: &[u8]) {
         let prefix = self.prefix();
         let room = out.reserve(prefix + datagram.len(), &[]);
         self.wrap(room);
         room[prefix..].copy_from_slice(datagram);
-        out.commit(Transmit::to(self.path), prefix + datagram.len());
+        out.commit(how, prefix + datagram.len());
     }
 
     /// Writes what comes before a datagram.
@@ -59,9 +63,26 @@ impl Way {
 
 /// Says something to a peer with whom there is a session. Returns whether it was sent.
 pub(crate) fn say(
-    (now, local): (Mono, &Local),
+    context: (Mono, &Local),
     peer: &mut Peer,
     (number, way): (u8, &Way),
+    out: &mut Outbox,
+    controls: &[Control],
+) -> bool {
+    say_as(
+        context,
+        peer,
+        (number, way, Transmit::to(way.path)),
+        out,
+        controls,
+    )
+}
+
+/// The same, in this way of sending.
+pub(crate) fn say_as(
+    (now, local): (Mono, &Local),
+    peer: &mut Peer,
+    (number, way, how): (u8, &Way, Transmit),
     out: &mut Outbox,
     controls: &[Control],
 ) -> bool {
@@ -78,7 +99,7 @@ pub(crate) fn say(
     datagram.resize(HEADER_LEN + len + TAG_LEN, 0);
     match peer.seal((now, local), number, Class::Control, &mut datagram, len) {
         Ok(len) => {
-            way.send(out, &datagram[..len]);
+            way.send_as(how, out, &datagram[..len]);
             true
         }
         Err(_) => false,

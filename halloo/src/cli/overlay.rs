@@ -72,6 +72,13 @@ pub struct EdgeArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub vxlan_port: Option<u16>,
 
+    /// Whether the kernel cuts and joins datagrams, several of which go in one call [default: auto]
+    ///
+    /// `auto` stops where that does not work, for each peer. `off` is slower, and for hosts that lose or spoil them in
+    /// other ways.
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    pub offload: Option<OffloadChoice>,
+
     /// The local UDP port or address [default: any port that is free]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
@@ -202,6 +209,15 @@ pub enum CompressChoice {
     Zstd,
 }
 
+/// Whether the kernel and the devices may cut and join for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OffloadChoice {
+    /// As far as they can, and as long as what goes so arrives
+    Auto,
+    /// Never: each datagram and each frame by itself
+    Off,
+}
+
 pub(super) const EDGE_ABOUT: &str = "Joins an Ethernet that spans networks which have none: what is sent to the TAP \
                   device reaches the other edges of the community, broadcast, multicast and every other kind of frame. \
                   Edges talk to each other directly once a supernode has introduced them, encrypted from end to \
@@ -261,6 +277,12 @@ pub struct SupernodeArgs {
     /// Serve this community only, by the number that `halloo edge` prints; may be repeated
     #[arg(long, value_name = "ID")]
     pub community: Vec<String>,
+
+    /// Whether the kernel cuts and joins the datagrams that it carries, several of which go in one call [default: auto]
+    ///
+    /// Say `off` where edges find that what is carried here together is lost.
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    pub offload: Option<OffloadChoice>,
 
     /// Introduce edges, but carry nothing for those that cannot meet
     #[arg(long)]

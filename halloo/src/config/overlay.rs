@@ -1,7 +1,9 @@
 //! `[edge]` and `[supernode]`: the overlay.
 
 use super::schema::Listen;
-use crate::cli::overlay::{CipherChoice, CompressChoice, EdgeArgs, PlaneChoice, SupernodeArgs};
+use crate::cli::overlay::{
+    CipherChoice, CompressChoice, EdgeArgs, OffloadChoice, PlaneChoice, SupernodeArgs,
+};
 use crate::cli::{
     MacAddress, MemberAddress, SupernodeAddress, local_address, mac, member_address, supernode_address,
 };
@@ -37,6 +39,7 @@ pub(crate) struct Edge {
     pub(crate) vxlan_port: u16,
     pub(crate) cipher: Choice<CipherChoice>,
     pub(crate) compress: Choice<CompressChoice>,
+    pub(crate) offload: Choice<OffloadChoice>,
     /// Any port that is free where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<Listen>,
@@ -72,6 +75,7 @@ pub(crate) struct Supernode {
     pub(crate) communities: Vec<String>,
     pub(crate) members: u32,
     pub(crate) relay: bool,
+    pub(crate) offload: Choice<OffloadChoice>,
     /// Of `[metrics]`, or of the command line.
     #[serde(skip)]
     pub(crate) metrics: Option<SocketAddr>,
@@ -128,6 +132,7 @@ impl Default for Edge {
             vxlan_port: halloo_overlay::vxlan::PORT,
             cipher: Choice(CipherChoice::Auto),
             compress: Choice(CompressChoice::None),
+            offload: Choice(OffloadChoice::Auto),
             listen: None,
             key_file: None,
             certificate: None,
@@ -152,6 +157,7 @@ impl Default for Supernode {
             communities: vec![],
             members: 20_000,
             relay: true,
+            offload: Choice(OffloadChoice::Auto),
             metrics: None,
             user: None,
         }
@@ -185,6 +191,7 @@ impl Edge {
         self.data_plane = args.data_plane.map_or(self.data_plane, Choice);
         self.vxlan_port = args.vxlan_port.unwrap_or(self.vxlan_port);
         self.cipher = args.cipher.map_or(self.cipher, Choice);
+        self.offload = args.offload.map_or(self.offload, Choice);
         self.compress = args.compress.map_or(self.compress, Choice);
         lay(&mut self.listen, &args.listen.map(Listen));
         self.relay |= args.relay;
@@ -314,6 +321,7 @@ impl Supernode {
         lay(&mut self.metrics, &args.metrics);
         lay(&mut self.user, &args.user);
         self.relay &= !args.no_relay;
+        self.offload = args.offload.map_or(self.offload, Choice);
     }
 
     /// Whether a supernode could start with it.

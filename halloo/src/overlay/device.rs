@@ -1,5 +1,6 @@
 //! The edge's device: a TAP with its address, and the addresses that the host has elsewhere.
 
+use crate::cli::overlay::OffloadChoice;
 use crate::config::Edge;
 use anyhow::{Context, Result, bail};
 use halloo_base::LinkId;
@@ -19,6 +20,7 @@ pub(super) fn open(config: &Edge, mac: [u8; 6]) -> Result<TapDevice> {
         name: name.clone(),
         mac: Some(mac),
         mtu: Some(config.payload().into()),
+        offload: config.offload.0 == OffloadChoice::Auto,
         ..TapOptions::default()
     };
     let device = TapDevice::open(&options).with_context(|| format!("cannot make the device {name}"))?;

@@ -12,7 +12,7 @@ use super::{
     status,
 };
 use crate::cli::MemberAddress;
-use crate::cli::overlay::{EdgeArgs, EdgeQuestion};
+use crate::cli::overlay::{EdgeArgs, EdgeQuestion, OffloadChoice};
 use crate::config::{Config, Edge as EdgeConfig};
 use crate::serve::Supervisor;
 use crate::signals::{Request, Signals};
@@ -82,6 +82,7 @@ pub(super) struct Ask {
     question: Question<EdgeStatus>,
     tap: String,
     community: String,
+    offload: bool,
     /// The kernel's table, if it carries the frames.
     table: Option<Arc<Mutex<Table>>>,
 }
@@ -95,7 +96,8 @@ impl Ask {
         let status = self.question.ask()?;
         let table = self.table.as_ref();
         let table = table.map(|table| *table.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(status::line(&self.tap, &self.community, table.as_ref(), &status))
+        let place = (self.tap.as_str(), self.community.as_str(), self.offload);
+        Ok(status::line(place, table.as_ref(), &status))
     }
 }
 
@@ -117,7 +119,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         .map_or_else(|| mac_of(&identity, &community), |mac| Mac(mac.0.0));
     let places = supernodes(&config, &mut reporter)?;
     let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
-    let socket = socket(config.listen.map_or(any, |listen| listen.0))?;
+    let socket = socket(config.listen.map_or(any, |listen| listen.0), config.offload.0)?;
     let device = if config.by_kernel() {
         let ipv6 = sends_by_ipv6(&config, &places);
         Device::Kernel(Kernel::open(&config, community.vni(), mac, ipv6)?, ipv6)
@@ -175,6 +177,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         question: Question::new(unasked, worker.remote()),
         tap: name.clone(),
         community: config.community.clone(),
+        offload: config.offload.0 == OffloadChoice::Auto,
         table: kernel.as_ref().map(Kernel::table),
     };
     let control = match Control::open(&name, config.control.as_deref()) {

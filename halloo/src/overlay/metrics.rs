@@ -394,6 +394,11 @@ fn tell_paths(peers: &[PeerStatus], families: &mut Families<'_>) -> fmt::Result 
         }),
     )?;
     families.gauges(
+        "halloo_edge_peer_one_by_one",
+        "Whether datagrams go by a path one by one, since several in one send are lost",
+        of(|path| Some(number(path.alone))),
+    )?;
+    families.gauges(
         "halloo_edge_peer_mtu_bytes",
         "The longest IP packet that is known to pass by a path",
         of(|path| Some(f64::from(path.mtu))),

@@ -15,6 +15,7 @@ pub(crate) mod supernode;
 mod surroundings;
 
 use crate::cli::SupernodeAddress;
+use crate::cli::overlay::OffloadChoice;
 use anyhow::{Context, Result};
 use halloo_io::{UdpOptions, UdpSocket, drop_privileges, drop_privileges_but_network};
 use halloo_overlay::PublicKey;
@@ -29,14 +30,15 @@ const BUFFER: usize = 8 << 20;
 const SOFTWARE: &str = concat!("halloo ", env!("CARGO_PKG_VERSION"));
 
 /// A socket for the overlay's datagrams.
-fn socket(local: SocketAddr) -> Result<UdpSocket> {
+fn socket(local: SocketAddr, offload: OffloadChoice) -> Result<UdpSocket> {
     let options = UdpOptions {
         local,
         dont_fragment: true,
         probe_path_mtu: true,
         receive_buffer: Some(BUFFER),
         send_buffer: Some(BUFFER),
-        merge: true,
+        merge: offload == OffloadChoice::Auto,
+        segment: offload == OffloadChoice::Auto,
         largest_segment: u16::MAX,
         ..UdpOptions::default()
     };

@@ -32,7 +32,11 @@ struct Object {
 }
 
 /// What an edge says of itself, as one line of JSON.
-pub(super) fn line(tap: &str, community: &str, table: Option<&Table>, status: &EdgeStatus) -> String {
+pub(super) fn line(
+    (tap, community, offload): (&str, &str, bool),
+    table: Option<&Table>,
+    status: &EdgeStatus,
+) -> String {
     let supernodes: Vec<Value> = status
         .supernodes
         .iter()
@@ -58,6 +62,7 @@ pub(super) fn line(tap: &str, community: &str, table: Option<&Table>, status: &E
     let fields = json!({
         "tap": tap,
         "community": community,
+        "offload": offload,
         "address": address,
         "data_plane": if table.is_some() { "kernel" } else { "user" },
         "vxlan": table.map(vxlan),
@@ -119,6 +124,7 @@ fn path(path: &PathStatus) -> Value {
         "asked": path.asked,
         "unanswered": lost,
         "mtu": path.mtu,
+        "one_by_one": path.alone,
     })
 }
 
@@ -237,7 +243,7 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
             .map_or_else(|| "-".into(), |span| millis(Nanos(span)))
     };
     screen.line(format_args!(
-        "{} {} on {}{}",
+        "{} {} on {}{}{}",
         Styled(STRONG, "community"),
         text(&status["community"]),
         text(&status["tap"]),
@@ -245,6 +251,11 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
             .as_str()
             .map(|address| format!(", {address}"))
             .unwrap_or_default(),
+        if status["offload"] == false {
+            ", offload off"
+        } else {
+            ""
+        },
     ))?;
     let vxlan = &status["vxlan"];
     let kernel = vxlan.is_object();
@@ -328,6 +339,10 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
                 (None, None) => String::new(),
             },
         ))?;
+        if path["one_by_one"] == true {
+            let why = "  datagrams go one by one (offload off): several in one send are lost on this path";
+            screen.line(format_args!("{}", Styled(DIM, why)))?;
+        }
     }
     if with_counters {
         counters(screen, &status["counters"])?;

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &SupernodeArgs) -> Result<ExitCode> {
     let machine = worker.add(Box::new(machine));
     let mut bound = vec![];
     for listen in listeners(&config) {
-        let socket = socket(listen)?;
+        let socket = socket(listen, config.offload.0)?;
         bound.push(socket.local_addr());
         worker.udp(socket, machine).context("cannot watch the socket")?;
     }

@@ -10,6 +10,7 @@ mod kernel;
 mod members;
 mod metrics;
 mod objects;
+mod offload;
 mod protocols;
 mod registrations;
 mod tipc;

@@ -57,7 +57,7 @@ impl<'a> Letters<'a> {
             let next = train.size.min(rest);
             if count == 0 {
                 size = next;
-                if train.how.tag.is_none() && (1..=largest).contains(&size) {
+                if train.how.tag.is_none() && !train.how.alone && (1..=largest).contains(&size) {
                     most = MOST_SEGMENTS.min(MOST_SEGMENTED_BYTES / size);
                 }
             } else if next == 0 || next > size {

@@ -11,7 +11,7 @@ use crate::frame::{
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
 use crate::{Mac, switch};
-use halloo_base::{Cx, LinkId, Mono, Offload, Outbox, Transmit};
+use halloo_base::{Cx, LinkId, Mono, Offload, Outbox};
 
 /// A port of an edge's switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -354,6 +354,6 @@ fn seal(
     );
     if let Ok(len) = sealed {
         leg.sent(way.overhead() + len, now);
-        cx.out.commit(Transmit::to(way.path), prefix + len);
+        cx.out.commit(leg.how(), prefix + len);
     }
 }

@@ -113,6 +113,8 @@ pub struct PathStatus {
     pub answered: u64,
     /// The longest IP packet that is known to pass.
     pub mtu: u16,
+    /// Whether datagrams go by it one by one, since several in one send are lost.
+    pub alone: bool,
 }
 
 /// A peer, as it is now.

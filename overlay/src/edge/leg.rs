@@ -2,23 +2,14 @@
 
 use super::budget::Budget;
 use super::path::{Health, PeerPath, Via};
+use super::verify::{TOGETHER, VERIFIES, Verify};
 use crate::way::Way;
-use halloo_base::{Mono, Nanos, Rng};
+use halloo_base::{Mono, Nanos, Rng, Transmit};
 use halloo_probe::{PathMtu, PathMtuOptions};
 use std::time::Duration;
 
 /// Marks of the numbers of pings that try a size; the rest of the number is the size.
 const TRIES: u32 = 0x8000_0000;
-/// ... and of those that look whether what was found still passes.
-const VERIFIES: u32 = 0x4000_0000;
-/// What is large enough to be verified, below which every path carries it.
-const LARGE: u16 = 1_200;
-/// While large packets go out, it is looked so often whether they still pass.
-const VERIFY_EVERY: Duration = Duration::from_secs(1);
-/// How long an answer to that may take.
-const VERIFY_PATIENCE: Duration = Duration::from_millis(300);
-/// So many in a row without an answer, and they do not.
-const VERIFY_TIMES: u8 = 3;
 
 /// So many initiations go by a way as often as there are any, though nothing has ever come by it ...
 const EAGER: u32 = 8;
@@ -26,12 +17,17 @@ const EAGER: u32 = 8;
 const LATER: Duration = Duration::from_secs(8);
 const LATEST: Duration = Duration::from_secs(120);
 
+/// Whether datagrams go one by one, not several in one send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Alone(pub(super) bool);
+
 /// A ping that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ping {
     pub(super) number: u32,
     /// Octets of the whole IP packet; `None` for a short one.
     pub(super) packet: Option<u16>,
+    pub(super) alone: Alone,
 }
 
 /// A way, whether it works, and how long a packet it carries.
@@ -41,10 +37,7 @@ pub(super) struct Leg {
     pub(super) state: PeerPath,
     search: PathMtu,
     base: u16,
-    /// Large packets have gone out since it was last looked whether they pass.
-    large: bool,
-    verified: Mono,
-    verifying: Option<(Mono, u8)>,
+    verify: Verify,
     /// The size that was tried last, until there is an answer.
     tried: Option<u16>,
     /// Initiations that went by it before anything came by it, and when the next may.
@@ -65,9 +58,7 @@ impl Leg {
             state: PeerPath::new(now),
             base: options.base,
             search: PathMtu::new(options),
-            large: false,
-            verified: now,
-            verifying: None,
+            verify: Verify::new(now),
             tried: None,
             begun: 0,
             begins: now,
@@ -109,7 +100,15 @@ impl Leg {
 
     /// Somebody else sends large packets by it: it is to be looked whether they still pass.
     pub(super) fn used(&mut self) {
-        self.large = true;
+        self.verify.used();
+    }
+
+    /// How a datagram with frames leaves by it.
+    pub(super) fn how(&self) -> Transmit {
+        Transmit {
+            alone: self.verify.alone().0,
+            ..Transmit::to(self.way.path)
+        }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -119,11 +118,7 @@ impl Leg {
     /// A packet of this many octets goes out.
     pub(super) fn sent(&mut self, packet: usize, now: Mono) {
         self.state.sent(now);
-        if packet > usize::from(LARGE) && !self.large {
-            self.large = true;
-            // What has rested is looked at at once.
-            self.verified = self.verified.min(now);
-        }
+        self.verify.sent(packet, now);
     }
 
     /// Pings that are due. `searches` says whether to search for the longest packet as well.
@@ -132,6 +127,7 @@ impl Leg {
             send(Ping {
                 number: question.number,
                 packet: None,
+                alone: Alone(false),
             });
         }
         if !searches || !self.is_good() {
@@ -142,36 +138,13 @@ impl Leg {
             send(Ping {
                 number: TRIES | u32::from(size),
                 packet: Some(size),
+                alone: Alone(true),
             });
         }
-        self.verify(now, &mut send);
-    }
-
-    fn verify(&mut self, now: Mono, send: &mut impl FnMut(Ping)) {
         let size = self.mtu();
-        if size <= LARGE {
-            self.verifying = None;
-            self.large = false;
-            return;
+        if self.verify.poll(now, size, &mut send) {
+            self.search.black_hole();
         }
-        let times = match self.verifying {
-            Some((since, _)) if now < since + VERIFY_PATIENCE => return,
-            Some((_, times)) if times >= VERIFY_TIMES => {
-                self.verifying = None;
-                self.verified = now;
-                self.search.black_hole();
-                return;
-            }
-            Some((_, times)) => times,
-            None if self.large && now >= self.verified + VERIFY_EVERY => 0,
-            None => return,
-        };
-        self.large = false;
-        self.verifying = Some((now, times + 1));
-        send(Ping {
-            number: VERIFIES | u32::from(size),
-            packet: Some(size),
-        });
     }
 
     /// An answer came. `took` is the round trip.
@@ -182,10 +155,9 @@ impl Leg {
             self.tried = None;
             self.search.answered(size, span);
             self.state.heard(now);
-        } else if number & VERIFIES != 0 {
+        } else if number & (VERIFIES | TOGETHER) != 0 {
             if size >= self.mtu() {
-                self.verifying = None;
-                self.verified = now;
+                self.verify.answered(number, now);
             }
             self.search.answered(size, span);
             self.state.heard(now);
@@ -201,7 +173,7 @@ impl Leg {
             Some(size) => self.search.unsendable(size),
             None => {
                 self.search.black_hole();
-                self.verifying = None;
+                self.verify.forget();
             }
         }
     }
@@ -212,10 +184,8 @@ impl Leg {
             if let Some(at) = self.search.deadline() {
                 next = next.min(at);
             }
-            match self.verifying {
-                Some((since, _)) => next = next.min(since + VERIFY_PATIENCE),
-                None if self.large => next = next.min(self.verified + VERIFY_EVERY),
-                None => {}
+            if let Some(at) = self.verify.deadline() {
+                next = next.min(at);
             }
         }
         next

@@ -22,6 +22,7 @@ mod remote;
 mod report;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use carrier::EdgePort;
 pub use event::{EdgeEvent, EdgeStatus, News, Observer, PathStatus, PeerStatus, SupernodeStatus};

@@ -7,10 +7,10 @@ use super::own::{Own, earlier};
 use super::path::{Health, Via, is_better};
 use crate::crypto::{Class, Event, Peer, Refusal, Role, Step};
 use crate::frame::{Probe, Reassembler};
-use crate::way::{Way, say};
+use crate::way::{Way, say_as};
 use crate::wire::{Control, HEADER_LEN, TAG_LEN, feature};
 use crate::{Compression, PublicKey};
-use halloo_base::{Cx, Mono, Nanos, Offload};
+use halloo_base::{Cx, Mono, Nanos, Offload, Transmit};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -329,7 +329,7 @@ impl Remote {
     fn ask(&mut self, own: &Own, cx: &mut Cx<'_>) {
         let now = cx.env.now;
         for at in 0..self.legs.len() {
-            let mut pings: [Option<Ping>; 4] = [None; 4];
+            let mut pings: [Option<Ping>; 6] = [None; 6];
             let mut count = 0;
             let searches = self.searches(at);
             self.legs[at].poll(now, searches, |ping| {
@@ -356,10 +356,14 @@ impl Remote {
             time: cx.env.now.0,
             padding: padding as u16,
         };
-        say(
+        let how = Transmit {
+            alone: ping.alone.0,
+            ..Transmit::to(way.path)
+        };
+        say_as(
             (cx.env.now, &own.local),
             &mut self.peer,
-            (path_number(at), &way),
+            (path_number(at), &way, how),
             cx.out,
             &[control],
         );
@@ -454,6 +458,7 @@ impl Remote {
                 asked,
                 answered,
                 mtu: leg.mtu(),
+                alone: leg.how().alone,
             }
         };
         PeerStatus {

@@ -14,6 +14,7 @@ fn path(remote: &str, relayed: bool, in_use: bool) -> PathStatus {
         asked: 8,
         answered: 6,
         mtu: 1_500,
+        alone: false,
     }
 }
 
