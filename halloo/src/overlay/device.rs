@@ -4,7 +4,7 @@ use crate::cli::overlay::OffloadChoice;
 use crate::config::Edge;
 use anyhow::{Context, Result, bail};
 use halloo_base::LinkId;
-use halloo_io::route::{LinkAddress, LinkChange, Netlink};
+use halloo_io::route::{LinkAddress, LinkChange, Netlink, NetlinkError};
 use halloo_io::{TapDevice, TapOptions};
 use halloo_overlay::wire::Prefix;
 use ipnet::IpNet;
@@ -67,9 +67,15 @@ pub(super) fn take_away(link: LinkId, net: IpNet) -> Result<()> {
     Ok(Netlink::open()?.remove_address(LinkAddress { link, net })?)
 }
 
-/// Where peers might reach this host: its addresses on other links, with this port.
+/// Where peers might reach this host: its addresses on other links, with this port. Those of real cards come first, and
+/// those of other overlays last.
 pub(super) fn candidates(but: LinkId, port: u16) -> Vec<SocketAddr> {
-    let addresses = Netlink::open().and_then(|mut netlink| netlink.addresses());
+    let told = Netlink::open().and_then(|mut netlink| {
+        let rank = ranks(&mut netlink)?;
+        let mut addresses = netlink.addresses()?;
+        addresses.sort_by_key(|address| rank(address.link));
+        Ok(addresses)
+    });
     let usable = |address: &LinkAddress| {
         let local = match address.net.addr() {
             IpAddr::V4(ip) => ip.is_link_local(),
@@ -77,13 +83,28 @@ pub(super) fn candidates(but: LinkId, port: u16) -> Vec<SocketAddr> {
         };
         address.link != but && !address.net.addr().is_loopback() && !local
     };
-    addresses
-        .unwrap_or_default()
+    told.unwrap_or_default()
         .into_iter()
         .filter(usable)
         .map(|address| SocketAddr::new(address.net.addr(), port))
         .take(MOST_CANDIDATES)
         .collect()
+}
+
+/// How far down on the list addresses of a link stand.
+fn ranks(netlink: &mut Netlink) -> Result<impl Fn(LinkId) -> u8 + use<>, NetlinkError> {
+    let links = netlink.links()?;
+    let real: Vec<LinkId> = links
+        .iter()
+        .filter(|link| link.hardware)
+        .map(|link| link.id)
+        .collect();
+    let tunnels: Vec<LinkId> = netlink.vxlans()?.iter().map(|device| device.link).collect();
+    Ok(move |link| match () {
+        () if real.contains(&link) => 0,
+        () if tunnels.contains(&link) => 2,
+        () => 1,
+    })
 }
 
 /// The longest packet that the host's links carry: nothing longer can come through any of them.

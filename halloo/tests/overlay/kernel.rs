@@ -361,3 +361,31 @@ fn the_device_takes_as_much_as_the_paths_carry() {
     let status = far.status();
     assert!(status["vxlan"]["mtu"].as_u64() <= Some(2_000), "{status:#}");
 }
+
+#[test]
+fn another_overlay_of_the_hosts_is_not_tunnelled_through() {
+    let Some(net) = Net::or_skip("VXLAN beside another VXLAN") else {
+        return;
+    };
+    let _supernode = net.supernode(&[]);
+    let links = ["a", "b"].map(|name| net.host(name));
+    for place in 0..2 {
+        let (own, other) = (&links[place], &links[1 - place]);
+        let host = own.a().host();
+        let remote = other.a().v4().to_string();
+        let make = [
+            "link", "add", "vx0", "type", "vxlan", "id", "91", "remote", &remote, "dstport", "4789",
+        ];
+        host.must("ip", make);
+        let address = format!("10.91.0.{}/24", place + 1);
+        host.must("ip", ["addr", "add", &address, "dev", "vx0"]);
+        host.must("ip", ["link", "set", "vx0", "up"]);
+    }
+    let edges = [0, 1].map(|place| net.numbered(links[place].a().host(), place, &KERNEL));
+    tunnelled(&edges);
+    edges[0].reaches(&v4(1));
+    for (edge, (other, link)) in edges.iter().zip([("b", &links[1]), ("a", &links[0])]) {
+        let vtep = edge.peer(other)["vtep"].clone();
+        assert_eq!(vtep, format!("{}:7656", link.a().v4()), "{vtep}");
+    }
+}

@@ -96,28 +96,34 @@ impl Tunnels {
         }
     }
 
-    /// Where the kernel would reach a peer: the far end of a way that works, if it is the peer's own address. The better
-    /// way goes first.
+    /// Where the kernel would reach a peer: the far end of a way that works, if it is the peer's own address. Of several
+    /// the one that he names first: he knows which of his addresses are tunnels themselves.
     fn vtep(&self, remote: &Remote) -> Result<(usize, SocketAddr), Unreachable> {
         let port = remote.tunnel.port.ok_or(Unreachable::Unknown)?;
         let mut why = Unreachable::Silent;
-        let others = (0..remote.legs.len()).filter(|at| remote.best != Some(*at));
-        for at in remote.best.into_iter().chain(others) {
-            let leg = &remote.legs[at];
+        let mut found: Option<(usize, usize, SocketAddr)> = None;
+        for (at, leg) in remote.legs.iter().enumerate() {
             if !leg.state.works() {
                 continue;
             }
+            let own = |ip: IpAddr| remote.tunnel.addresses.iter().position(|own| *own == ip);
             let ip = leg.way.path.remote.ip().to_canonical();
             let here = match leg.way.via {
                 Via::Channel(_) => Unreachable::Relayed,
                 Via::Direct if ip.is_ipv6() != self.device.ipv6 => Unreachable::Family,
-                Via::Direct if !remote.tunnel.addresses.contains(&ip) => Unreachable::Nat,
-                Via::Direct => return Ok((at, SocketAddr::new(ip, port))),
+                Via::Direct => match own(ip) {
+                    Some(rank) if found.is_none_or(|(best, ..)| rank < best) => {
+                        found = Some((rank, at, SocketAddr::new(ip, port)));
+                        continue;
+                    }
+                    Some(_) => continue,
+                    None => Unreachable::Nat,
+                },
             };
             // What is nearest to a tunnel says most.
             why = why.max(here);
         }
-        Err(why)
+        found.map(|(_, at, to)| (at, to)).ok_or(why)
     }
 }
 

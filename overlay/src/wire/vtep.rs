@@ -14,7 +14,7 @@ pub struct Vtep {
     /// Whether the stations have come there just now: then they are taken from wherever they were. If not, one that is
     /// known elsewhere stays there: what was true may be repeated a moment too long.
     pub fresh: bool,
-    /// Addresses that are the sender's own; at most 16. Where it is seen with another, something translates addresses.
+    /// Addresses that are the sender's own, those that he prefers first; at most 16. Where it is seen with another, something translates addresses.
     pub addresses: Vec<IpAddr>,
     /// Stations at the sender's, or some of them.
     pub stations: Vec<Mac>,
