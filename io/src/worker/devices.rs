@@ -23,7 +23,7 @@ const BUDGET: usize = 4;
 /// Packets read from a TUN or TAP before what follows from them is written.
 const GROUP: usize = 16;
 /// Bytes read from one before what follows from them is written: what the kernel merged is a batch by itself.
-const GROUP_BYTES: usize = 32_768;
+const GROUP_BYTES: usize = 131_072;
 /// The longest packet behind its offload header. The kernel merges no more than 64 KiB of IP; an Ethernet header, tags
 /// among it, may come before.
 const LONGEST: usize = HEADER + 65_535 + 64;
