@@ -97,7 +97,8 @@ pub enum Fact {
         /// It answers.
         reachable: bool,
     },
-    /// The interface's own counters, to be told about once a second.
+    /// The interface's own counters, to be told as often as probes leave: an upload can fill a buffer of half a second in
+    /// a tenth of that.
     Traffic {
         /// Bytes sent since whenever.
         tx_bytes: u64,

@@ -46,7 +46,7 @@ pub(super) fn mwan3(trace: &Trace) -> Moves {
     follow([link(0), link(1)])
 }
 
-/// As dpinger under pfSense: a probe to one monitor each half second; loss and the mean round trip over the last minute,
+/// As dpinger under pfSense: a probe each half second to one monitor, each link to another, as that program wants it; loss and the mean round trip over the last minute,
 /// looked at each second; an alarm above a fifth lost or half a second; a probe is lost after two seconds, and an answer
 /// that comes later takes that back; the alarm ends when both have been below for ten seconds.
 pub(super) fn dpinger(trace: &Trace) -> Moves {
@@ -57,7 +57,7 @@ pub(super) fn dpinger(trace: &Trace) -> Moves {
         let mut at = trace.phase;
         let mut half = false;
         while at < trace.end() {
-            window.push_back((at, trace.ask(at, link, 0)));
+            window.push_back((at, trace.ask(at, link, link)));
             while window.front().is_some_and(|(sent, _)| *sent + secs(60) < at) {
                 window.pop_front();
             }

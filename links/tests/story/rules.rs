@@ -3,9 +3,10 @@
 use crate::script::{Fate, Script};
 use halloo_base::Wall;
 use halloo_links::{
-    AnchorSettings, Because, Entry, Family, JournalError, LinkSettings, Metered, Mode, Record, Said,
-    Settings, Span, WhyNot, explain, replay,
+    AnchorSettings, Because, Direction, Entry, Fact, Family, JournalError, LinkSettings, Metered, Mode,
+    Reason, Record, Said, Settings, Share, Span, Watch, WhyNot, explain, replay,
 };
+use std::time::Duration;
 
 /// Links of these costs, and three anchors.
 fn settings(costs: &[u32]) -> Settings {
@@ -102,6 +103,83 @@ fn links_of_one_cost_share_by_weight_and_close_ranks() {
     script.seconds(5, but(&[0, 1]));
     let carried = carriers(script);
     assert_eq!(carried, ["wan1:1 wan2:2", "wan1:1", "wan1:1 wan2:2", "wan3:3"]);
+}
+
+/// Two megabits a second of our own traffic on the first link, and the fate of its probes.
+fn upload(script: &mut Script, seconds: std::ops::Range<u64>, fate: impl Fn(usize) -> Fate) {
+    for tenth in seconds.start * 10..seconds.end * 10 {
+        let fact = Fact::Traffic {
+            tx_bytes: tenth * 25_000,
+            rx_bytes: 0,
+        };
+        script.tell(0, fact);
+        script.step(&fate);
+    }
+}
+
+#[test]
+fn our_own_upload_excuses_loss_and_delay_but_not_a_dead_link() {
+    let bloated = |link| Fate::After(if link == 0 { 400 } else { 20 });
+    let mut script = Script::new(settings(&[1, 2]));
+    script.seconds(60, but(&[]));
+    script.tell(
+        0,
+        Fact::Traffic {
+            tx_bytes: 59 * 250_000,
+            rx_bytes: 0,
+        },
+    );
+    upload(&mut script, 60..90, bloated);
+    let dead = script.now();
+    upload(&mut script, 90..95, but(&[0]));
+    let outcome = script.play();
+    let moves = outcome.moves(Family::V4);
+    assert_eq!(moves.len(), 1, "{:?}", outcome.told(Family::V4));
+    let took = moves[0].at.since(dead);
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(3),
+        "{took:?}"
+    );
+
+    let mut idle = Script::new(settings(&[1, 2]));
+    idle.seconds(60, but(&[]));
+    idle.seconds(30, |link| Fate::After(if link == 0 { 200 } else { 20 }));
+    let outcome = idle.play();
+    assert_eq!(
+        outcome.moves(Family::V4)[0].because,
+        Because::Degraded,
+        "nobody else's does"
+    );
+}
+
+#[test]
+fn what_is_told_by_hand_to_carry_is_where_a_decision_begins() {
+    let settings = settings(&[1, 2]);
+    let mut watch = Watch::new(&settings);
+    let share = Share {
+        link: "wan2".into(),
+        weight: 1,
+    };
+    watch.adopt(Family::V4, std::slice::from_ref(&share));
+    assert_eq!(watch.decider().carrying(Family::V4), [share]);
+    assert!(watch.decider().carrying(Family::V6).is_empty());
+}
+
+#[test]
+fn something_heard_unasked_tells_that_the_way_up_is_dead() {
+    let mut script = Script::new(settings(&[1, 2]));
+    script.seconds(60, but(&[]));
+    script.seconds(2, but(&[0]));
+    script.hear(0);
+    script.seconds(1, but(&[0]));
+    let outcome = script.play();
+    let reason = outcome.last("wan1", Family::V4).reason;
+    assert_eq!(
+        reason,
+        Reason::Blackhole {
+            direction: Direction::Up
+        }
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::play::{Outcome, play};
 use halloo_base::{Mono, Nanos};
-use halloo_links::{Direction, Family, News, Sample, Settings, Told};
+use halloo_links::{Direction, Fact, Family, LinkEvent, News, Sample, Settings, Told};
 use std::time::Duration;
 
 /// Time between two steps: each link sends one probe in each, the anchors in turn.
@@ -86,6 +86,27 @@ impl Script {
     /// So many seconds alike.
     pub(crate) fn seconds(&mut self, seconds: u32, fate: impl Fn(usize) -> Fate) {
         (0..seconds * 10).for_each(|_| self.step(&fate));
+    }
+
+    /// Something comes over a link that nobody has asked for.
+    pub(crate) fn hear(&mut self, link: usize) {
+        self.told.push(Told::Sample(Sample {
+            at: self.now(),
+            link: self.settings.link[link].name.clone(),
+            family: Family::V4,
+            anchor: self.settings.anchor[0].target.clone(),
+            seq: 0,
+            news: News::Heard,
+        }));
+    }
+
+    /// The host says something of a link.
+    pub(crate) fn tell(&mut self, link: usize, fact: Fact) {
+        self.told.push(Told::Event(LinkEvent {
+            at: self.now(),
+            link: self.settings.link[link].name.clone(),
+            fact,
+        }));
     }
 
     pub(crate) fn play(mut self) -> Outcome {

@@ -11,7 +11,7 @@ use std::time::Duration;
 fn fifteen_in_a_hundred_lost_degrade_a_link_and_move_the_traffic() {
     for way in [Direction::Up, Direction::Down] {
         let mut spans = Spans::default();
-        for seed in seeds(0.4) {
+        for seed in seeds(0.2) {
             let mut office = Office::ordinary(seed);
             let well = ordinary(0, &mut Rng::new(seed));
             let bad = well.clone().loss(0.15);
@@ -47,7 +47,7 @@ fn fifteen_in_a_hundred_lost_degrade_a_link_and_move_the_traffic() {
 
 #[test]
 fn two_in_a_hundred_lost_for_an_hour_move_nothing() {
-    let seeds = seeds(0.1);
+    let seeds = seeds(0.06);
     for seed in seeds.clone() {
         let mut office = Office::ordinary(seed);
         let mut rng = Rng::new(seed);
@@ -99,10 +99,16 @@ struct Upload {
     until: Mono,
     next: Mono,
     every: Duration,
+    /// So many packets at once, to begin with.
+    burst: u32,
 }
 
 impl Machine for Upload {
     fn handle(&mut self, cx: &mut Cx<'_>, _: Input<'_>) {
+        while cx.now() >= self.from && self.burst > 0 {
+            cx.out.datagram(Transmit::to(self.path), &[0; 1_200]);
+            self.burst -= 1;
+        }
         while self.next <= cx.now() && self.next < self.until {
             cx.out.datagram(Transmit::to(self.path), &[0; 1_200]);
             self.next += self.every;
@@ -119,8 +125,8 @@ const UPLINK: u64 = 2_000_000;
 
 #[test]
 fn an_upload_that_fills_the_link_for_two_minutes_moves_nothing() {
-    // A little more than the link can take, and much more: the queue is full within a second then.
-    for every in [us(4_700), us(3_500)] {
+    // A little more than the link can take, and much more; and a burst first that fills the queue at once.
+    for (every, burst) in [(us(4_700), 0), (us(3_500), 0), (us(4_700), 100)] {
         let seeds = seeds(0.1);
         for seed in seeds.clone() {
             let mut office = Office::ordinary(seed);
@@ -139,20 +145,23 @@ fn an_upload_that_fills_the_link_for_two_minutes_moves_nothing() {
                 until: office.mono(end),
                 next: office.mono(begin),
                 every,
+                burst,
             };
             let link: LinkId = upload.path.link;
             let here = office.here;
             let machine = office.world.add(here, upload);
             office.world.udp_on(machine, "10.1.0.2:0", link);
             let offered = (1_228.0 / every.as_secs_f64()).min(UPLINK as f64 / 8.0);
-            for second in 0..210 {
-                let uploading = (second as f64 - begin.as_secs_f64()).clamp(0.0, (end - begin).as_secs_f64());
-                let tx_bytes = second * 1_000 + (uploading * offered) as u64;
+            for tenth in 0..2_100 {
+                let second = f64::from(tenth) / 10.0;
+                let uploading = (second - begin.as_secs_f64()).clamp(0.0, (end - begin).as_secs_f64());
+                let burst = u64::from(burst) * 1_228 * u64::from(uploading > 0.0);
+                let tx_bytes = u64::from(tenth) * 100 + (uploading * offered) as u64 + burst;
                 let fact = Fact::Traffic {
                     tx_bytes,
-                    rx_bytes: second * 1_000,
+                    rx_bytes: 0,
                 };
-                office.tell(secs(second), 0, fact);
+                office.tell(ms(100) * tenth, 0, fact);
             }
             let outcome = office.play(secs(210));
             let told = outcome.told(Family::V4);
@@ -165,7 +174,7 @@ fn an_upload_that_fills_the_link_for_two_minutes_moves_nothing() {
             assert!(states.iter().any(|state| state.contains("Loaded")), "{states:?}");
         }
         print_moves(
-            &format!("bufferbloat, a packet each {every:?} for two minutes"),
+            &format!("bufferbloat, {burst} packets at once and one each {every:?} for two minutes"),
             seeds.end - seeds.start,
             0,
             "0 wanted",
