@@ -23,12 +23,17 @@ use clap::{Args, ValueEnum};
 use contender::{ALL, Contender, Kind, Tests};
 use ground::{CONDITIONS, Condition, Ground};
 use measure::{Bench, Bulk};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use registrations::{Figures, SupernodeArguments};
 use results::{Key, Quantity, Results};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use workshop::Workshop;
+
+/// Members of one supernode.
+const MEMBERS: usize = 5_000;
 
 /// How long, and who.
 #[derive(Args)]
@@ -69,6 +74,8 @@ pub(crate) enum Part {
     Udp,
     /// Round trips of ping.
     Rtt,
+    /// 5,000 members on one supernode, once.
+    Registrations,
 }
 
 fn named(name: &str) -> Result<&'static Contender, String> {
@@ -96,6 +103,8 @@ struct Effort {
     elsewhere: Tests,
     /// ZeroMQ's sizes under other conditions.
     sizes: &'static [u32],
+    /// How long a supernode with all its members is looked at.
+    steady: Duration,
 }
 
 impl Effort {
@@ -113,6 +122,7 @@ impl Effort {
                 pings: 300,
                 elsewhere: Tests::TCP,
                 sizes: &[],
+                steady: Duration::from_secs(5),
             }
         } else {
             Effort {
@@ -125,6 +135,7 @@ impl Effort {
                 pings: 1_000,
                 elsewhere: Tests::TCP | Tests::FILE | Tests::ZMQ,
                 sizes: &[65_536],
+                steady: Duration::from_secs(30),
             }
         }
     }
@@ -164,13 +175,19 @@ pub(crate) fn run(arguments: &OverlayArguments) -> Result<()> {
         run.notes.push(format!("ZeroMQ is not measured: {why}"));
     }
     let who = run.those_who_can(&arguments.with);
-    ensure!(!who.is_empty(), "nobody is left");
+    let is_about_members = arguments.only.is_empty() || arguments.only.contains(&Part::Registrations);
+    ensure!(!who.is_empty() || is_about_members, "nobody is left");
     let machine = machine::overlay();
     let stolen = machine::stolen();
     // What panics here is a tool that did not do as told; it is told below, with the contender's name.
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
-    let rounds = run.rounds(&who);
+    let rounds = if run.tests == Tests::NONE {
+        0
+    } else {
+        run.rounds(&who)
+    };
+    let members = is_about_members.then(|| run.members()).flatten();
     set_hook(hook);
     let after = machine::stolen();
     for line in machine {
@@ -184,7 +201,14 @@ pub(crate) fn run(arguments: &OverlayArguments) -> Result<()> {
     );
     let everybody: Vec<&Contender> = ALL.iter().collect();
     print!("{}", table::all(&run.results, &everybody));
-    print!("\ntargets\n{}", target::lines(&run.results));
+    if let Some(members) = &members {
+        println!("\none supernode\n{members}");
+    }
+    print!(
+        "\ntargets\n{}{}",
+        target::lines(&run.results),
+        target::of_members(members.as_ref())
+    );
     for note in &run.notes {
         println!("note: {note}");
     }
@@ -204,6 +228,7 @@ impl Part {
             Part::Zmq => Tests::ZMQ,
             Part::Udp => Tests::UDP,
             Part::Rtt => Tests::TRIPS,
+            Part::Registrations => Tests::NONE,
         }
     }
 }
@@ -217,15 +242,31 @@ impl Run {
             match contender.recipe.missing(&self.workshop) {
                 _ if !is_chosen => {}
                 None => who.push(contender),
-                Some(why) => self.note(format!("{} is NOT MEASURED: {why}", contender.name)),
+                Some(why) => self.note(&format!("{} is NOT MEASURED: {why}", contender.name)),
             }
         }
         who
     }
 
+    /// Many members on one supernode, or why not.
+    fn members(&mut self) -> Option<Figures> {
+        eprintln!("{MEMBERS} members on one supernode");
+        let arguments = SupernodeArguments::new(MEMBERS, self.effort.steady);
+        let figures = attempt(|| {
+            // A socket for each.
+            let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+            setrlimit(Resource::RLIMIT_NOFILE, most, most)
+                .context("cannot raise the number of open files")?;
+            registrations::figures(&self.workshop.halloo, &arguments)
+        });
+        figures
+            .inspect_err(|error| self.note(&format!("{MEMBERS} members FAILED: {error:#}")))
+            .ok()
+    }
+
     /// Remembers it for the end, and says it now.
-    fn note(&mut self, text: String) {
-        let text = brief(&text);
+    fn note(&mut self, text: &str) {
+        let text = brief(text);
         eprintln!("  {text}");
         if !self.notes.contains(&text) {
             self.notes.push(text);
@@ -239,7 +280,7 @@ impl Run {
         for round in 0..self.effort.rounds {
             let started = Instant::now();
             if round > 0 && begin.elapsed() + longest > self.effort.end {
-                self.note(format!(
+                self.note(&format!(
                     "{round} rounds instead of {}: another would end too late (--minutes)",
                     self.effort.rounds
                 ));
@@ -262,7 +303,7 @@ impl Run {
                 );
                 let done = attempt(|| self.one(contender, round));
                 if let Err(error) = done {
-                    self.note(format!(
+                    self.note(&format!(
                         "{} FAILED in round {}: {error:#}",
                         contender.name,
                         round + 1
@@ -299,7 +340,7 @@ impl Run {
                     .add(contender, Key(condition, quantity), round, value);
             }
             for (what, error) in failures {
-                self.note(format!(
+                self.note(&format!(
                     "{} FAILED in round {}, {}, {what}: {error:#}",
                     contender.name,
                     round + 1,

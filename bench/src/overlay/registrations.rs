@@ -36,6 +36,18 @@ pub(crate) struct SupernodeArguments {
     json: Option<std::path::PathBuf>,
 }
 
+impl SupernodeArguments {
+    /// So many members of one community, left alone for so long.
+    pub(crate) fn new(members: usize, steady: Duration) -> SupernodeArguments {
+        SupernodeArguments {
+            members,
+            communities: 1,
+            steady: steady.as_secs(),
+            json: None,
+        }
+    }
+}
+
 /// Until all are there nobody waits longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// The supernode's port.

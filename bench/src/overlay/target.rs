@@ -1,7 +1,9 @@
 //! What is to be reached: a line for each, with what was measured.
 
+use super::MEMBERS;
 use super::contender::{ALL, Contender, KERNEL, Kind};
 use super::ground::Condition;
+use super::registrations::Figures;
 use super::results::{Key, Quantity, Results};
 use super::table::{MESSAGES, show};
 use crate::report::median;
@@ -182,30 +184,55 @@ impl Target {
 
     fn line(&self, results: &Results) -> String {
         let (value, of) = self.measured(results);
-        let (sign, limit, reached) = match self.wanted {
-            Wanted::AtLeast(limit) => (">=", limit, value.map(|value| value >= limit)),
-            Wanted::AtMost(limit) => ("<=", limit, value.map(|value| value <= limit)),
-        };
-        let verdict = match reached {
-            Some(true) => "reached",
-            Some(false) => "NOT REACHED",
-            None => "not measured",
-        };
-        format!(
-            "  {:<14}{:<38} wanted {sign} {:<6} measured {:<8} {verdict:<13} {of}",
-            self.own,
-            self.what,
-            show(limit),
-            value.map_or("-".to_owned(), show),
-        )
+        line(self.own, &self.what, &self.wanted, value, &of)
     }
+}
+
+/// An aim, what was measured, and whether it is reached.
+fn line(own: &str, what: &str, wanted: &Wanted, value: Option<f64>, of: &str) -> String {
+    let (sign, limit, reached) = match *wanted {
+        Wanted::AtLeast(limit) => (">=", limit, value.map(|value| value >= limit)),
+        Wanted::AtMost(limit) => ("<=", limit, value.map(|value| value <= limit)),
+    };
+    let verdict = match reached {
+        Some(true) => "reached",
+        Some(false) => "NOT REACHED",
+        None => "not measured",
+    };
+    let line = format!(
+        "  {own:<14}{what:<38} wanted {sign} {:<6} measured {:<8} {verdict:<13} {of}",
+        show(limit),
+        value.map_or("-".to_owned(), show),
+    );
+    line.trim_end().to_owned() + "\n"
 }
 
 /// A line for each.
 pub(crate) fn lines(results: &Results) -> String {
-    let lines = targets().into_iter().map(|target| target.line(results));
-    let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned() + "\n").collect();
-    lines.concat()
+    targets().iter().map(|target| target.line(results)).collect()
+}
+
+/// The lines about many members on one supernode.
+pub(crate) fn of_members(figures: Option<&Figures>) -> String {
+    let what = |what: &str| {
+        format!(
+            "{} members, {what}",
+            figures.map_or(MEMBERS, |figures| figures.members)
+        )
+    };
+    let core = figures.map(|figures| figures.steady[0]);
+    let losses = figures.map(|figures| figures.losses as f64);
+    [
+        line("supernode", &what("cores"), &Wanted::AtMost(1.0), core, ""),
+        line(
+            "supernode",
+            &what("sessions lost"),
+            &Wanted::AtMost(0.0),
+            losses,
+            "",
+        ),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -277,6 +304,34 @@ mod tests {
         let resident = Key(Condition::Plain, Quantity::Resident);
         let results = results(&[("halloo-aes", resident, &[12.5e6])]);
         assert!(line(&results, "MB resident", "").contains("12.5     reached"));
+    }
+
+    #[test]
+    fn members_are_told_of_whether_they_were_there_or_not() {
+        let figures = Figures {
+            members: 5_000,
+            registered: [1.0, 0.5],
+            listed: [2.0, 1.0],
+            steady: [0.25, 30.0],
+            datagrams: [700.0, 700.0],
+            losses: 2,
+            resident: 1e7,
+        };
+        let text = of_members(Some(&figures));
+        let mut lines = text.lines();
+        assert!(
+            lines
+                .next()
+                .is_some_and(|line| line.contains("measured 0.25     reached")),
+            "{text}"
+        );
+        assert!(
+            lines
+                .next()
+                .is_some_and(|line| line.contains("measured 2.00     NOT REACHED")),
+            "{text}"
+        );
+        assert_eq!(of_members(None).matches("not measured").count(), 2);
     }
 
     #[test]

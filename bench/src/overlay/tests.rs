@@ -35,6 +35,7 @@ fn hasty() -> Effort {
         pings: 20,
         elsewhere: Tests::NONE,
         sizes: &[],
+        steady: Duration::ZERO,
     }
 }
 
