@@ -140,6 +140,9 @@ impl Ground {
         for seat in ground.seats() {
             // VpnCloud will not start where there is none.
             seat.host.route("default", seat.other.into());
+            // ... but what is for the inside goes there or nowhere, also before a device is there and after it is gone.
+            let [a, b, c] = INSIDE;
+            seat.ip(&format!("route add blackhole {a}.{b}.{c}.0/24 metric 4000"));
         }
         Ok(ground)
     }

@@ -73,3 +73,18 @@ fn a_vxlan_is_started_and_measured_and_loss_is_of_packets_of_the_wire() {
     // 15 MB are 10,000 packets of the wire, of which about 100 are lost, but fewer than 500 super-packets.
     assert!(ground.lost() > 30, "{} lost", ground.lost());
 }
+
+#[test]
+fn what_is_for_the_inside_never_goes_past_the_overlay() {
+    if Lab::or_skip("an overlay beside its peers").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ground = Ground::new(folder.path()).unwrap();
+    let [a, b] = ground.seats();
+    // The far end has its address already, and both have a default route.
+    b.ip(&format!("addr add {}/24 dev {}", b.inside(), b.device));
+    let target = b.inside().to_string();
+    let pinged = a.host.run("ping", ["-n", "-q", "-c1", "-W1", &target]);
+    assert!(!pinged.status.success());
+}
