@@ -44,7 +44,8 @@ use std::path::PathBuf;
     about = "Answers, asks and carries: an echo host, a precise ping, an Ethernet across clouds",
     long_about = "Halloo answers, asks and carries. `halloo serve` is an echo host that is safe to leave open to the \
                   Internet; `halloo ping` asks one and measures the round trip to the nanosecond, with the \
-                  kernel's own stamps.",
+                  kernel's own stamps; `halloo edge` carries: hosts become one Ethernet, broadcast and multicast \
+                  included, across networks that have none, once `halloo supernode` has introduced them.",
     after_long_help = EXAMPLES,
     subcommand_required = true,
     arg_required_else_help = true,
@@ -67,6 +68,11 @@ EXAMPLES:
 
   Ask over two links side by side, five times a second
       $ halloo ping -i 0.2 -I eth0 -I wwan0 udp://echo.example.net
+
+  Carry: one Ethernet of several hosts, each with an address of its own
+      $ halloo supernode
+      $ halloo key new --secret secret
+      $ sudo halloo edge --community lab --secret-file secret --supernode 192.0.2.1 --address 192.168.77.1/24
 
 EXIT STATUS:
   0  all went well; every probe was answered
@@ -107,7 +113,7 @@ pub enum Command {
         after_long_help = ndn::explained(Program::PingServer)
     )]
     Ndnpingserver(ProgramArgs),
-    /// Join an Ethernet that spans networks which have none
+    /// Carry: join an Ethernet that spans networks which have none
     #[command(long_about = overlay::EDGE_ABOUT)]
     Edge(Box<overlay::EdgeArgs>),
     /// Introduce the edges of such networks to each other

@@ -98,6 +98,11 @@ const HELP: &[(&str, &str)] = &[
 
 type Labels = Vec<(&'static str, String)>;
 
+/// Whether a counter of this name is of what came to nothing.
+pub(super) fn is_dropped(name: &str) -> bool {
+    DROPPED.contains(&name) || Reason::ALL.iter().any(|why| why.name() == name)
+}
+
 /// Opens the listener, while we still may.
 ///
 /// # Errors
@@ -244,8 +249,6 @@ impl Families<'_> {
             self.counters(&format!("{machine}_{family}"), help, samples)?;
         }
         let rest = |dropped: bool, label: &'static str| {
-            let is_dropped =
-                |name| DROPPED.contains(&name) || Reason::ALL.iter().any(|why| why.name() == name);
             let of_no_shape = move |(name, _): &&(&str, u64)| shapes.iter().all(|shape| shape.0 != *name);
             let counted = counted.iter().filter(of_no_shape);
             counted

@@ -1,6 +1,7 @@
 //! `halloo edge status`: how a running edge stands.
 
 use super::kernel::Table;
+use super::metrics::is_dropped;
 use super::report::{millis, named};
 use crate::cli::overlay::StatusArgs;
 use crate::json::Head;
@@ -330,9 +331,12 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
             text(&peer["cipher"]),
             match kernel {
                 true => text(&peer["vtep"]),
-                false => number(&peer["sent_bytes"]),
+                false => octets(&peer["sent_bytes"]),
             },
-            number(&peer[if kernel { "stations" } else { "received_bytes" }]),
+            match kernel {
+                true => number(&peer["stations"]),
+                false => octets(&peer["received_bytes"]),
+            },
             match (peer["refusal"].as_str(), peer["unreachable"].as_str()) {
                 (Some(words), _) => format!("  {words}"),
                 (None, Some(why)) => format!("  not reachable by the kernel data plane: {why}"),
@@ -345,21 +349,80 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
         }
     }
     if with_counters {
-        counters(screen, &status["counters"])?;
+        return counters(screen, &status["counters"]);
+    }
+    let dropped = counted(&status["counters"]).filter(|(name, _)| is_dropped(name));
+    let dropped: u64 = dropped.map(|(_, count)| count).sum();
+    if dropped > 0 {
+        let words = format!("{dropped} datagrams and frames came to nothing: --counters says why");
+        screen.line(format_args!("{}", Styled(DIM, words)))?;
     }
     Ok(())
 }
 
-/// Those that have counted something.
+/// Those that have counted something, and apart from them what came to nothing.
 fn counters(screen: &mut Screen, counters: &Value) -> io::Result<()> {
-    let counted = counters
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, count)| Some((name, count.as_u64().filter(|count| *count > 0)?)));
-    screen.line(format_args!("{}", Styled(DIM, "COUNTERS")))?;
-    for (name, count) in counted {
-        screen.line(format_args!("{name:<20} {count:>12}"))?;
+    let (dropped, others): (Vec<_>, Vec<_>) = counted(counters).partition(|(name, _)| is_dropped(name));
+    for (head, counted) in [("COUNTERS", others), ("DROPPED, BY REASON", dropped)] {
+        let head = if counted.is_empty() {
+            format!("{head}: none")
+        } else {
+            head.to_owned()
+        };
+        screen.line(format_args!("{}", Styled(DIM, head)))?;
+        for (name, count) in counted {
+            screen.line(format_args!("{name:<20} {count:>12}"))?;
+        }
     }
     Ok(())
+}
+
+fn counted(counters: &Value) -> impl Iterator<Item = (&str, u64)> {
+    let counters = counters.as_object().into_iter().flatten();
+    counters.filter_map(|(name, count)| Some((name.as_str(), count.as_u64().filter(|count| *count > 0)?)))
+}
+
+/// Octets as people read them.
+fn octets(value: &Value) -> String {
+    let Some(octets) = value.as_u64() else {
+        return "-".to_owned();
+    };
+    let mut shown = octets as f64;
+    let mut unit = "B";
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if shown < 999.5 {
+            break;
+        }
+        shown /= 1_000.0;
+        unit = larger;
+    }
+    match unit {
+        "B" => format!("{octets} B"),
+        _ if shown < 9.95 => format!("{shown:.1} {unit}"),
+        _ => format!("{shown:.0} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_have_a_unit() {
+        let table = [
+            (0_u64, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (9_951, "10 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (64 << 20, "67 MB"),
+            (3_000_000_000_000, "3.0 TB"),
+        ];
+        for (count, text) in table {
+            assert_eq!(octets(&json!(count)), text, "{count}");
+        }
+        assert_eq!(octets(&Value::Null), "-");
+    }
 }

@@ -61,6 +61,18 @@ fn three_hosts_are_one_ethernet() {
     }
     let text = said(&halloo(&["edge", "status", &a.tap]));
     assert!(text.contains("registered") && text.contains("direct"), "{text}");
+    // What came and went has a unit, and what came to nothing has a place of its own.
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("b ") && line.ends_with('B')),
+        "{text}"
+    );
+    let text = said(&halloo(&["edge", "status", &a.tap, "--counters"]));
+    let (counted, dropped) = text.split_once("DROPPED, BY REASON").expect("both kinds");
+    assert!(
+        counted.contains("frames_to_peers") && !dropped.contains("frames"),
+        "{text}"
+    );
 
     // Nobody else asks it, and it can do nothing else.
     let mode = fs::metadata(socket(&a.tap))
