@@ -67,7 +67,7 @@ They all know each other. As root, elsewhere:
   {halloo} edge status lab-a
       who is there, by which way, how far
   {a} ping -b -c3 192.168.77.255
-      broadcast reaches all: b and c both answer (DUP!)
+      broadcast reaches all: each ping has three answers, of a, b and c
   kill -KILL {sn}
       the supernode is dead, and pings go on
   kill {pid}
