@@ -95,6 +95,13 @@ pub struct EdgeArgs {
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
+    /// Believe no certificate that is in this list of `halloo key revoke`
+    ///
+    /// It is read again when it changes, within a second or two; members that are on it then are parted from at once. It has to be
+    /// readable for the user that the edge becomes (--user).
+    #[arg(long, value_name = "FILE")]
+    pub revoked: Option<PathBuf>,
+
     /// A name for people, at most 32 bytes [default: the host's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

@@ -50,6 +50,8 @@ pub(crate) struct Edge {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revoked: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     pub(crate) relay: bool,
     pub(crate) direct: bool,
@@ -137,6 +139,7 @@ impl Default for Edge {
             key_file: None,
             certificate: None,
             ca: None,
+            revoked: None,
             name: None,
             relay: false,
             direct: true,
@@ -183,6 +186,7 @@ impl Edge {
         lay(&mut self.key_file, &args.key_file);
         lay(&mut self.certificate, &args.certificate);
         lay(&mut self.ca, &args.ca);
+        lay(&mut self.revoked, &args.revoked);
         lay(&mut self.name, &args.name);
         lay(&mut self.control, &args.control);
         lay(&mut self.metrics, &args.metrics);
@@ -220,6 +224,10 @@ impl Edge {
         if self.certificate.is_some() && self.ca.is_none() {
             let why = "without the ca that signed it nobody's certificate is asked for";
             return Err(("edge.certificate", why.into()));
+        }
+        if self.revoked.is_some() && self.ca.is_none() {
+            let why = "without the ca that signed it nobody's certificate is asked for";
+            return Err(("edge.revoked", why.into()));
         }
         if self.bridge.is_some() && !self.addresses.is_empty() {
             let why = "a port of a bridge has no address; give it to the bridge";

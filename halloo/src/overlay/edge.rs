@@ -6,6 +6,7 @@ use super::kernel::{Kernel, Table};
 use super::keys::SystemEntropy;
 use super::question::{Answers, Question, Silence, question};
 use super::report::Reporter;
+use super::revoked::Revoked;
 use super::surroundings::Surroundings;
 use super::{
     SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, metrics, socket,
@@ -143,7 +144,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     };
     let candidates = options.candidates.clone();
     let id = hex(&community.id().0);
-    let local = local(&config, identity, community)?;
+    let (local, revoked) = local(&config, identity, community)?;
     let (events, heard) = mpsc::channel();
     let (statuses, unasked) = question();
     let (news, heeded) = mpsc::channel();
@@ -236,6 +237,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         port: bound.port(),
         candidates,
         registered: Arc::clone(&registered),
+        revoked,
         edge: news,
         remote: remote.clone(),
     };
@@ -451,7 +453,7 @@ fn supernodes(config: &EdgeConfig, reporter: &mut Reporter) -> Result<Vec<Supern
     Ok(places)
 }
 
-fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Result<Local> {
+fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Result<(Local, Option<Revoked>)> {
     let name = match &config.name {
         Some(name) => name.clone(),
         None => hostname(),
@@ -476,7 +478,15 @@ fn local(config: &EdgeConfig, identity: Identity, community: Community) -> Resul
     if let Some(path) = &config.certificate {
         local.certificate = Some(keys::certificate(path)?);
     }
-    Ok(local)
+    let mut revoked = None;
+    if let (Some(path), Some(authority)) = (&config.revoked, &mut local.authority) {
+        let (list, octets) = Revoked::open(path)?;
+        authority
+            .revoke(&octets)
+            .with_context(|| path.display().to_string())?;
+        revoked = Some(list);
+    }
+    Ok((local, revoked))
 }
 
 /// The host's name as far as 32 octets go.

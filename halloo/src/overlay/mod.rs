@@ -10,6 +10,7 @@ pub(crate) mod keys;
 mod metrics;
 mod question;
 mod report;
+mod revoked;
 mod status;
 pub(crate) mod supernode;
 mod surroundings;

@@ -183,6 +183,14 @@ impl Reporter {
                 });
                 self.say("vtep", &words, &fields)
             }
+            EdgeEvent::Revoked { serials } => {
+                let words = format!("a new list takes {serials} certificates back");
+                self.say("notice", &words, &json!({ "message": words }))
+            }
+            EdgeEvent::RevocationRefused(why) => {
+                let words = format!("the list at --revoked is not taken: {why}; the one before holds");
+                self.say("notice", &words, &json!({ "message": words }))
+            }
             EdgeEvent::PeerDown { key, name } => {
                 let words = format!("{} {}", named(name, key), Styled(BAD, "is gone"));
                 self.say(

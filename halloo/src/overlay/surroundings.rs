@@ -1,5 +1,6 @@
 //! What changes around a running edge: the host's addresses, and what the names of its supernodes mean.
 
+use super::revoked::Revoked;
 use super::{device, lookup};
 use crate::cli::SupernodeAddress;
 use halloo_base::LinkId;
@@ -47,6 +48,8 @@ pub(super) struct Surroundings {
     pub(super) candidates: Vec<SocketAddr>,
     /// Whether a supernode answers now.
     pub(super) registered: Arc<AtomicBool>,
+    /// The list of certificates that hold no longer.
+    pub(super) revoked: Option<Revoked>,
     pub(super) edge: Sender<News>,
     pub(super) remote: Remote,
 }
@@ -70,7 +73,7 @@ impl Surroundings {
                     return;
                 }
                 let (mut silent, mut wait) = (Instant::now(), FIRST);
-                while self.wait(&news) {
+                while self.wait(&news) && self.look_for_revoked() {
                     if self.registered.load(Ordering::Relaxed) {
                         (silent, wait) = (Instant::now(), FIRST);
                     } else if silent.elapsed() >= wait {
@@ -117,6 +120,12 @@ impl Surroundings {
         Some(stations.ok()?.into_iter().map(Mac).collect())
     }
 
+    /// Passes a list on that has changed.
+    fn look_for_revoked(&mut self) -> bool {
+        let changed = self.revoked.as_mut().and_then(Revoked::changed);
+        changed.is_none() || self.tell_of(vec![], changed)
+    }
+
     fn look_up(&self) -> bool {
         let found = self
             .supernodes
@@ -126,11 +135,16 @@ impl Surroundings {
     }
 
     fn tell(&self, supernodes: Vec<SupernodePlace>) -> bool {
+        self.tell_of(supernodes, None)
+    }
+
+    fn tell_of(&self, supernodes: Vec<SupernodePlace>, revoked: Option<Vec<u8>>) -> bool {
         let news = News {
             supernodes,
             candidates: self.candidates.clone(),
             link_mtu: device::longest_packet(self.device),
             stations: self.stations.clone(),
+            revoked,
         };
         let told = self.edge.send(news).is_ok();
         self.remote.report();

@@ -45,6 +45,10 @@ impl Town {
     }
 
     fn edge(&self, ca: &str, name: &str, place: usize) -> Edge {
+        self.edge_with(ca, name, place, &[])
+    }
+
+    fn edge_with(&self, ca: &str, name: &str, place: usize, more: &[&str]) -> Edge {
         let files =
             [format!("{name}.key"), format!("{name}.crt"), format!("{ca}.pub")].map(|name| self.file(&name));
         let args = [
@@ -55,6 +59,7 @@ impl Town {
             "--ca",
             &files[2],
         ];
+        let args = [&args, more].concat();
         self.net.numbered(self.net.host(name).a().host(), place, &args)
     }
 }
@@ -113,4 +118,42 @@ fn a_certificate_binds_the_ethernet_address() {
         ["link", "set", &edges[1].tap, "address", "02:00:00:00:00:0b"],
     );
     edges[1].reaches(&v4(0));
+}
+
+#[test]
+fn a_certificate_that_is_taken_back_ends_a_membership_at_once() {
+    let Some(net) = Net::or_skip("certificates that are taken back") else {
+        return;
+    };
+    let town = Town { net };
+    let _supernode = town.net.supernode(&[]);
+    key(&["new", "--ca", &town.file("ca")]);
+    for name in ["a", "b", "c", "gone"] {
+        town.enrol("ca", name, &[]);
+    }
+    let (ca, list) = (town.file("ca"), town.file("revoked"));
+    let revoke = |name: &str| {
+        let certificate = town.file(&format!("{name}.crt"));
+        key(&["revoke", "--ca", &ca, "--list", &list, &certificate]);
+    };
+    revoke("gone");
+    let revoked = ["--revoked", list.as_str()];
+    let edges = [
+        town.edge_with("ca", "a", 0, &revoked),
+        town.edge_with("ca", "b", 1, &revoked),
+        town.edge("ca", "c", 2),
+    ];
+    acquainted(&edges);
+    // Who was on it at the start is no member.
+    let gone = town.edge("ca", "gone", 3);
+    assert!(gone.wait("revoked").contains("certificate"));
+    revoke("c");
+    edges[2].wait("revoked");
+    edges[0].wait("takes 2 certificates back");
+    for other in 0..2 {
+        edges[other].wait("is gone");
+        let output = edges[other].host.run("ping", ["-n", "-c1", "-W1", &v4(2)]);
+        assert!(!output.status.success(), "{output:?}");
+    }
+    edges[0].reaches(&v4(1));
 }

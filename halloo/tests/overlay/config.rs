@@ -71,6 +71,7 @@ fn what_is_wrong_is_named() {
         ("[edge]\nsupernodes = [\"host:0\"]\n", "host:0"),
         ("[edge]\ncolour = \"red\"\n", "colour"),
         ("[edge]\ncertificate = \"a.crt\"\n", "edge.certificate"),
+        ("[edge]\nrevoked = \"list\"\n", "edge.revoked"),
         (
             "[edge]\nbridge = \"br0\"\naddresses = [\"10.0.0.1/24\"]\n",
             "edge.addresses",

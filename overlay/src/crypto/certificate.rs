@@ -188,6 +188,11 @@ impl Authority {
         Ok(())
     }
 
+    /// How many certificates the latest list takes back.
+    pub fn revoked(&self) -> usize {
+        self.revoked.as_ref().map_or(0, |list| list.serials.len())
+    }
+
     /// Whether the certificate makes `key` a member of the community now.
     ///
     /// # Errors

@@ -46,7 +46,13 @@ impl Edge {
     }
 
     /// Tells of a refusal. It is tried again and again; who reads it needs to hear it once.
-    fn tell_refusal(&mut self, who: Who, (key, name): (PublicKey, String), by_us: bool, refusal: &Refusal) {
+    pub(super) fn tell_refusal(
+        &mut self,
+        who: Who,
+        (key, name): (PublicKey, String),
+        by_us: bool,
+        refusal: &Refusal,
+    ) {
         let told = match who {
             Who::Supernode(place) => &mut self.supernodes[place].told_refusals,
             Who::Peer(owner) => match self.remote(owner) {

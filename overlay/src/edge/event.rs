@@ -3,7 +3,7 @@
 use super::lease::BadAddress;
 use super::options::SupernodePlace;
 use super::path::Health;
-use crate::crypto::Refusal;
+use crate::crypto::{CertificateError, Refusal};
 use crate::vxlan::{Member, Unreachable};
 use crate::wire::Prefix;
 use crate::{Cipher, Compression, Mac, PublicKey};
@@ -83,6 +83,13 @@ pub enum EdgeEvent {
         /// Its end of the tunnel.
         vtep: Result<SocketAddr, Unreachable>,
     },
+    /// A list of certificates that hold no longer was taken.
+    Revoked {
+        /// How many there are.
+        serials: usize,
+    },
+    /// It was not taken; the one before holds.
+    RevocationRefused(CertificateError),
     /// There is no session with a peer any more.
     PeerDown {
         /// Who.
@@ -187,6 +194,8 @@ pub struct News {
     pub link_mtu: u16,
     /// The stations behind it, the device's own aside, where the kernel carries the frames and knows them.
     pub stations: Vec<Mac>,
+    /// A list of certificates that hold no longer, as octets, if there is another one than before.
+    pub revoked: Option<Vec<u8>>,
 }
 
 /// Who hears it.

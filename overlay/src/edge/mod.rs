@@ -20,6 +20,7 @@ mod receive;
 mod relay;
 mod remote;
 mod report;
+mod revoke;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -219,7 +220,11 @@ impl Edge {
     }
 
     /// Follows what has changed around it.
-    fn follow(&mut self, news: News, now: Mono) {
+    fn follow(&mut self, cx: &mut Cx<'_>, news: News) {
+        let now = cx.env.now;
+        if let Some(list) = &news.revoked {
+            self.revoke(cx, list);
+        }
         self.options.link_mtu = news.link_mtu;
         self.stations_are(news.stations, now);
         if news.candidates != self.options.candidates {
@@ -451,7 +456,7 @@ impl Machine for Edge {
             Input::Unreachable(report, _) => self.unreachable(&report, now),
             Input::Report => {
                 while let Some(news) = self.own.observer.news() {
-                    self.follow(news, now);
+                    self.follow(cx, news);
                 }
                 let status = self.status();
                 self.own.observer.status(status);

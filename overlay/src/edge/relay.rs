@@ -155,7 +155,7 @@ impl Edge {
     }
 
     /// Says something to a peer by the way that frames go.
-    fn tell_peer(&mut self, cx: &mut Cx<'_>, owner: u32, control: &Control) {
+    pub(super) fn tell_peer(&mut self, cx: &mut Cx<'_>, owner: u32, control: &Control) {
         let Some(Some(remote)) = self.remotes.get_mut(owner as usize) else {
             return;
         };

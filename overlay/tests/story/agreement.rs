@@ -2,8 +2,8 @@
 
 use crate::station::super_frame;
 use crate::town::{Flat, Inhabitant, Town, frame, mac, outside};
-use halloo_overlay::crypto::{AuthorityKey, Community, Replayed};
-use halloo_overlay::edge::EdgeEvent;
+use halloo_overlay::crypto::{AuthorityKey, CertificateError, Community, Replayed};
+use halloo_overlay::edge::{EdgeEvent, News};
 use halloo_overlay::supernode::SupernodeOptions;
 use halloo_overlay::wire::{CertificateBody, Prefix, Status};
 use halloo_overlay::{Cipher, Compression, Mac, PublicKey};
@@ -304,6 +304,56 @@ fn a_member_is_not_heard_as_an_address_of_ip_that_is_not_his() {
         ),
         (2, 2)
     );
+}
+
+#[test]
+fn a_list_that_comes_later_parts_the_others_from_who_is_on_it_and_no_one_else() {
+    let key = AuthorityKey::generate(&mut Replayed::new(1));
+    let foreign = AuthorityKey::generate(&mut Replayed::new(2));
+    let mut town = Town::new(608);
+    town.supernode(Default::default());
+    for number in 0..3 {
+        let body = body(town.identity(number, 0).public(), number as u64);
+        town.edge(Flat {
+            certificate: Some(key.sign(&body).expect("it can be signed")),
+            authority: Some(key.authority()),
+            ..Flat::default()
+        });
+    }
+    let tell = |town: &mut Town, list: Vec<u8>| {
+        *town.edges[0].post.news.lock().expect("nobody panicked") = Some(News {
+            link_mtu: 1_500,
+            revoked: Some(list),
+            ..News::default()
+        });
+        town.world.report(town.edges[0].edge);
+        town.world.run_for(ms(50));
+    };
+    let list = |by: &AuthorityKey, serials: &[u64]| by.revoke(BEGINS, serials).expect("a list");
+    town.world.run_until(secs(3));
+    assert_eq!(town.meetings(), (6, 6));
+    tell(&mut town, list(&foreign, &[1, 2]));
+    assert_eq!(town.meetings(), (6, 6), "another authority's list");
+    tell(&mut town, list(&key, &[2, 99]));
+    assert_eq!(town.meetings(), (4, 6), "both ends of that pair know, at once");
+    let told = [refusals(&town, 0), refusals(&town, 2)];
+    for (at, by_us) in [(0, true), (1, false)] {
+        assert!(
+            matches!(&told[at][..], [(by, Status::Certificate, why)] if *by == by_us && why.contains("revoked")),
+            "{told:?}"
+        );
+    }
+    let events = town.events(0);
+    assert!(events.contains(&EdgeEvent::Revoked { serials: 2 }));
+    assert!(events.contains(&EdgeEvent::RevocationRefused(CertificateError::Foreign)));
+    let start = town.world.now();
+    town.flow_to((2, Mac::BROADCAST, "all"), start, ms(1_000), 60, 100);
+    town.flow((1, 0), start, ms(1_000), 60, 100);
+    // New keys do not bring him back.
+    town.world.run_until(start + secs(200));
+    town.all_came(1, 0, 60);
+    assert_eq!(town.came(0, "all "), []);
+    assert_eq!(town.came(1, "all ").len(), 60, "1 has not got the list");
 }
 
 #[test]
