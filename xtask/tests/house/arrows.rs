@@ -96,6 +96,7 @@ const ROOMS: &[Room] = &[
             "halloo-serve",
             "halloo-probe",
             "halloo-links",
+            "halloo-overlay",
             "halloo-io",
             "halloo-lab",
         ],
