@@ -61,6 +61,10 @@ impl Edge {
             return;
         };
         let name = request.proposal().map(|proposal| proposal.name.clone());
+        if let Some(remote) = self.remote(owner).filter(|remote| remote.name.is_empty()) {
+            // Should he be refused, it is told who was.
+            remote.name = name.clone().unwrap_or_default();
+        }
         let seen = way.path.remote;
         let (mut begun, mut refused) = (false, false);
         let result = self.with_peer(cx, owner, way, |peer, context, out| {

@@ -121,6 +121,15 @@ fn who_has_no_cipher_or_compression_in_common_hears_why_at_both_ends_and_once() 
             }
         }
         assert!(by.contains(&true) && by.contains(&false), "{told:?}");
+        for at in 0..2 {
+            let nameless =
+                |event: &EdgeEvent| matches!(event, EdgeEvent::Refused { name, .. } if name.is_empty());
+            assert!(
+                !town.events(at).iter().any(nameless),
+                "{at}: {:?}",
+                town.events(at)
+            );
+        }
         assert_eq!(town.came(1, "0-1 "), []);
         let peer = town.peer(0, 1).expect("it is known");
         assert!(!peer.up && peer.refusal.is_some());
