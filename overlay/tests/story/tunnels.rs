@@ -210,12 +210,18 @@ fn stations_behind_an_edge_come_move_and_go() {
     behind(&mut town, 2, &many[..1]);
     town.world.run_until(secs(5));
     assert_eq!(known(&town, many[0]), Some(end(2)));
+    town.world.run_until(secs(7));
+    assert_eq!(
+        known(&town, many[0]),
+        Some(end(2)),
+        "the other has said all of his again"
+    );
     behind(&mut town, 0, &many[1..]);
-    town.world.run_until(secs(6));
+    town.world.run_until(secs(10));
     assert_eq!(known(&town, many[0]), Some(end(2)));
     // One goes.
     behind(&mut town, 2, &[]);
-    town.world.run_until(secs(7));
+    town.world.run_until(secs(11));
     assert_eq!(known(&town, many[0]), None);
     assert_eq!(known(&town, many[1]), Some(end(0)));
 }
