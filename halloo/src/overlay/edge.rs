@@ -299,7 +299,15 @@ fn attend(attended: &Attended<'_>, mut kernel: Option<&mut Kernel>, reporter: &m
     let mut with = BTreeSet::new();
     loop {
         while let Ok(event) = attended.heard.try_recv() {
+            // That an address is said means that the device has it.
+            let trouble = match &event {
+                EdgeEvent::Address(prefix) => given.follow(prefix).err(),
+                _ => None,
+            };
             reporter.event(&event)?;
+            if let Some(words) = trouble {
+                reporter.say("notice", &words, &json!({ "message": words }))?;
+            }
             match &event {
                 EdgeEvent::Registered { supernode, .. } => drop(with.insert(*supernode)),
                 EdgeEvent::SupernodeLost(supernode) => drop(with.remove(supernode)),
@@ -312,11 +320,6 @@ fn attend(attended: &Attended<'_>, mut kernel: Option<&mut Kernel>, reporter: &m
                         "member of {}",
                         attended.config.community
                     )));
-                }
-                EdgeEvent::Address(prefix) => {
-                    if let Err(words) = given.follow(prefix) {
-                        reporter.say("notice", &words, &json!({ "message": words }))?;
-                    }
                 }
                 _ => {}
             }
