@@ -108,6 +108,24 @@ fn a_host_that_stands_still_for_two_seconds_moves_nothing() {
 }
 
 #[test]
+fn nor_does_one_whose_links_take_two_thirds_of_a_second() {
+    for seed in seeds(0.2) {
+        let mut office = Office::ordinary(seed);
+        for link in 0..2 {
+            office.spoil(secs(0), link, Quality::delay(ms(330)));
+        }
+        let at = office.about(secs(60));
+        office.stall(at, secs(2));
+        let outcome = office.play(secs(70));
+        for link in ["wan1", "wan2"] {
+            let states = outcome.states(link, Family::V4);
+            let down = states.iter().any(|state| state.contains("down"));
+            assert!(!down, "seed {seed}: {states:?}");
+        }
+    }
+}
+
+#[test]
 fn a_link_that_dies_while_the_host_stands_still_is_left_soon_after() {
     for seed in seeds(0.4) {
         let mut office = Office::ordinary(seed);

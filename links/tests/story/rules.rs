@@ -153,6 +153,23 @@ fn our_own_upload_excuses_loss_and_delay_but_not_a_dead_link() {
 }
 
 #[test]
+fn two_silent_anchors_of_four_are_no_majority() {
+    let mut settings = settings(&[1, 2]);
+    settings.anchor.push(AnchorSettings::new("d"));
+    let mut script = Script::new(settings);
+    script.seconds(60, but(&[]));
+    for step in 0..50 {
+        // The anchors are asked in turn.
+        script.step(|_| if step % 4 < 2 { Fate::Lost } else { Fate::After(20) });
+    }
+    let outcome = script.play();
+    for link in ["wan1", "wan2"] {
+        let states = outcome.states(link, Family::V4);
+        assert!(!states.iter().any(|state| state.contains("down")), "{states:?}");
+    }
+}
+
+#[test]
 fn what_is_told_by_hand_to_carry_is_where_a_decision_begins() {
     let settings = settings(&[1, 2]);
     let mut watch = Watch::new(&settings);
