@@ -60,7 +60,7 @@ pub enum SealError {
     /// There is no session, or none that may still be used.
     #[error("there is no session")]
     NoSession,
-    /// Path above 15, an empty content, or a buffer without room for header and tag.
+    /// Path above 31, an empty content, or a buffer without room for header and tag.
     #[error("the buffer or the path is out of range")]
     Room,
 }

@@ -131,27 +131,29 @@ impl Carrier {
         self.counts.to_peers += 1;
         remote.sent.0 += 1;
         remote.sent.1 += frame.len() as u64;
+        let flow = remote.subflows.choose(frame);
         if is_whole(frame.len(), offload, room) {
-            if remote.waiting.len() < room {
-                remote.waiting.resize(room, 0);
-            }
             for _ in 0..2 {
-                let used = remote.waiting_len;
-                if let Some(len) = append_frame(&mut remote.waiting[..room], used, frame, offload) {
+                let waiting = &mut remote.waiting[flow];
+                if waiting.content.len() < room {
+                    waiting.content.resize(room, 0);
+                }
+                let used = waiting.len;
+                if let Some(len) = append_frame(&mut waiting.content[..room], used, frame, offload) {
                     if used == 0 {
                         self.waiting.push(owner);
                     }
-                    remote.waiting_len = len;
+                    waiting.len = len;
                     return;
                 }
                 // No room beside those that wait already.
-                self.send_waiting(own, cx, remote);
+                self.send_waiting(own, cx, (remote, flow));
             }
             self.counts.not_cut += 1;
             return;
         }
-        self.send_waiting(own, cx, remote);
-        if self.cut(own, cx, remote, frame, offload, room).is_err() {
+        self.send_waiting(own, cx, (remote, flow));
+        if self.cut(own, cx, (remote, flow), frame, offload, room).is_err() {
             self.counts.not_cut += 1;
         }
     }
@@ -160,7 +162,7 @@ impl Carrier {
         &mut self,
         own: &Own,
         cx: &mut Cx<'_>,
-        remote: &mut Remote,
+        (remote, flow): (&mut Remote, usize),
         frame: &[u8],
         offload: Offload,
         room: usize,
@@ -169,14 +171,14 @@ impl Carrier {
         let mut cut = self.cutter.cut(frame, offload, room)?;
         while !cut.is_done() {
             if compression == Compression::None {
-                seal(own, cx, remote, room, |buffer| cut.next(buffer));
+                seal(own, cx, (remote, flow), room, |buffer| cut.next(buffer));
             } else {
                 let Some(len) = cut.next(&mut self.content[..room]) else {
                     break;
                 };
                 let (compressor, content) = (&mut self.compressor, &self.content[..len]);
                 let mut probe = remote.probe;
-                seal(own, cx, remote, room, |buffer| {
+                seal(own, cx, (remote, flow), room, |buffer| {
                     shorten(compressor, compression, &mut probe, content, buffer)
                 });
                 remote.probe = probe;
@@ -185,27 +187,34 @@ impl Carrier {
         Ok(())
     }
 
-    /// Sends what waits for a peer.
-    fn send_waiting(&mut self, own: &Own, cx: &mut Cx<'_>, remote: &mut Remote) {
-        let len = std::mem::take(&mut remote.waiting_len);
+    /// Sends what waits for a peer by one flow.
+    fn send_waiting(&mut self, own: &Own, cx: &mut Cx<'_>, (remote, flow): (&mut Remote, usize)) {
+        let len = std::mem::take(&mut remote.waiting[flow].len);
         if len == 0 {
             return;
         }
         let compression = remote.compression();
-        let waiting = std::mem::take(&mut remote.waiting);
+        let waiting = std::mem::take(&mut remote.waiting[flow].content);
         let (compressor, mut probe) = (&mut self.compressor, remote.probe);
-        seal(own, cx, remote, len, |buffer| {
+        seal(own, cx, (remote, flow), len, |buffer| {
             shorten(compressor, compression, &mut probe, &waiting[..len], buffer)
         });
         remote.probe = probe;
-        remote.waiting = waiting;
+        remote.waiting[flow].content = waiting;
+    }
+
+    /// Sends all that waits for a peer.
+    pub(super) fn send_all_waiting(&mut self, own: &Own, cx: &mut Cx<'_>, remote: &mut Remote) {
+        for flow in 0..remote.waiting.len() {
+            self.send_waiting(own, cx, (remote, flow));
+        }
     }
 
     /// Sends everything that waits, and hands out everything that is being joined: nothing more comes with it.
     pub(super) fn flush(&mut self, own: &Own, cx: &mut Cx<'_>, remotes: &mut [Option<Remote>]) {
         while let Some(owner) = self.waiting.pop() {
             if let Some(Some(remote)) = remotes.get_mut(owner as usize) {
-                self.send_waiting(own, cx, remote);
+                self.send_all_waiting(own, cx, remote);
             }
         }
         let mut arrivals = Arrivals {
@@ -330,13 +339,15 @@ fn shorten(
 fn seal(
     own: &Own,
     cx: &mut Cx<'_>,
-    remote: &mut Remote,
+    (remote, flow): (&mut Remote, usize),
     room: usize,
     fill: impl FnOnce(&mut [u8]) -> Option<usize>,
 ) {
     let Some(at) = remote.best else { return };
     let leg = &mut remote.legs[at];
-    let (way, prefix) = (leg.way, leg.way.prefix());
+    let subflow = remote.subflows.way(flow, leg);
+    let (way, number) = subflow.unwrap_or((leg.way, path_number(at)));
+    let prefix = way.prefix();
     let start = prefix + HEADER_LEN;
     // The way, the header, the content and the tag are all written below, and nothing else is sent.
     let buffer = cx.out.reserve_unclear(start + room + TAG_LEN);
@@ -347,13 +358,24 @@ fn seal(
     let now = cx.env.now;
     let sealed = remote.peer.seal(
         (now, &own.local),
-        path_number(at),
+        number,
         Class::Frames,
         &mut buffer[prefix..],
         len,
     );
     if let Ok(len) = sealed {
-        leg.sent(way.overhead() + len, now);
-        cx.out.commit(leg.how(), prefix + len);
+        let packet = way.overhead() + len;
+        match subflow {
+            None => leg.sent(packet, now),
+            Some(_) => {
+                leg.sent_beside(packet, now);
+                remote.subflows.used(flow);
+            }
+        }
+        let how = Transmit {
+            path: way.path,
+            ..leg.how()
+        };
+        cx.out.commit(how, prefix + len);
     }
 }

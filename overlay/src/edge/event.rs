@@ -7,7 +7,7 @@ use crate::crypto::{CertificateError, Refusal};
 use crate::vxlan::{Member, Unreachable};
 use crate::wire::Prefix;
 use crate::{Cipher, Compression, Mac, PublicKey};
-use halloo_base::Nanos;
+use halloo_base::{Nanos, UnreachableError};
 use std::net::SocketAddr;
 
 /// Something that happened, for a journal.
@@ -90,6 +90,8 @@ pub enum EdgeEvent {
     },
     /// It was not taken; the one before holds.
     RevocationRefused(CertificateError),
+    /// There are not as many UDP ports as flows were wanted; frames go by those that there are.
+    PortsRefused(UnreachableError),
     /// There is no session with a peer any more.
     PeerDown {
         /// Who.
@@ -133,6 +135,8 @@ pub struct PeerStatus {
     pub name: String,
     /// Whether there is a session.
     pub up: bool,
+    /// Pairs of UDP ports by which frames go to it: one, and subflows that carry.
+    pub flows: u8,
     /// How frames are kept.
     pub cipher: Option<Cipher>,
     /// How frames are made shorter.

@@ -121,6 +121,11 @@ impl Leg {
         self.verify.sent(packet, now);
     }
 
+    /// A packet of this many octets goes out to the same place from another port.
+    pub(super) fn sent_beside(&mut self, packet: usize, now: Mono) {
+        self.verify.sent(packet, now);
+    }
+
     /// Pings that are due. `searches` says whether to search for the longest packet as well.
     pub(super) fn poll(&mut self, now: Mono, searches: bool, mut send: impl FnMut(Ping)) {
         if let Some(question) = self.state.poll(now) {

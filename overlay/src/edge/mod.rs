@@ -21,6 +21,7 @@ mod relay;
 mod remote;
 mod report;
 mod revoke;
+mod subflows;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -47,6 +48,7 @@ use remote::Remote;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+use subflows::Ports;
 
 /// Owners of sessions from here on are supernodes.
 const SUPERNODES: u32 = 1 << 31;
@@ -90,6 +92,7 @@ pub struct Edge {
     remotes: Vec<Option<Remote>>,
     by_key: HashMap<PublicKey, u32>,
     carrier: Carrier,
+    ports: Ports,
     answers: Answers,
     /// Of those who were forgotten.
     latest: Latest<PublicKey>,
@@ -130,7 +133,7 @@ impl Who {
 impl Edge {
     /// An edge that begins when it is first woken.
     pub fn new(
-        options: EdgeOptions,
+        mut options: EdgeOptions,
         mut local: Local,
         mut entropy: EdgeEntropy,
         observer: Box<dyn Observer>,
@@ -140,6 +143,12 @@ impl Edge {
         }
         if options.vxlan.is_some() {
             local.offer.features |= feature::VXLAN;
+        }
+        if !options.direct || options.vxlan.is_some() {
+            options.flows = 1;
+        }
+        if options.flows > 1 {
+            local.offer.features |= feature::SUBFLOWS;
         }
         let mut key = [0; 16];
         entropy.fill(&mut key);
@@ -161,6 +170,7 @@ impl Edge {
             supernodes: vec![],
             remotes: vec![],
             by_key: HashMap::new(),
+            ports: Ports::default(),
             answers: Answers::default(),
             latest: Latest::default(),
             channels: Channels::new(relay::LIMITS),
@@ -342,6 +352,7 @@ impl Edge {
             let at = remote.legs[best].deadline(true);
             self.next = earlier(self.next, Some(at));
         }
+        self.count_sent(owner, cx.env.now);
     }
 
     /// Looks at everything that may be due.
@@ -388,6 +399,7 @@ impl Edge {
         }
         self.follow_channels(now);
         self.follow_tunnels(cx);
+        self.follow_subflows(cx);
         self.next = self.all_deadlines();
     }
 
@@ -406,6 +418,9 @@ impl Edge {
     }
 
     fn unreachable(&mut self, report: &Unreachable, now: Mono) {
+        if report.error != TOO_LONG && self.port_unreachable(report, now) {
+            return;
+        }
         for remote in self.remotes.iter_mut().flatten() {
             for leg in &mut remote.legs {
                 if leg.way.path.remote == report.path.remote {
@@ -453,6 +468,7 @@ impl Machine for Edge {
                 self.supernodes.iter_mut().for_each(|known| known.hurry(now));
                 self.soon(now);
             }
+            Input::Socket(id, outcome) => self.port(id, outcome, now),
             Input::Unreachable(report, _) => self.unreachable(&report, now),
             Input::Report => {
                 while let Some(news) = self.own.observer.news() {

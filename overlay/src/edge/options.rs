@@ -46,6 +46,10 @@ pub struct EdgeOptions {
     pub link_mtu: u16,
     /// For how long to ask supernodes to keep us.
     pub lifetime: Duration,
+    /// UDP flows to one peer, 1 to 8, where it takes them and is sent much.
+    pub flows: u8,
+    /// Octets of frames a second to one peer, above which it is much.
+    pub flow_threshold: u64,
     /// The VXLAN device, where the kernel carries the frames and this edge none.
     pub vxlan: Option<VxlanDevice>,
 }
@@ -76,6 +80,8 @@ impl EdgeOptions {
             peers: 1_024,
             link_mtu: 1_500,
             lifetime: Duration::from_secs(60),
+            flows: 4,
+            flow_threshold: 32 << 20,
             vxlan: None,
         }
     }

@@ -262,7 +262,7 @@ impl PeerPath {
     }
 
     /// How long an answer may take.
-    fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         let Some(smoothed) = self.smoothed else {
             return UNKNOWN;
         };

@@ -6,13 +6,16 @@ use super::remote::Remote;
 use super::{Edge, Who};
 use crate::crypto::{Class, Context, Event, HandshakeError, OpenError, Peer};
 use crate::way::Way;
-use crate::wire::Message;
+use crate::wire::{DataHeader, Message};
 use halloo_base::{Cx, Datagram};
 
 impl Edge {
     pub(super) fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.counts.datagrams += 1;
         self.look_at_tunnels(cx.env.now);
+        if let Some(place) = self.ports.place(rx.path.local.port()) {
+            return self.further(cx, place, rx);
+        }
         let way = Way::direct(self.path_to(rx.path.remote));
         match Message::parse(rx.payload) {
             Ok(Message::Channel(channel)) => {
@@ -55,6 +58,9 @@ impl Edge {
             return;
         }
         match message {
+            Message::Data(header) if header.is_subflow() && !self.takes_subflow(way, header) => {
+                self.counts.malformed += 1;
+            }
             Message::Data(header) => self.data(cx, way, header, datagram),
             Message::Initiation(initiation) => self.initiation(cx, way, initiation),
             Message::Response(response) => {
@@ -117,7 +123,7 @@ impl Edge {
         result.map(|_| ())
     }
 
-    fn data(&mut self, cx: &mut Cx<'_>, way: Way, header: &crate::wire::DataHeader, datagram: &[u8]) {
+    pub(super) fn data(&mut self, cx: &mut Cx<'_>, way: Way, header: &DataHeader, datagram: &[u8]) {
         let Some(owner) = self.own.numbers.owner(header.receiver) else {
             self.counts.unknown_session += 1;
             return;
@@ -149,6 +155,8 @@ impl Edge {
         let mut leg = None;
         match who {
             Who::Supernode(place) => self.supernodes[place].heard(now),
+            // That is about one pair of ports, and nothing that he is to be sent to.
+            Who::Peer(_) if header.is_subflow() => {}
             Who::Peer(owner) if opened.proved => {
                 if let Some(remote) = self.remote(owner) {
                     let before = remote.legs.len();
@@ -163,6 +171,13 @@ impl Edge {
         }
         let content = std::mem::take(&mut self.opened);
         match (opened.class, who) {
+            (Class::Control, Who::Peer(owner)) if header.is_subflow() => {
+                let said = &content[..opened.len];
+                self.subflow_says(cx, owner, (header.path, way), said, datagram.len());
+            }
+            (Class::Frames, _) if header.path >= DataHeader::SUBFLOW_ANSWERS => {
+                self.carrier.counts.refused += 1;
+            }
             (Class::Control, _) => self.controls(cx, who, way, leg, &content[..opened.len], datagram.len()),
             // They come by another way, and there is no device for these.
             (Class::Frames, Who::Peer(_)) if self.tunnels.is_some() => self.carrier.counts.refused += 1,

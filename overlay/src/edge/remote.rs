@@ -5,6 +5,7 @@ use super::kernel::Tunnel;
 use super::leg::{Leg, Ping};
 use super::own::{Own, earlier};
 use super::path::{Health, Via, is_better};
+use super::subflows::{MOST_FLOWS, Subflows};
 use crate::crypto::{Class, Event, Peer, Refusal, Role, Step};
 use crate::frame::{Probe, Reassembler};
 use crate::way::{Way, say_as};
@@ -29,6 +30,13 @@ const RELAY_AGAIN: Duration = Duration::from_millis(500);
 /// A way is told of when it has been in use for so long.
 const SETTLES: Duration = Duration::from_millis(300);
 
+/// A datagram's content as far as it is written.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) content: Vec<u8>,
+    pub(super) len: usize,
+}
+
 /// Another edge.
 pub(super) struct Remote {
     pub(super) peer: Peer,
@@ -36,9 +44,9 @@ pub(super) struct Remote {
     pub(super) legs: Vec<Leg>,
     /// The way that frames go.
     pub(super) best: Option<usize>,
-    /// Whole frames that wait to go in one datagram: its content as far as it is written.
-    pub(super) waiting: Vec<u8>,
-    pub(super) waiting_len: usize,
+    /// Whole frames that wait to go in one datagram of their flow.
+    pub(super) waiting: [Waiting; MOST_FLOWS],
+    pub(super) subflows: Subflows,
     pub(super) fragments: Reassembler,
     pub(super) probe: Probe,
     /// Which supernodes list it: a bit for each.
@@ -72,8 +80,8 @@ impl Remote {
             name: String::new(),
             legs: vec![],
             best: None,
-            waiting: vec![],
-            waiting_len: 0,
+            waiting: Default::default(),
+            subflows: Subflows::new(now),
             fragments: Reassembler::new(FRAGMENTS),
             probe: Probe::default(),
             listed: 0,
@@ -272,7 +280,8 @@ impl Remote {
         self.best = None;
         self.told = None;
         self.tunnel.down();
-        self.waiting_len = 0;
+        self.waiting.iter_mut().for_each(|waiting| waiting.len = 0);
+        self.subflows.clear();
     }
 
     /// Does what is due. Returns what has become of the session.
@@ -339,13 +348,12 @@ impl Remote {
                 }
             });
             for ping in pings.into_iter().flatten() {
-                self.send_ping(own, cx, at, ping);
+                self.send_ping(own, cx, (path_number(at), self.legs[at].way), ping);
             }
         }
     }
 
-    fn send_ping(&mut self, own: &Own, cx: &mut Cx<'_>, at: usize, ping: Ping) {
-        let way = self.legs[at].way;
+    pub(super) fn send_ping(&mut self, own: &Own, cx: &mut Cx<'_>, (path, way): (u8, Way), ping: Ping) {
         // Kind, type, length, number and time.
         const FIXED: usize = HEADER_LEN + 1 + 3 + 12 + TAG_LEN;
         let padding = ping.packet.map_or(0, |packet| {
@@ -363,7 +371,7 @@ impl Remote {
         say_as(
             (cx.env.now, &own.local),
             &mut self.peer,
-            (path_number(at), &way, how),
+            (path, &way, how),
             cx.out,
             &[control],
         );
@@ -440,6 +448,7 @@ impl Remote {
                 next = earlier(next, Some(leg.deadline(self.searches(at))));
             }
         }
+        next = earlier(next, self.subflows.deadline().filter(|_| self.is_up()));
         next = earlier(next, self.tunnel.deadline().filter(|_| self.is_up()));
         earlier(next, earlier(self.relay_at, self.tell_at))
     }
@@ -465,6 +474,7 @@ impl Remote {
             key: self.peer.key(),
             name: self.name.clone(),
             up: self.is_up(),
+            flows: u8::from(self.is_up()) + self.subflows.carrying(),
             cipher: agreed.map(|agreed| agreed.cipher),
             compression: agreed.map(|agreed| agreed.compression),
             software: agreed.map_or_else(String::new, |agreed| agreed.software.clone()),

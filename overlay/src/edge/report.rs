@@ -44,6 +44,7 @@ impl Edge {
             ("initiations_withheld", self.own.budget.withheld),
             ("no_relay", counts.no_relay),
             ("unwanted", counts.unwanted),
+            ("wrong_port", self.ports.strays),
             ("relayed", counts.relayed),
             ("relayed_bytes", counts.relayed_bytes),
             ("frames_to_peers", frames.to_peers),

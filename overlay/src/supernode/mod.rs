@@ -99,7 +99,7 @@ impl Supernode {
     fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.counts.datagrams += 1;
         match Message::parse(rx.payload) {
-            Ok(Message::Data(header)) => self.data(cx, rx, &header),
+            Ok(Message::Data(header)) if !header.is_subflow() => self.data(cx, rx, &header),
             Ok(Message::Channel(channel)) => self.relay(cx, rx, &channel),
             Ok(Message::Hello(hello)) => {
                 self.counts.hellos += 1;
@@ -128,7 +128,7 @@ impl Supernode {
             Ok(Message::Response(_) | Message::Cookie(_) | Message::HelloReply(_)) => {
                 self.counts.unknown_session += 1;
             }
-            Err(_) => self.counts.malformed += 1,
+            Ok(Message::Data(_)) | Err(_) => self.counts.malformed += 1,
         }
     }
 

@@ -24,7 +24,7 @@ pub mod flag {
 /// The first 16 octets of a data datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataHeader {
-    /// Which of the sender's paths this came on, 0 to 15.
+    /// Which of the sender's paths this came on, 0 to 31.
     pub path: u8,
     /// How the content is kept: none, or one, of [`flag`]'s bits.
     pub flags: u16,
@@ -59,8 +59,19 @@ pub struct Channel<'a> {
 }
 
 impl DataHeader {
-    /// Paths that a sender has.
-    pub const PATHS: u8 = 16;
+    /// Paths that a sender has: 0 for greetings, 1 to 15 for ways to the other end, and those below.
+    pub const PATHS: u8 = 32;
+
+    /// The first of the paths whose datagrams leave by other ports than the main one.
+    pub const SUBFLOWS: u8 = 16;
+
+    /// The first of the paths of answers to them: that many more than the path of the question.
+    pub const SUBFLOW_ANSWERS: u8 = 24;
+
+    /// Whether it is about another port than the main one.
+    pub fn is_subflow(&self) -> bool {
+        self.path >= DataHeader::SUBFLOWS
+    }
 
     pub(super) fn parse(datagram: &[u8]) -> Result<DataHeader, WireError> {
         if !(HEADER_LEN + 1..=LONGEST_DATAGRAM).contains(&datagram.len()) {

@@ -51,6 +51,8 @@ pub mod feature {
     pub const NO_DIRECT: u32 = 4;
     /// Its kernel carries its frames, by VXLAN.
     pub const VXLAN: u32 = 8;
+    /// It takes frames that come from other ports than the main one, and sends such.
+    pub const SUBFLOWS: u32 = 16;
 }
 
 /// A datagram by its kind.

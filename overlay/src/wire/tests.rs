@@ -40,7 +40,7 @@ fn every_kind_is_read_by_its_first_octet() {
         (3, [4; 16], [5; 16], [40; 16])
     );
     let header = DataHeader {
-        path: 15,
+        path: 31,
         flags: flag::CONTROL,
         receiver: 0xa1b2_c3d4,
         counter: 1 << 40,
@@ -73,7 +73,7 @@ fn what_is_of_no_kind_or_version_or_length_is_refused() {
     }
     // A path that is none, a channel in a channel, a hello in a channel, nothing in a channel.
     let mut data = [1; 40];
-    data[..2].copy_from_slice(&[kind::DATA, 16]);
+    data[..2].copy_from_slice(&[kind::DATA, 32]);
     assert!(Message::parse(&data).is_err());
     for inner in [&[kind::CHANNEL; 30][..], &[kind::HELLO; 64], &[]] {
         let channel = [&Channel::head(1)[..], inner].concat();

@@ -2,6 +2,7 @@ mod compress;
 mod content;
 mod cutting;
 mod ethernet;
+mod flow;
 mod fragments;
 mod joining;
 mod packets;
