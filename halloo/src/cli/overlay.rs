@@ -79,6 +79,14 @@ pub struct EdgeArgs {
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub offload: Option<OffloadChoice>,
 
+    /// UDP ports from which frames go to a peer that is sent much, 1 to 8 [default: 4]
+    ///
+    /// Clouds, links that are bundled and cards with several queues hold one pair of ports below what they carry in all. A
+    /// further port is used where its packets arrive, for each flow of the frames always the same one; 1 is the listening
+    /// port alone, in both directions.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub flows: Option<u8>,
+
     /// The local UDP port or address [default: any port that is free]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,

@@ -40,6 +40,7 @@ pub(crate) struct Edge {
     pub(crate) cipher: Choice<CipherChoice>,
     pub(crate) compress: Choice<CompressChoice>,
     pub(crate) offload: Choice<OffloadChoice>,
+    pub(crate) flows: u8,
     /// Any port that is free where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<Listen>,
@@ -115,6 +116,8 @@ pub(crate) struct Choice<T>(pub(crate) T);
 
 /// Bounds of `edge.mtu`: the least that IPv4 hosts must take, and what jumbo frames carry.
 const MTU: std::ops::RangeInclusive<u16> = 576..=9_000;
+/// Bounds of `edge.flows`.
+const FLOWS: std::ops::RangeInclusive<u8> = 1..=8;
 /// Bounds of `supernode.members`.
 const MEMBERS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 const LONGEST_NAME: usize = 32;
@@ -135,6 +138,7 @@ impl Default for Edge {
             cipher: Choice(CipherChoice::Auto),
             compress: Choice(CompressChoice::None),
             offload: Choice(OffloadChoice::Auto),
+            flows: 4,
             listen: None,
             key_file: None,
             certificate: None,
@@ -197,6 +201,7 @@ impl Edge {
         self.cipher = args.cipher.map_or(self.cipher, Choice);
         self.offload = args.offload.map_or(self.offload, Choice);
         self.compress = args.compress.map_or(self.compress, Choice);
+        self.flows = args.flows.unwrap_or(self.flows);
         lay(&mut self.listen, &args.listen.map(Listen));
         self.relay |= args.relay;
         self.direct &= !args.no_direct;
@@ -210,6 +215,15 @@ impl Edge {
         if let Some(mtu) = self.mtu.filter(|mtu| !MTU.contains(mtu)) {
             let why = format!("is {mtu}, but must be {} to {}", MTU.start(), MTU.end());
             return Err(("edge.mtu", why));
+        }
+        if !FLOWS.contains(&self.flows) {
+            let why = format!(
+                "is {}, but must be {} to {}",
+                self.flows,
+                FLOWS.start(),
+                FLOWS.end()
+            );
+            return Err(("edge.flows", why));
         }
         self.check_data_plane()?;
         if self.name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {

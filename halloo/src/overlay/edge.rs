@@ -9,8 +9,8 @@ use super::report::Reporter;
 use super::revoked::Revoked;
 use super::surroundings::Surroundings;
 use super::{
-    SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, metrics, socket,
-    status,
+    SOFTWARE, become_nearly_nobody, become_nobody, ciphers, device, key, keys, lookup, metrics, sending,
+    socket, status,
 };
 use crate::cli::MemberAddress;
 use crate::cli::overlay::{EdgeArgs, EdgeQuestion, OffloadChoice};
@@ -139,6 +139,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
             Flood::default()
         },
         link_mtu: device::longest_packet(link),
+        flows: config.flows,
         vxlan: device.vxlan(&config),
         ..EdgeOptions::new(places, socket.local_addr(), link, mac)
     };
@@ -167,6 +168,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
     let bound = socket.local_addr();
     let machine = worker.add(Box::new(edge));
     worker.udp(socket, machine).context("cannot watch the socket")?;
+    worker.sockets(sending(config.offload.0), machine);
     let mut kernel = match device {
         Device::Tap(tap) => {
             worker.tap(tap, machine).context("cannot watch the device")?;

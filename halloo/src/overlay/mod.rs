@@ -34,16 +34,23 @@ const SOFTWARE: &str = concat!("halloo ", env!("CARGO_PKG_VERSION"));
 fn socket(local: SocketAddr, offload: OffloadChoice) -> Result<UdpSocket> {
     let options = UdpOptions {
         local,
+        receive_buffer: Some(BUFFER),
+        merge: offload == OffloadChoice::Auto,
+        ..sending(offload)
+    };
+    UdpSocket::bind(&options).with_context(|| format!("cannot listen on UDP {local}"))
+}
+
+/// How further sockets are made, by which frames only leave.
+fn sending(offload: OffloadChoice) -> UdpOptions {
+    UdpOptions {
         dont_fragment: true,
         probe_path_mtu: true,
-        receive_buffer: Some(BUFFER),
         send_buffer: Some(BUFFER),
-        merge: offload == OffloadChoice::Auto,
         segment: offload == OffloadChoice::Auto,
         largest_segment: u16::MAX,
         ..UdpOptions::default()
-    };
-    UdpSocket::bind(&options).with_context(|| format!("cannot listen on UDP {local}"))
+    }
 }
 
 /// Becomes who has no rights, now that everything is bound; who is not root gives up what else it was given.

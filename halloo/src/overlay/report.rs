@@ -191,6 +191,11 @@ impl Reporter {
                 let words = format!("the list at --revoked is not taken: {why}; the one before holds");
                 self.say("notice", &words, &json!({ "message": words }))
             }
+            EdgeEvent::PortsRefused(why) => {
+                let words =
+                    format!("not as many UDP ports as --flows wants: {why}; frames go by those there are");
+                self.say("notice", &words, &json!({ "message": words }))
+            }
             EdgeEvent::PeerDown { key, name } => {
                 let words = format!("{} {}", named(name, key), Styled(BAD, "is gone"));
                 self.say(

@@ -93,6 +93,7 @@ fn peer(peer: &PeerStatus) -> Value {
         "key": peer.key.to_string(),
         "up": peer.up,
         "shown": named(&peer.name, &peer.key),
+        "flows": peer.flows,
         "cipher": peer.cipher.map(Cipher::name),
         "compression": peer.compression.map(Compression::name),
         "software": peer.software,
@@ -291,8 +292,8 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
         false => ["SENT", "RECEIVED"],
     };
     let head = format!(
-        "{:<20} {:<24} {:<8} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}",
-        "PEER", "REACHED AT", "HOW", "ROUND TRIP", "LOST", "MTU", "CIPHER", last[0], last[1]
+        "{:<20} {:<24} {:<8} {:>5} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}",
+        "PEER", "REACHED AT", "HOW", "FLOWS", "ROUND TRIP", "LOST", "MTU", "CIPHER", last[0], last[1]
     );
     if peers.is_some_and(|peers| !peers.is_empty()) {
         screen.line(format_args!("{}", Styled(DIM, head)))?;
@@ -319,10 +320,11 @@ pub(super) fn show(screen: &mut Screen, status: &Value, with_counters: bool) -> 
             _ => format!("{:.0}%", 100.0 * lost as f64 / asked as f64),
         };
         screen.line(format_args!(
-            "{:<20} {:<24} {:<8} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}{}",
+            "{:<20} {:<24} {:<8} {:>5} {:>12} {:>6} {:>6}  {:<18} {:>12} {:>12}{}",
             text(&peer["shown"]),
             text(&path["remote"]),
             how,
+            number(&peer["flows"]),
             took(&path["round_trip_ns"]),
             loss,
             path["mtu"]

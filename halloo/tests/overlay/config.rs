@@ -64,6 +64,8 @@ fn what_is_wrong_is_named() {
     let cases = [
         ("[edge]\nmtu = 100\n", "edge.mtu"),
         ("[edge]\nmtu = 9001\n", "edge.mtu"),
+        ("[edge]\nflows = 0\n", "edge.flows"),
+        ("[edge]\nflows = 9\n", "edge.flows"),
         ("[edge]\ncipher = \"rot13\"\n", "rot13"),
         ("[edge]\ncompress = \"best\"\n", "best"),
         ("[edge]\naddresses = [\"192.168.1.300/24\"]\n", "192.168.1.300"),

@@ -11,7 +11,7 @@ use crate::frame::{
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
 use crate::{Mac, switch};
-use halloo_base::{Cx, LinkId, Mono, Offload, Outbox};
+use halloo_base::{Cx, LinkId, Mono, Offload, Outbox, Transmit};
 
 /// A port of an edge's switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@
 mod agreement;
 mod attacks;
 mod crowds;
+mod flows;
 mod hall;
 mod hidden;
 mod liar;

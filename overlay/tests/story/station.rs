@@ -96,9 +96,26 @@ pub(crate) fn frame(from: usize, to: Mac, words: &str, len: usize) -> Vec<u8> {
     frame
 }
 
+/// The same as a datagram of UDP over IPv4 that leaves a port.
+pub(crate) fn datagram(from: usize, to: Mac, port: u16, words: &str, len: usize) -> Vec<u8> {
+    let mut frame = [
+        &to.0[..],
+        &mac(from).0,
+        &[8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 17, 0, 0],
+    ]
+    .concat();
+    frame.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+    frame.extend(port.to_be_bytes());
+    frame.extend([0, 9, 0, 0, 0, 0]);
+    frame.extend([LABEL, b"|", words.as_bytes(), b"|"].concat());
+    frame.resize(frame.len().max(len).max(60), 0);
+    frame
+}
+
 /// A frame's words, if it is one of those above.
 pub(crate) fn words(frame: &[u8]) -> Option<&str> {
-    let rest = frame.get(14..)?.strip_prefix(LABEL)?.strip_prefix(b"|")?;
+    let at = if frame.get(12..14)? == [8, 0] { 42 } else { 14 };
+    let rest = frame.get(at..)?.strip_prefix(LABEL)?.strip_prefix(b"|")?;
     let end = rest.iter().position(|&octet| octet == b'|')?;
     std::str::from_utf8(&rest[..end]).ok()
 }

@@ -104,6 +104,9 @@ pub(crate) struct Flat {
     pub(crate) supernode: Option<usize>,
     /// Whether the kernel carries its frames.
     pub(crate) vxlan: bool,
+    /// UDP flows to a peer, and octets a second above which it gets more than one.
+    pub(crate) flows: u8,
+    pub(crate) flow_threshold: u64,
 }
 
 impl Default for Flat {
@@ -128,6 +131,8 @@ impl Default for Flat {
             peers: 1_024,
             supernode: None,
             vxlan: false,
+            flows: 4,
+            flow_threshold: 32 << 20,
         }
     }
 }
@@ -414,6 +419,8 @@ impl Town {
                 ipv6: false,
             }),
             link_mtu: flat.link_mtu,
+            flows: flat.flows,
+            flow_threshold: flat.flow_threshold,
             direct: flat.direct,
             peers: flat.peers,
             ..EdgeOptions::new(supernodes.collect(), bind, tap, mac(number))

@@ -1,7 +1,7 @@
 //! A machine that is looked over the shoulder while it runs.
 
 use halloo_base::{Cx, Deadline, Frame, Input, Machine, Offload, Output};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -25,8 +25,22 @@ pub(crate) struct Seen {
     pub(crate) sent: Option<Vec<(SocketAddr, Vec<u8>)>>,
     /// What comes from there never arrives.
     pub(crate) blocked: BTreeSet<IpAddr>,
+    /// Datagrams that went out, by the port that they left by.
+    pub(crate) ports: BTreeMap<u16, u64>,
+    /// Nothing arrives from other ports than this one, if one is named ...
+    pub(crate) only_from: Option<u16>,
+    /// ... nor from these.
+    pub(crate) shut: BTreeSet<u16>,
     /// Super-frames handed to the device.
     pub(crate) super_frames: u64,
+}
+
+impl Seen {
+    fn stops(&self, from: SocketAddr) -> bool {
+        self.blocked.contains(&from.ip())
+            || self.shut.contains(&from.port())
+            || self.only_from.is_some_and(|only| only != from.port())
+    }
 }
 
 /// A machine and what was seen of it.
@@ -68,12 +82,7 @@ impl<M: Machine> Machine for Watched<M> {
             _ => None,
         };
         if let Some((from, _)) = from
-            && self
-                .seen
-                .lock()
-                .expect("nobody panicked")
-                .blocked
-                .contains(&from.ip())
+            && self.seen.lock().expect("nobody panicked").stops(from)
         {
             return;
         }
@@ -92,6 +101,7 @@ impl<M: Machine> Machine for Watched<M> {
                     if seen.looks {
                         seen.clear += u64::from(bytes.windows(LABEL.len()).any(|part| part == LABEL));
                     }
+                    *seen.ports.entry(how.path.local.port()).or_default() += 1;
                     if Some(how.path.remote) == from.map(|(from, _)| from) {
                         answered += bytes.len();
                     }

@@ -23,6 +23,7 @@ fn peer(number: u8, name: &str, paths: Vec<PathStatus>) -> PeerStatus {
         key: PublicKey([number; 32]),
         name: name.to_owned(),
         up: true,
+        flows: 1,
         cipher: None,
         compression: None,
         software: String::new(),

@@ -195,7 +195,7 @@ fn a_slow_path_does_not_lose_to_a_fast_one() {
 fn a_buffer_or_path_out_of_range_is_refused_and_no_number_is_lost() {
     let mut sealer = Sealer::new(Cipher::Aes256Gcm, &KEY, 99);
     let mut buffer = [0; 40];
-    for (path, len) in [(16, 1), (0, 0), (0, 9), (0, usize::MAX)] {
+    for (path, len) in [(32, 1), (0, 0), (0, 9), (0, usize::MAX)] {
         assert_eq!(
             sealer.seal(path, Class::Frames, &mut buffer, len),
             Err(SealError::Room)
