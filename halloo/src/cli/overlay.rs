@@ -87,6 +87,10 @@ pub struct EdgeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub flows: Option<u8>,
 
+    /// Bytes a second above which it is much [default: 33554432]
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub flows_above: Option<u64>,
+
     /// The local UDP port or address [default: any port that is free]
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,

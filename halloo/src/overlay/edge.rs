@@ -143,6 +143,10 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         vxlan: device.vxlan(&config),
         ..EdgeOptions::new(places, socket.local_addr(), link, mac)
     };
+    let options = EdgeOptions {
+        flow_threshold: args.flows_above.unwrap_or(options.flow_threshold),
+        ..options
+    };
     let candidates = options.candidates.clone();
     let id = hex(&community.id().0);
     let (local, revoked) = local(&config, identity, community)?;

@@ -6,6 +6,7 @@ mod common;
 mod config;
 mod days;
 mod ethernet;
+mod flows;
 mod kernel;
 mod members;
 mod metrics;

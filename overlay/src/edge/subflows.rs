@@ -461,3 +461,6 @@ impl Edge {
         self.soon(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

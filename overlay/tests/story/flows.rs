@@ -381,3 +381,19 @@ fn what_comes_from_elsewhere_moves_nobody_and_gets_no_answer() {
     town.world.run_until(secs(15));
     nearly_all_came(&town, (0, 1), 500, 50);
 }
+
+#[test]
+fn without_further_ports_all_goes_by_one_and_it_is_told_once() {
+    let flat = Flat {
+        no_ports: true,
+        ..busy()
+    };
+    let mut town = Town::of(911, [flat, busy()]);
+    many(&mut town, (0, 1), secs(3), 200);
+    town.world.run_until(secs(8));
+    all_came(&town, (0, 1), 200);
+    assert_eq!(flows(&mut town, 0, 1), 1);
+    assert_eq!(further_ports(&town, 0), []);
+    let refused = |event: &EdgeEvent| matches!(event, EdgeEvent::PortsRefused(_));
+    assert_eq!(town.events(0).into_iter().filter(refused).count(), 1);
+}

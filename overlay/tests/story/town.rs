@@ -107,6 +107,8 @@ pub(crate) struct Flat {
     /// UDP flows to a peer, and octets a second above which it gets more than one.
     pub(crate) flows: u8,
     pub(crate) flow_threshold: u64,
+    /// Whether its host opens no further ports.
+    pub(crate) no_ports: bool,
 }
 
 impl Default for Flat {
@@ -133,6 +135,7 @@ impl Default for Flat {
             vxlan: false,
             flows: 4,
             flow_threshold: 32 << 20,
+            no_ports: false,
         }
     }
 }
@@ -390,7 +393,9 @@ impl Town {
         local.timers = flat.timers;
         local.certificate = flat.certificate.clone();
         local.authority = flat.authority.clone();
-        let bind = format!("0.0.0.0:{PORT}").parse().expect("an address");
+        // Nobody binds to an address that is another host's.
+        let ip = if flat.no_ports { "198.51.100.1" } else { "0.0.0.0" };
+        let bind = format!("{ip}:{PORT}").parse().expect("an address");
         let places = self.supernodes.iter().enumerate();
         let supernodes = places
             .filter(|(place, _)| flat.supernode.is_none_or(|only| only == *place))
