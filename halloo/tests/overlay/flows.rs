@@ -1,6 +1,6 @@
 //! Several UDP ports to a peer that is sent much.
 
-use crate::common::{Edge, Net, PATIENCE, v4};
+use crate::common::{Edge, Net, PATIENCE, acquainted, v4};
 use std::net::UdpSocket;
 use std::time::Instant;
 
@@ -106,16 +106,22 @@ fn a_firewall_that_refuses_further_ports_costs_nothing() {
     let Some(net) = Net::or_skip("a firewall that knows one port") else {
         return;
     };
-    let args = ["--flows-above", "0", "--listen", LISTEN];
-    let (_supernode, edges) = net.full(&["a", "b"], &args);
-    edges[0].wait("b is reached directly");
+    let (a, b) = (net.host("a"), net.host("b"));
     for rule in [
         "add table inet t",
         "add chain inet t in { type filter hook input priority 0; }",
         "add rule inet t in udp dport 7655 udp sport != { 7654, 7655 } counter reject",
     ] {
-        edges[1].host.must("nft", [rule]);
+        b.a().host().must("nft", [rule]);
     }
+    let args = ["--flows-above", "0", "--listen", LISTEN];
+    let _supernode = net.supernode(&[]);
+    let edges = [
+        net.numbered(a.a().host(), 0, &args),
+        net.numbered(b.a().host(), 1, &args),
+    ];
+    acquainted(&edges);
+    edges[0].wait("b is reached directly");
     let refused = || counters(&edges[1].host.must("nft", ["list", "table", "inet", "t"]))[0];
     let mut programs = Programs::new([&edges[0], &edges[1]]);
     programs.until("a port is tried", || refused() >= 3);
