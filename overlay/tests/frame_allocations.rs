@@ -4,7 +4,7 @@ use halloo_base::{Mono, Offload, Rng};
 use halloo_counting::{Counting, allocations};
 use halloo_overlay::frame::{
     Compressor, Cutter, Decompressor, Ethernet, Finisher, Joined, Joiner, LONGEST_CONTENT, Probe,
-    Reassembler, append_frame,
+    Reassembler, append_frame, flow_hash,
 };
 use halloo_overlay::switch::{Flood, Port, Switch, TableKey, TableOptions};
 use halloo_overlay::{Compression, Mac};
@@ -146,6 +146,16 @@ fn small_frames_are_gathered_without_allocation() {
             used = more;
         }
         assert_eq!(used, 1 + 22 * 62);
+    });
+    assert_eq!(made, 0);
+}
+
+#[test]
+fn a_flow_is_found_without_allocation() {
+    let frames = [packet(false, 1, 20_000, 1_448).0, packet(true, 2, 100, 1_200).0];
+    let made = allocations(|| {
+        let found = frames.iter().map(|frame| flow_hash(frame));
+        assert_ne!(found.fold(0, |all, one| all ^ one), 0);
     });
     assert_eq!(made, 0);
 }
