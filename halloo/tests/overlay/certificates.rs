@@ -150,9 +150,9 @@ fn a_certificate_that_is_taken_back_ends_a_membership_at_once() {
     revoke("c");
     edges[2].wait("revoked");
     edges[0].wait("takes 2 certificates back");
-    for other in 0..2 {
-        edges[other].wait("is gone");
-        let output = edges[other].host.run("ping", ["-n", "-c1", "-W1", &v4(2)]);
+    for other in &edges[..2] {
+        other.wait("is gone");
+        let output = other.host.run("ping", ["-n", "-c1", "-W1", &v4(2)]);
         assert!(!output.status.success(), "{output:?}");
     }
     edges[0].reaches(&v4(1));

@@ -43,7 +43,7 @@ impl Programs {
                 assert_eq!(sender.send(&buffer).expect("it leaves"), buffer.len());
             }
         }
-        let mut next = vec![self.sent; INNER];
+        let mut next = [self.sent; INNER];
         for _ in 0..INNER * AT_ONCE {
             let (len, from) = self.receiver.recv_from(&mut buffer).expect("none is lost");
             let is_sender = |sender: &UdpSocket| sender.local_addr().is_ok_and(|own| own == from);

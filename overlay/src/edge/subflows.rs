@@ -188,7 +188,7 @@ impl Subflows {
             return 0;
         }
         let flows = self.all.len() as u64 + 1;
-        let flow = (u64::from(flow_hash(frame)) * flows >> 32) as usize;
+        let flow = ((u64::from(flow_hash(frame)) * flows) >> 32) as usize;
         let is_good = flow > 0 && self.good >> (flow - 1) & 1 != 0;
         if is_good { flow } else { 0 }
     }
@@ -364,10 +364,9 @@ impl Edge {
         self.ports.awaited = self.ports.awaited.saturating_sub(1);
         match outcome {
             SocketInput::Opened(local) => *place = Some(local.port()),
-            SocketInput::Refused(why) => {
-                if !std::mem::replace(&mut self.ports.told, true) {
-                    self.own.tell(EdgeEvent::PortsRefused(why));
-                }
+            SocketInput::Refused(why) if !self.ports.told => {
+                self.ports.told = true;
+                self.own.tell(EdgeEvent::PortsRefused(why));
             }
             _ => {}
         }
