@@ -5,6 +5,15 @@ use crate::edge::path::Via;
 use crate::wire::{Channel, Content, Control, HEADER_LEN, TAG_LEN};
 use halloo_base::{Mono, Outbox, Path, Transmit};
 
+/// Octets of a datagram with a ping and nothing more: kind, type, length, number and time.
+pub(crate) const SHORTEST_PING: usize = HEADER_LEN + 1 + 3 + 12 + TAG_LEN;
+/// Octets of a datagram with a pong: what asks for one must not be shorter.
+pub(crate) const PONG_LEN: usize = HEADER_LEN + 1 + 3 + 40 + TAG_LEN;
+/// Zeros in a ping that tries no size, so that its pong is not longer.
+pub(crate) const PING_PADDING: u16 = (PONG_LEN - SHORTEST_PING) as u16;
+/// Octets of a datagram that says that a type is not known.
+pub(crate) const UNKNOWN_LEN: usize = HEADER_LEN + 1 + 3 + 1 + TAG_LEN;
+
 /// A way to somebody: straight, or by a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {

@@ -6,7 +6,7 @@ use super::own::{Own, earlier};
 use super::path::{Health, PeerPath};
 use crate::PublicKey;
 use crate::crypto::{Event, Peer, Refusal, Role, Step};
-use crate::way::{Way, say};
+use crate::way::{PING_PADDING, Way, say};
 use crate::wire::{Bookmark, Control, Hello, HelloReply};
 use halloo_base::{Cx, Mono, Nanos, Path};
 use std::net::SocketAddr;
@@ -131,7 +131,7 @@ impl Association {
             let ping = Control::Ping {
                 number: question.number,
                 time: now.0,
-                padding: 0,
+                padding: PING_PADDING,
             };
             self.say(own, cx, &[ping]);
             if self.path.health() == Health::Dead {

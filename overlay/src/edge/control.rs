@@ -6,7 +6,7 @@ use super::remote::path_number;
 use super::{Edge, EdgeEvent, EdgePort, Who, YIELD};
 use crate::PublicKey;
 use crate::crypto::{Event, Refusal};
-use crate::way::{Way, say};
+use crate::way::{PONG_LEN, UNKNOWN_LEN, Way, say};
 use crate::wire::{Control, Controls, Introduced, Registration, Status, WireError, feature};
 use halloo_base::{Cx, Mono, Nanos};
 use std::net::SocketAddr;
@@ -168,18 +168,25 @@ impl Edge {
             return;
         }
         let mut answers = 0;
+        // All pongs together are no longer than what asked for them: where it came from may be a lie.
+        let mut room = size;
         for control in Controls::new(tlvs) {
             match control {
+                Ok(Control::Ping { .. }) if room < PONG_LEN => self.counts.bad_control += 1,
                 Ok(Control::Ping { .. } | Control::OpenChannel(_)) if answers >= MOST_ANSWERS => {
                     self.counts.bad_control += 1;
                 }
                 Ok(control) => {
+                    if matches!(control, Control::Ping { .. }) {
+                        room -= PONG_LEN;
+                    }
                     answers += usize::from(matches!(control, Control::Ping { .. } | Control::OpenChannel(_)));
                     self.control(cx, who, way, leg, control, size);
                 }
                 Err(WireError::UnknownType(kind)) => {
                     self.counts.bad_control += 1;
-                    if answers < MOST_ANSWERS {
+                    if answers < MOST_ANSWERS && room >= UNKNOWN_LEN {
+                        room -= UNKNOWN_LEN;
                         answers = MOST_ANSWERS;
                         self.answer(cx, who, way, leg, &Control::Unknown(kind));
                     }

@@ -8,8 +8,8 @@ use super::path::{Health, Via, is_better};
 use super::subflows::{MOST_FLOWS, Subflows};
 use crate::crypto::{Class, Event, Peer, Refusal, Role, Step};
 use crate::frame::{Probe, Reassembler};
-use crate::way::{Way, say_as};
-use crate::wire::{Control, HEADER_LEN, TAG_LEN, feature};
+use crate::way::{PING_PADDING, SHORTEST_PING, Way, say_as};
+use crate::wire::{Control, feature};
 use crate::{Compression, PublicKey};
 use halloo_base::{Cx, Mono, Nanos, Offload, Transmit};
 use std::net::SocketAddr;
@@ -354,11 +354,9 @@ impl Remote {
     }
 
     pub(super) fn send_ping(&mut self, own: &Own, cx: &mut Cx<'_>, (path, way): (u8, Way), ping: Ping) {
-        // Kind, type, length, number and time.
-        const FIXED: usize = HEADER_LEN + 1 + 3 + 12 + TAG_LEN;
-        let padding = ping.packet.map_or(0, |packet| {
-            usize::from(packet).saturating_sub(way.overhead() + FIXED)
-        });
+        let fixed = way.overhead() + SHORTEST_PING;
+        let size = usize::from(ping.packet.unwrap_or(0));
+        let padding = size.saturating_sub(fixed).max(PING_PADDING.into());
         let control = Control::Ping {
             number: ping.number,
             time: cx.env.now.0,

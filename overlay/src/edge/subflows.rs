@@ -10,8 +10,8 @@ use super::path::Via;
 use super::remote::Remote;
 use super::{Edge, EdgeEvent, Who};
 use crate::frame::flow_hash;
-use crate::way::{Way, say};
-use crate::wire::{Content, Control, Controls, DataHeader, HEADER_LEN, Message, TAG_LEN, feature};
+use crate::way::{PONG_LEN, Way, say};
+use crate::wire::{Content, Control, Controls, DataHeader, Message, feature};
 use halloo_base::{Cx, Datagram, Endpoint, LinkId, Mono, Path, SocketId, SocketInput, Unreachable};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,8 +30,6 @@ const TIMES: u8 = 4;
 const AGAIN: Duration = Duration::from_secs(5);
 /// The first path of answers.
 const ANSWERS: usize = DataHeader::SUBFLOW_ANSWERS as usize;
-/// Octets of a datagram with a pong: what asks for one must not be shorter.
-const PONG_LEN: usize = HEADER_LEN + 1 + 3 + 40 + TAG_LEN;
 
 /// Our further ports.
 #[derive(Debug, Default)]
@@ -397,7 +395,9 @@ impl Edge {
     pub(super) fn further(&mut self, cx: &mut Cx<'_>, place: usize, rx: &Datagram<'_>) {
         let way = Way::direct(self.path_to(rx.path.remote));
         match Message::parse(rx.payload) {
-            Ok(Message::Data(header)) if usize::from(header.path) == ANSWERS + place => {
+            Ok(Message::Data(header))
+                if usize::from(header.path) == ANSWERS + place && self.has_subflows(&header) =>
+            {
                 self.data(cx, way, &header, rx.payload);
             }
             _ => self.ports.strays += 1,
@@ -406,11 +406,17 @@ impl Edge {
 
     /// Whether something may come to our main port from a further one of a peer.
     pub(super) fn takes_subflow(&self, way: Way, header: &DataHeader) -> bool {
-        let from_peer = self.own.numbers.owner(header.receiver).map(Who::of);
-        self.options.flows > 1
-            && way.via == Via::Direct
-            && header.path < DataHeader::SUBFLOW_ANSWERS
-            && matches!(from_peer, Some(Who::Peer(_)))
+        way.via == Via::Direct && header.path < DataHeader::SUBFLOW_ANSWERS && self.has_subflows(header)
+    }
+
+    /// Whether it is of a session with a peer, and both ends have said that they know subflows.
+    fn has_subflows(&self, header: &DataHeader) -> bool {
+        let Some(Who::Peer(owner)) = self.own.numbers.owner(header.receiver).map(Who::of) else {
+            return false;
+        };
+        let remote = self.remotes.get(owner as usize).and_then(Option::as_ref);
+        let agreed = remote.and_then(|remote| remote.peer.agreed());
+        self.options.flows > 1 && agreed.is_some_and(|agreed| agreed.features & feature::SUBFLOWS != 0)
     }
 
     /// Takes what a peer says beside frames by a subflow of his, or about one of ours.

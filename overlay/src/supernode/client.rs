@@ -1,6 +1,7 @@
 //! A member as its supernode has it: a session, and where it is.
 
 use super::channels::MemberId;
+use super::place::Question;
 use super::registry::Profile;
 use crate::crypto::{Local, Peer};
 use crate::wire::{CommunityId, CommunityTag, feature};
@@ -23,8 +24,13 @@ pub(super) struct Client {
     pub(super) tag: CommunityTag,
     /// Whose place it takes.
     pub(super) came_from: IpAddr,
-    /// Where it spoke from last, proved.
+    /// Where it is: there it had a cookie, or was asked and answered. Nothing but that question goes anywhere else.
     pub(super) path: Path,
+    /// Where the initiation came from that was answered last.
+    pub(super) begun_from: Option<Path>,
+    /// What it was asked elsewhere, and when it last was.
+    pub(super) question: Option<Question>,
+    pub(super) asked: Option<Mono>,
     /// The session, its way and the number of the latest datagram: only a later one says where it is now.
     latest: (u32, u8, u64),
     /// Where else it says it might be reached.
@@ -59,6 +65,9 @@ impl Client {
             tag,
             came_from: path.remote.ip(),
             path,
+            begun_from: None,
+            question: None,
+            asked: None,
             latest: (0, 0, 0),
             candidates: vec![],
             name: String::new(),

@@ -2,13 +2,15 @@
 
 use super::Supernode;
 use super::channels::MemberId;
+use super::place::HeldPing;
 use super::pool::{NoAddress, Pool};
 use super::registry::{Change, Full, Registry};
 use crate::PublicKey;
+use crate::way::PONG_LEN;
 use crate::wire::{
     Bookmark, CommunityId, Content, Control, Controls, Introduced, Prefix, Registration, Status, WireError,
 };
-use halloo_base::{Cx, Mono};
+use halloo_base::{Cx, Mono, Path};
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,7 +26,9 @@ const REGISTER: u8 = 16;
 const OPEN_CHANNEL: u8 = 21;
 
 impl Supernode {
-    pub(super) fn controls(&mut self, cx: &mut Cx<'_>, owner: u32, content: &[u8], size: usize) {
+    /// Takes what a client says. `from` is where its datagram came from, and how long that was; what is answered goes to where
+    /// the client is known to be.
+    pub(super) fn controls(&mut self, cx: &mut Cx<'_>, owner: u32, content: &[u8], from: (Path, usize)) {
         let Some((&kind, tlvs)) = content.split_first() else {
             return;
         };
@@ -43,7 +47,7 @@ impl Supernode {
             done |= bit;
             match control {
                 Ok(_) if again => self.counts.bad_control += 1,
-                Ok(control) => self.control(cx, owner, control, size),
+                Ok(control) => self.control(cx, owner, control, from),
                 Err(WireError::UnknownType(kind)) => {
                     self.counts.bad_control += 1;
                     if !again {
@@ -59,21 +63,27 @@ impl Supernode {
         }
     }
 
-    fn control(&mut self, cx: &mut Cx<'_>, owner: u32, control: Control, size: usize) {
+    fn control(&mut self, cx: &mut Cx<'_>, owner: u32, control: Control, (from, size): (Path, usize)) {
         let now = cx.env.now;
         let Some(Some(client)) = self.clients.get_mut(owner as usize) else {
             return;
         };
         match control {
+            // Its answer would be longer.
+            Control::Ping { .. } if size < PONG_LEN => self.counts.bad_control += 1,
             Control::Ping { number, time, .. } => {
-                let pong = Control::Pong {
+                let ping = HeldPing {
                     number,
                     time,
                     size: u16::try_from(size).unwrap_or(u16::MAX),
-                    seen: client.path.remote,
-                    waited: 0,
+                    came: now,
                 };
-                self.say(cx, owner, &[pong]);
+                if from.remote == client.path.remote {
+                    let pong = ping.pong(from.remote, now);
+                    self.say(cx, owner, &[pong]);
+                } else {
+                    client.hold(from, ping);
+                }
             }
             Control::Register(registration) => self.register(cx, owner, registration),
             Control::Candidates(candidates) => {
@@ -88,7 +98,8 @@ impl Supernode {
             }
             Control::OpenChannel(key) if client.registered => self.open_channel(cx, owner, key),
             Control::Close { .. } => self.let_go(owner, now),
-            Control::Pong { .. } | Control::Unknown(_) => {}
+            Control::Pong { number, time, .. } => self.answered(cx, owner, from, (number, time)),
+            Control::Unknown(_) => {}
             _ => self.counts.bad_control += 1,
         }
     }

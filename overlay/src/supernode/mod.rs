@@ -10,6 +10,7 @@ mod control;
 mod crowd;
 mod news;
 mod options;
+mod place;
 pub mod pool;
 pub mod registry;
 
@@ -183,7 +184,11 @@ impl Supernode {
             }
         };
         self.with_client(cx, owner, path, |client, context, out| {
-            client.peer.accept(context, request, path.remote, out)
+            let step = client.peer.accept(context, request, path.remote, out)?;
+            if step.begun {
+                client.begun_from = Some(path);
+            }
+            Ok(step)
         });
     }
 
@@ -267,23 +272,27 @@ impl Supernode {
             return;
         };
         let keys = (now, &self.local, &mut self.numbers);
-        let Ok((opened, _)) = client.peer.open(keys, header, rx.payload, &mut self.opened) else {
+        let Ok((opened, event)) = client.peer.open(keys, header, rx.payload, &mut self.opened) else {
             self.counts.not_authentic += 1;
             return;
         };
+        let is_latest = client.is_latest(header.receiver, opened.path, opened.counter);
+        if matches!(event, Some(Event::Up { .. }))
+            && let Some(path) = client.begun_from.take()
+        {
+            // It began with a cookie, and has our answer: both went there.
+            self.adopt(owner, path, now);
+        }
         if opened.class == Class::Frames {
             // Nobody has reason to send us frames.
             self.counts.not_authentic += 1;
             return;
         }
-        if client.is_latest(header.receiver, opened.path, opened.counter) && client.path != rx.path {
-            client.path = rx.path;
-            let member = client.member;
-            self.channels.moved(member, rx.path);
-            self.publish(owner, now);
+        if is_latest {
+            self.came_from(cx, owner, rx);
         }
         let content = std::mem::take(&mut self.opened);
-        self.controls(cx, owner, &content[..opened.len], rx.payload.len());
+        self.controls(cx, owner, &content[..opened.len], (rx.path, rx.payload.len()));
         self.opened = content;
         self.schedule(owner);
     }
