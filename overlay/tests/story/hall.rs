@@ -67,6 +67,8 @@ pub(crate) struct Hall {
     by_address: HashMap<SocketAddr, usize>,
     /// Datagrams that it has sent.
     pub(crate) sent: u64,
+    /// What it has sent where, until somebody looks.
+    pub(crate) post: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 impl Hall {
@@ -91,6 +93,7 @@ impl Hall {
             callers: vec![],
             by_address: HashMap::new(),
             sent: 0,
+            post: vec![],
         };
         hall.handle(Input::Wake);
         // Nobody comes with what was made before the supernode was there.
@@ -184,11 +187,52 @@ impl Hall {
         std::mem::take(&mut self.callers[at].told)
     }
 
+    /// The datagrams that it has sent there since it was last looked.
+    pub(crate) fn post_to(&mut self, to: &str) -> Vec<Vec<u8>> {
+        let to: SocketAddr = to.parse().expect("an address");
+        let post = std::mem::take(&mut self.post).into_iter();
+        post.filter(|(at, _)| *at == to).map(|(_, bytes)| bytes).collect()
+    }
+
+    /// A member says something that comes from this address: it is there, or forges it. Returns its octets.
+    pub(crate) fn say_from(&mut self, at: usize, from: &str, controls: &[Control]) -> usize {
+        let datagram = self.callers[at].sealed(self.now, controls).expect("a session");
+        self.deliver_by(from.parse().expect("an address"), &datagram);
+        datagram.len()
+    }
+
+    /// What a member reads in a datagram that came to it, or to where it has moved.
+    pub(crate) fn read(&mut self, at: usize, datagram: &[u8]) -> Vec<Control> {
+        let now = self.now;
+        let before = self.callers[at].told.len();
+        self.callers[at].hear(now, datagram);
+        self.callers[at].told.split_off(before)
+    }
+
+    /// A member begins a session from another address.
+    pub(crate) fn move_to(&mut self, at: usize, address: &str) {
+        let address = address.parse().expect("an address");
+        self.by_address.remove(&self.callers[at].address);
+        self.by_address.insert(address, at);
+        self.callers[at].address = address;
+        let now = self.now;
+        self.callers[at].peer.begin(now);
+        let mut datagram = vec![];
+        let (caller, mut cx) = self.callers[at].context(now);
+        assert!(caller.wake(&mut cx, &mut datagram).send);
+        self.deliver(at, &datagram);
+    }
+
     fn deliver(&mut self, from: usize, datagram: &[u8]) {
+        self.deliver_by(self.callers[from].address, datagram);
+    }
+
+    /// A datagram comes from there.
+    pub(crate) fn deliver_by(&mut self, remote: SocketAddr, datagram: &[u8]) {
         let path = Path {
             link: LinkId::default(),
             local: self.here,
-            remote: self.callers[from].address,
+            remote,
         };
         let at = Hands(self.now).stamp();
         let datagram = Datagram {
@@ -223,6 +267,7 @@ impl Hall {
         self.out.clear();
         for (to, datagram) in said {
             self.sent += 1;
+            self.post.push((to, datagram.clone()));
             let Some(&to) = self.by_address.get(&to) else {
                 continue;
             };
@@ -270,6 +315,8 @@ impl Caller {
                 }
                 return answers;
             }
+            // It is carried for.
+            Message::Channel(_) => return vec![],
             other => panic!("a supernode says {other:?}"),
         };
         match step.expect("the handshake goes on") {

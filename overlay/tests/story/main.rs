@@ -6,6 +6,7 @@ mod agreement;
 mod attacks;
 mod crowds;
 mod flows;
+mod forged;
 mod hall;
 mod hidden;
 mod liar;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::{HEADER_LEN, TAG_LEN};
 
 const PATIENCE: Duration = Duration::from_millis(100);
 
