@@ -34,7 +34,7 @@ const ANSWERS: usize = DataHeader::SUBFLOW_ANSWERS as usize;
 /// Our further ports.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    open: Vec<Option<u16>>,
+    pub(super) open: Vec<Option<u16>>,
     /// Those of which it is not known yet whether they are open.
     awaited: usize,
     /// It was told that some are not.

@@ -107,9 +107,10 @@ fn half(source: Mac) -> Vec<u8> {
     content
 }
 
-/// A peer with whom there is a session.
-fn met(own: &mut Own, owner: u32) -> Remote {
-    let other = local(100 + u64::from(owner));
+/// A peer with whom there is a session, and what it says that it can do.
+fn met(own: &mut Own, owner: u32, features: u32) -> Remote {
+    let mut other = local(100 + u64::from(owner));
+    other.offer.features = features;
     let mut remote = Remote::new(owner, other.public(), 0, Mono(1));
     let mut numbers = Numbers::default();
     let mut entropy = Replayed::new(5);
@@ -162,7 +163,7 @@ fn sources(sent: &[(u32, Mac)], leaves: bool) -> Vec<(u32, Mac)> {
     switch.own(OURS, EdgePort::Tap);
     let mut carrier = Carrier::new(TAP, switch);
     let mut own = own();
-    let mut remotes: Vec<Option<Remote>> = (0..2).map(|owner| Some(met(&mut own, owner))).collect();
+    let mut remotes: Vec<Option<Remote>> = (0..2).map(|owner| Some(met(&mut own, owner, 0))).collect();
     let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
     let mut cx = Cx {
         env: Env {
@@ -275,6 +276,58 @@ fn edge(local: Local, peers: usize) -> Edge {
     let mut edge = Edge::new(options, local, Box::new(Replayed::new(2)), Box::new(Nobody));
     handle(&mut edge, Mono(1), Input::Wake);
     edge
+}
+
+/// A datagram of a session by a subflow's path, to this port of an edge. What it has counted of those that came to a
+/// further port and are no answers, and of those that are not of the format.
+fn by_subflow(edge: &mut Edge, port: u16, path: u8, receiver: u32) -> (u64, u64) {
+    let mut bytes = [0; 60];
+    bytes[..4].copy_from_slice(&[crate::wire::kind::DATA, path, 0, 1]);
+    bytes[4..8].copy_from_slice(&receiver.to_be_bytes());
+    let path = Path {
+        link: LinkId(0),
+        local: ([0, 0, 0, 0], port).into(),
+        remote: "192.0.2.66:7654".parse().expect("an address"),
+    };
+    let datagram = Datagram {
+        path,
+        at: Moved(Mono(2)).stamp(),
+        marks: Marks::default(),
+        payload: &bytes,
+        offload: Offload::default(),
+    };
+    handle(edge, Mono(2), Input::Datagram(datagram));
+    (edge.ports.strays, edge.counts.malformed)
+}
+
+#[test]
+fn subflows_are_of_peers_that_know_them() {
+    let mut edge = edge(local(1), 8);
+    edge.ports.open = vec![Some(9)];
+    let Edge { own, .. } = &mut edge;
+    let office = own.numbers.draw(super::SUPERNODES, &mut *own.entropy);
+    assert_eq!(by_subflow(&mut edge, 9, 24, office), (1, 0), "a supernode's");
+    assert_eq!(by_subflow(&mut edge, 7_654, 16, office), (1, 1));
+    for (owner, features) in [(0, 0), (1, crate::wire::feature::SUBFLOWS)] {
+        let remote = met(&mut edge.own, owner, features);
+        edge.remotes.push(Some(remote));
+        let Edge { own, .. } = &mut edge;
+        let number = own.numbers.draw(owner, &mut *own.entropy);
+        let before = (edge.ports.strays, edge.counts.malformed);
+        let after = [
+            by_subflow(&mut edge, 9, 24, number),
+            by_subflow(&mut edge, 7_654, 16, number),
+        ];
+        let turned_away = u64::from(features == 0);
+        assert_eq!(
+            after,
+            [
+                (before.0 + turned_away, before.1),
+                (before.0 + turned_away, before.1 + turned_away)
+            ],
+            "{features}"
+        );
+    }
 }
 
 /// Somebody who knows the secret begins with an edge. What it answers.

@@ -36,6 +36,52 @@ fn who_moves_is_reached_again_within_a_second() {
 }
 
 #[test]
+fn who_moves_is_carried_to_again_within_a_second() {
+    let hidden = Flat {
+        direct: false,
+        ..Flat::default()
+    };
+    let mut town = Town::of(47, vec![hidden; 2]);
+    for (from, to) in [(0, 1), (1, 0)] {
+        town.flow((from, to), secs(3), ms(10), 700, 300);
+    }
+    town.world.run_until(secs(5));
+    town.move_to(1, "192.0.2.7");
+    town.world.run_until(secs(12));
+    for (from, to) in [(0, 1), (1, 0)] {
+        let gap = gap(&town, from, to, 700);
+        assert!(gap <= 30, "from {from} to {to}: {gap}");
+    }
+    assert_eq!(town.is_direct(0, 1), Some(false));
+}
+
+#[test]
+fn who_is_carried_for_and_moves_without_notice_is_reached_again() {
+    use Dependence::AddressAndPortDependent;
+    let nat = NatOptions {
+        port_preservation: false,
+        ..NatOptions::new(AddressAndPortDependent, AddressAndPortDependent)
+    };
+    let behind = Flat {
+        home: Home::Nat(nat),
+        direct: false,
+        ..Flat::default()
+    };
+    let open = Flat {
+        direct: false,
+        ..Flat::default()
+    };
+    let mut town = Town::of(48, [open, behind]);
+    town.flow((0, 1), secs(3), ms(10), 3_000, 300);
+    town.world.run_until(secs(5));
+    let nat = town.edges[1].nat.expect("it is behind one");
+    town.world.restart_nat(nat);
+    town.world.run_until(secs(34));
+    let gap = gap(&town, 0, 1, 3_000);
+    assert!(gap <= 1_600, "it says something each 15 s: {gap}");
+}
+
+#[test]
 fn who_moves_in_silence_is_reached_too() {
     let mut town = Town::of(42, vec![Flat::default(); 2]);
     town.world.run_until(secs(20));
