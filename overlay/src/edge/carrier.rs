@@ -6,7 +6,7 @@ use crate::Compression;
 use crate::crypto::{Agreed, Certificate, Class};
 use crate::frame::{
     Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joined, Joiner, LONGEST_CONTENT,
-    Refused, Sender, append_frame, follows_from, is_whole, sender,
+    Refused, Sender, append_frame, follows_from, is_whole, sender, spares_sender,
 };
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
@@ -29,8 +29,8 @@ impl Port for EdgePort {
 }
 
 /// What was agreed with a member, whose certificate may bind his addresses. With whom there is no session any more, he may
-/// have none: what he sent was joined too late.
-pub(super) struct Member<'a>(pub(super) Option<&'a Agreed>);
+/// have none: what he sent was joined too late. With it goes what his frame leaves to the device.
+pub(super) struct Member<'a>(pub(super) Option<&'a Agreed>, pub(super) Offload);
 
 impl Member<'_> {
     fn may(&self, what: impl FnOnce(&Certificate) -> bool) -> bool {
@@ -52,7 +52,9 @@ impl Claims<EdgePort> for Member<'_> {
                 said.all(|address| certificate.allows_address(address) || of_link(address))
             })
         };
-        self.may(|certificate| certificate.body.addresses.is_none()) || sender(frame).is_some_and(his)
+        // What it says now it must still say when the device has done its part.
+        self.may(|certificate| certificate.body.addresses.is_none())
+            || spares_sender(frame, self.1) && sender(frame).is_some_and(his)
     }
 }
 
@@ -299,7 +301,7 @@ impl Arrivals<'_> {
         remote.received.0 += 1;
         remote.received.1 += frame.len() as u64;
         let agreed = remote.peer.agreed();
-        let claims = Member(agreed);
+        let claims = Member(agreed, offload);
         match self
             .switch
             .forward(self.now, EdgePort::Peer(from), &parsed, &claims)

@@ -12,7 +12,7 @@ use crate::Mac;
 use crate::vxlan::{Member, Unreachable};
 use crate::way::say;
 use crate::wire::{Control, Vtep};
-use halloo_base::{Cx, Mono};
+use halloo_base::{Cx, Mono, Offload};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -281,7 +281,7 @@ impl Edge {
         }
         remote.tunnel.port = Some(vtep.port);
         remote.tunnel.addresses = vtep.addresses;
-        let claims = Claims(remote.peer.agreed());
+        let claims = Claims(remote.peer.agreed(), Offload::default());
         for mac in vtep.stations {
             self.carrier
                 .switch

@@ -5,13 +5,13 @@ use super::own::Own;
 use super::remote::Remote;
 use super::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer};
 use crate::crypto::{
-    AuthorityKey, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer, Replayed, Request,
-    Role,
+    AuthorityKey, Certificate, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer,
+    Replayed, Request, Role,
 };
-use crate::frame::Cutter;
-use crate::switch::{Flood, Switch, TableKey, TableOptions};
+use crate::frame::{Cutter, append_frame};
+use crate::switch::{Flood, Reason, Switch, TableKey, TableOptions};
 use crate::way::Way;
-use crate::wire::{CertificateBody, Message};
+use crate::wire::{CertificateBody, Message, Prefix};
 use crate::{Cipher, Compression, Mac};
 use halloo_base::{
     Clock, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Nanos, Offload, Outbox, Output, Path, Rng,
@@ -111,6 +111,10 @@ fn half(source: Mac) -> Vec<u8> {
 fn met(own: &mut Own, owner: u32, features: u32) -> Remote {
     let mut other = local(100 + u64::from(owner));
     other.offer.features = features;
+    met_as(own, owner, other)
+}
+
+fn met_as(own: &mut Own, owner: u32, other: Local) -> Remote {
     let mut remote = Remote::new(owner, other.public(), 0, Mono(1));
     let mut numbers = Numbers::default();
     let mut entropy = Replayed::new(5);
@@ -212,6 +216,73 @@ fn what_is_joined_at_the_end_of_a_batch_passes_the_switch_as_its_own_peers() {
     heard.sort();
     many.sort();
     assert_eq!(heard, many);
+}
+
+/// An address that is bound and a checksum that the device is to write over it.
+#[test]
+fn a_bound_address_is_held_to_what_the_device_makes_of_the_frame() {
+    let key = AuthorityKey::generate(&mut Replayed::new(50));
+    let his = Prefix {
+        address: [192, 0, 2, 1].into(),
+        len: 32,
+    };
+    for (bound, wanted) in [(Some(vec![his]), 1), (None, 3)] {
+        let (mut own, mut other) = (own(), local(100));
+        own.local.authority = Some(key.authority());
+        other.certificate = Some(certificate(&key, &other, bound));
+        own.local.certificate = Some(certificate(&key, &own.local, None));
+        other.authority = Some(key.authority());
+        let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
+        switch.own(OURS, EdgePort::Tap);
+        let mut carrier = Carrier::new(TAP, switch);
+        let mut remotes = vec![Some(met_as(&mut own, 0, other))];
+        let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
+        let mut cx = Cx {
+            env: Env {
+                now: Mono(1),
+                clock: &Standing,
+                rng: &mut rng,
+            },
+            out: &mut out,
+        };
+        let mut frame = [
+            &OURS.0[..],
+            &THEIRS.0,
+            &[8, 0, 0x45, 0, 0, 60, 0, 1, 0x40, 0, 64, 17],
+        ]
+        .concat();
+        frame.extend([0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 40, 0, 0]);
+        frame.resize(74, 9);
+        let room = 1_400;
+        for (start, offset, whole) in [(34, 6, true), (20, 8, true), (20, 8, false)] {
+            let offload = Offload {
+                flags: 1,
+                checksum_start: start,
+                checksum_offset: offset,
+                ..Offload::default()
+            };
+            let mut content = vec![0; room];
+            if whole {
+                let len = append_frame(&mut content, 0, &frame, offload).expect("there is room");
+                carrier
+                    .receive(&mut cx, (0, &mut remotes), &content[..len])
+                    .expect("frames");
+            } else {
+                let mut long = frame.clone();
+                long.resize(4_000, 9);
+                let mut cutter = Cutter::new(0);
+                let mut cut = cutter.cut(&long, offload, room).expect("fragments");
+                while let Some(len) = cut.next(&mut content) {
+                    carrier
+                        .receive(&mut cx, (0, &mut remotes), &content[..len])
+                        .expect("a fragment");
+                }
+            }
+        }
+        assert_eq!(cx.out.len(), wanted);
+        let dropped = carrier.switch.counts().dropped(Reason::AddressNotClaimed);
+        assert_eq!(dropped as usize, 3 - wanted);
+    }
 }
 
 fn leg(link_mtu: u16) -> Leg {
@@ -358,6 +429,23 @@ fn come(edge: &mut Edge, who: &Local, now: Mono) -> Vec<(SocketAddr, Vec<u8>)> {
     handle(edge, now, Input::Datagram(datagram))
 }
 
+/// What makes somebody a member, with these addresses or any.
+fn certificate(key: &AuthorityKey, of: &Local, addresses: Option<Vec<Prefix>>) -> Certificate {
+    let body = CertificateBody {
+        key: of.public(),
+        name: "a member".into(),
+        community: None,
+        macs: None,
+        addresses,
+        groups: vec![],
+        not_before: 0,
+        not_after: u64::MAX,
+        serial: 1,
+        issuer: [0; 8],
+    };
+    key.sign(&body).expect("it can be signed")
+}
+
 /// The datagrams that an edge sends upon something.
 fn handle(edge: &mut Edge, now: Mono, input: Input<'_>) -> Vec<(SocketAddr, Vec<u8>)> {
     let (mut out, mut rng, clock) = (Outbox::new(), Rng::new(1), Moved(now));
@@ -394,19 +482,7 @@ fn who_knows_the_secret_and_has_no_certificate_pushes_no_member_out() {
     assert_eq!(edge.counts.handshakes_refused, 1);
     assert!(edge.own.numbers.is_empty());
     // With a certificate he is a member, and comes before one who is no more than listed.
-    let body = CertificateBody {
-        key: outsider.public(),
-        name: "a member".into(),
-        community: None,
-        macs: None,
-        addresses: None,
-        groups: vec![],
-        not_before: 0,
-        not_after: u64::MAX,
-        serial: 1,
-        issuer: [0; 8],
-    };
-    outsider.certificate = Some(key.sign(&body).expect("it can be signed"));
+    outsider.certificate = Some(certificate(&key, &outsider, None));
     assert_eq!(come(&mut edge, &outsider, Mono(2_000)).len(), 1);
     assert!(edge.by_key.contains_key(&outsider.public()) && !edge.by_key.contains_key(&member));
 }

@@ -1,7 +1,8 @@
 //! The headers in front of a super-frame's payload: where they lie, and what they say of a part of it.
 
 use super::checksum;
-use super::ethernet::{Ethernet, long_number, number, put};
+use super::ethernet::{Ethernet, is_tag, long_number, number, put};
+use super::sender::{ARP, ICMPV6, IPV4, IPV6, LONGEST_LENGTH};
 use halloo_base::Offload;
 
 /// Headers longer than this are not understood.
@@ -69,8 +70,8 @@ impl Layers {
         let ethernet = Ethernet::parse(bytes)?;
         let network = ethernet.payload_at();
         let (version, protocol, transport) = match ethernet.ethertype() {
-            0x0800 => ipv4(bytes, network)?,
-            0x86dd => ipv6(bytes, network)?,
+            IPV4 => ipv4(bytes, network)?,
+            IPV6 => ipv6(bytes, network)?,
             _ => return None,
         };
         let (protocol, payload) = match protocol {
@@ -225,12 +226,17 @@ impl Layers {
 }
 
 fn ipv4(bytes: &[u8], at: usize) -> Option<(Version, u8, usize)> {
+    let (protocol, end) = ipv4_header(bytes, at)?;
+    let fragment = number(bytes, at + 6)? & 0x3fff;
+    (fragment == 0).then_some((Version::V4, protocol, end))
+}
+
+/// What follows on a header of IPv4, and where.
+fn ipv4_header(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     let first = *bytes.get(at)?;
     let header = 4 * usize::from(first & 15);
-    let fragment = number(bytes, at + 6)? & 0x3fff;
-    let good = first >> 4 == 4 && header >= 20 && fragment == 0;
     let protocol = *bytes.get(at + 9)?;
-    good.then_some((Version::V4, protocol, at + header))
+    (first >> 4 == 4 && header >= 20).then_some((protocol, at + header))
 }
 
 fn ipv6(bytes: &[u8], at: usize) -> Option<(Version, u8, usize)> {
@@ -279,4 +285,30 @@ pub(crate) fn sane(offload: Offload, len: usize) -> Option<Offload> {
         header_len: offload.header_len.min(len.min(65_535) as u16),
         ..whole
     })
+}
+
+/// Whether what the device does to the frame leaves alone what it says of its sender's addresses. A checksum is written where
+/// the frame says, so the place must lie behind the headers that have addresses in them; what is to be cut must say of itself
+/// that it is what it is said to be. Tunnels are let pass: the checksum inside them lies further behind.
+pub(crate) fn spares_sender(frame: &Ethernet<'_>, offload: Offload) -> bool {
+    if offload.flags & NEEDS_CHECKSUM == 0 {
+        return true;
+    }
+    let bytes = frame.bytes();
+    if offload.segmentation != 0 {
+        return Layers::of(bytes).is_some_and(|layers| layers.agrees_with(offload));
+    }
+    let network = frame.payload_at();
+    let (start, offset) = (usize::from(offload.checksum_start), offload.checksum_offset);
+    match frame.ethertype() {
+        // ARP has no checksum, nor has what begins with a length; and SNAP might have a packet behind it.
+        ARP | 0..=LONGEST_LENGTH => false,
+        IPV4 => ipv4_header(bytes, network).is_some_and(|(_, end)| start >= end),
+        IPV6 => ipv6(bytes, network).is_some_and(|(_, next, end)| match next {
+            // The address that a neighbour tells of lies behind this header.
+            ICMPV6 => start == end && offset == 2,
+            _ => start >= end,
+        }),
+        kind => start >= network && !is_tag(kind),
+    }
 }

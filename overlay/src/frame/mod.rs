@@ -31,5 +31,6 @@ pub use flow::flow_hash;
 pub use fragments::{FragmentCounts, Reassembler};
 pub use join::{JoinCounts, Joined, Joiner};
 pub use layers::LONGEST_FRAME;
+pub(crate) use layers::spares_sender;
 pub use refused::{CutError, Refused};
 pub use sender::{Sender, follows_from, sender};

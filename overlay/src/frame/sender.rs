@@ -3,14 +3,14 @@
 use super::ethernet::{Ethernet, is_tag, number};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const IPV4: u16 = 0x0800;
-const ARP: u16 = 0x0806;
-const IPV6: u16 = 0x86dd;
-const ICMPV6: u8 = 58;
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV6: u16 = 0x86dd;
+pub(crate) const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 /// The longest length in the place of a type (IEEE 802.3 section 3.2.6).
-const LENGTH: u16 = 1_500;
+pub(crate) const LONGEST_LENGTH: u16 = 1_500;
 /// LLC and SNAP, with a type behind them (RFC 1042).
 const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 /// Extension headers that are looked behind.
@@ -26,7 +26,7 @@ pub type Sender = [Option<IpAddr>; 2];
 /// read to the end; somebody else might read more of it.
 pub fn sender(frame: &Ethernet<'_>) -> Option<Sender> {
     let (kind, payload) = (frame.ethertype(), frame.payload());
-    if kind <= LENGTH {
+    if kind <= LONGEST_LENGTH {
         return match payload.strip_prefix(&SNAP) {
             Some(rest) => of(number(rest, 0)?, rest.get(2..)?),
             None => Some([None; 2]),

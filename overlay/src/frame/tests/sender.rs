@@ -1,7 +1,10 @@
 //! Who a frame says that it is from.
 
+use super::super::layers::{NEEDS_CHECKSUM, spares_sender};
 use super::super::{Ethernet, follows_from, sender};
+use super::packets::{Shape, super_frame};
 use crate::Mac;
+use halloo_base::Offload;
 use std::net::IpAddr;
 
 const FROM: Mac = Mac([2, 0, 0, 0, 0, 7]);
@@ -150,5 +153,136 @@ fn an_address_of_the_link_follows_from_the_mac() {
         "10.0.0.7",
     ] {
         assert!(!follows_from(ip(other), FROM), "{other}");
+    }
+}
+
+fn checksum(start: usize, offset: usize) -> Offload {
+    Offload {
+        flags: NEEDS_CHECKSUM,
+        checksum_start: start as u16,
+        checksum_offset: offset as u16,
+        ..Offload::default()
+    }
+}
+
+#[test]
+fn a_checksum_that_is_let_pass_changes_nothing_that_a_frame_says_of_its_sender() {
+    let (v4, v6) = ("10.0.0.7", "2001:db8::7");
+    let rest = [0; 24];
+    let table: Vec<(&str, u16, Vec<u8>)> = vec![
+        ("IPv4", 0x0800, [packet4(v4), rest.to_vec()].concat()),
+        ("ARP", 0x0806, arp(v4, "10.0.0.1")),
+        ("IPv6", 0x86dd, packet6(v6, &[], 17, &rest)),
+        ("an answer", 0x86dd, packet6(v6, &[], 58, &neighbour(136, v6))),
+        (
+            "from nowhere",
+            0x86dd,
+            packet6("::", &[0], 58, &neighbour(135, v6)),
+        ),
+        (
+            "options, then nothing",
+            0x86dd,
+            packet6(v6, &[0, 60], 59, &neighbour(136, v6)),
+        ),
+        ("SNAP", 52, snap(0x0800, &[packet4(v4), rest.to_vec()].concat())),
+        ("nearly SNAP", 52, snap(0x88ca, &packet4(v4))),
+        ("TIPC", 0x88ca, arp(v4, "10.0.0.1")),
+        ("TIPC with a packet", 0x88ca, packet4(v4)),
+    ];
+    for (what, kind, payload) in table {
+        for tags in [0, 1, 4] {
+            let bytes = frame(tags, kind, &payload);
+            let parsed = Ethernet::parse(&bytes).unwrap();
+            let (said, vlan) = (sender(&parsed), parsed.vlan());
+            for start in 14..bytes.len() {
+                for offset in 0..bytes.len().saturating_sub(start + 1) {
+                    if !spares_sender(&parsed, checksum(start, offset)) {
+                        continue;
+                    }
+                    for sum in [[0, 0], [8, 0], [8, 6], [0x86, 0xdd], [58, 0], [10, 9], [255, 255]] {
+                        let mut done = bytes.clone();
+                        done[start + offset..][..2].copy_from_slice(&sum);
+                        let done = Ethernet::parse(&done).unwrap();
+                        assert_eq!(
+                            (sender(&done), done.vlan()),
+                            (said, vlan),
+                            "{what}, {tags} tags, {start} + {offset}: {sum:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn checksums_that_a_host_leaves_to_its_device_are_let_pass() {
+    let with = |protocol: u8, rest: &[u8]| {
+        let mut packet = packet4("10.0.0.7");
+        packet[9] = protocol;
+        [&packet[..], rest].concat()
+    };
+    let table: Vec<(&str, u16, Vec<u8>, usize, usize)> = vec![
+        ("ICMP", 0x0800, with(1, &[0; 8]), 20, 2),
+        ("SCTP", 0x0800, with(132, &[0; 20]), 20, 8),
+        (
+            "TCP in VXLAN",
+            0x0800,
+            with(17, &[0; 8 + 8 + 14 + 40]),
+            20 + 8 + 8 + 14 + 20,
+            16,
+        ),
+        ("UDP in GRE", 0x0800, with(47, &[0; 4 + 20 + 8]), 20 + 4 + 20, 6),
+        (
+            "SCTP over IPv6",
+            0x86dd,
+            packet6("fd00::7", &[0], 132, &[0; 20]),
+            48,
+            8,
+        ),
+        (
+            "ICMPv6",
+            0x86dd,
+            packet6("fd00::7", &[], 58, &[128, 0, 0, 0, 0, 0, 0, 0]),
+            40,
+            2,
+        ),
+        ("TIPC", 0x88ca, vec![0; 40], 0, 20),
+    ];
+    for (what, kind, payload, start, offset) in table {
+        for tags in [0, 1, 4] {
+            let bytes = frame(tags, kind, &payload);
+            let parsed = Ethernet::parse(&bytes).unwrap();
+            let start = parsed.payload_at() + start;
+            assert!(
+                spares_sender(&parsed, checksum(start, offset)),
+                "{what}, {tags} tags"
+            );
+        }
+    }
+    for (v6, udp, tags, options) in [
+        (false, false, 0, 0),
+        (false, true, 1, 0),
+        (true, false, 0, 3),
+        (true, true, 2, 1),
+        (false, false, 4, 10),
+    ] {
+        let shape = Shape {
+            v6,
+            udp,
+            tags,
+            options,
+            ..Shape::TCP4
+        };
+        let (bytes, offload) = super_frame(shape, &[7; 4_000]);
+        let parsed = Ethernet::parse(&bytes).unwrap();
+        let one = checksum(offload.checksum_start.into(), offload.checksum_offset.into());
+        assert!(spares_sender(&parsed, offload), "{shape:?}");
+        assert!(spares_sender(&parsed, one), "{shape:?}");
+        let elsewhere = Offload {
+            checksum_offset: offload.checksum_offset + 2,
+            ..offload
+        };
+        assert!(!spares_sender(&parsed, elsewhere), "{shape:?}");
     }
 }
