@@ -222,11 +222,17 @@ impl Authority {
         if now >= body.not_after {
             return Err(CertificateError::Expired);
         }
-        let revoked = |list: &RevocationBody| list.serials.binary_search(&body.serial).is_ok();
-        if self.revoked.as_ref().is_some_and(revoked) {
+        if self.has_revoked(certificate) {
             return Err(CertificateError::Revoked);
         }
         Ok(())
+    }
+
+    /// Whether the certificate is on the latest list. Nothing else about it is looked at.
+    pub fn has_revoked(&self, certificate: &Certificate) -> bool {
+        let serial = &certificate.body.serial;
+        let revoked = |list: &RevocationBody| list.serials.binary_search(serial).is_ok();
+        self.revoked.as_ref().is_some_and(revoked)
     }
 
     fn check<T: Fields>(&self, signed: Signed<'_>) -> Result<(), CertificateError> {

@@ -1,6 +1,7 @@
 //! The sessions with one other end: begun, followed up, ended.
 
 use super::attempt::Attempt;
+use super::certificate::Certificate;
 use super::gate::is;
 use super::hash::keyed;
 use super::keys::{Class, OpenError, Opened, SealError};
@@ -120,6 +121,18 @@ impl Peer {
             retire(session.take(), numbers);
         }
         self.stop(numbers);
+    }
+
+    /// Lets go of a session that was answered and not shown yet, if the certificate that the other end began it with holds no
+    /// longer. Returns why.
+    pub fn drop_next<E>(
+        &mut self,
+        numbers: &mut Numbers,
+        holds: impl FnOnce(&Certificate) -> Result<(), E>,
+    ) -> Option<E> {
+        let why = holds(self.next.as_ref()?.agreed.certificate.as_ref()?).err()?;
+        retire(self.next.take(), numbers);
+        Some(why)
     }
 
     /// When to call [`Peer::wake`].
@@ -487,6 +500,14 @@ impl Peer {
             .ok_or(OpenError::NoSession)?;
         let opened = session.open(now, header, datagram, into)?;
         let event = if is_next && opened.proved {
+            // It was judged when it was begun, and there may be a later list by now.
+            let holds = |certificate: &Certificate| match &local.authority {
+                Some(authority) if authority.has_revoked(certificate) => Err(OpenError::NoSession),
+                _ => Ok(()),
+            };
+            if let Some(error) = self.drop_next(numbers, holds) {
+                return Err(error);
+            }
             self.show_next(now, numbers)
         } else {
             None
@@ -537,7 +558,7 @@ impl Peer {
     }
 }
 
-fn agreed_by(answer: &Answer, certificate: Option<super::Certificate>, frame: u16) -> Agreed {
+fn agreed_by(answer: &Answer, certificate: Option<Certificate>, frame: u16) -> Agreed {
     Agreed {
         cipher: answer.cipher.unwrap_or(crate::Cipher::ChaCha20Poly1305),
         compression: answer.compression.unwrap_or(crate::Compression::None),

@@ -1,7 +1,7 @@
 //! A list of certificates that hold no longer, which came while the edge runs.
 
 use super::{Edge, EdgeEvent, EdgePort, Who};
-use crate::crypto::{Authority, CertificateError, Community, Refusal};
+use crate::crypto::{Certificate, CertificateError, Community, Refusal};
 use crate::wire::{Control, Status};
 use halloo_base::Cx;
 use std::time::Duration;
@@ -24,27 +24,38 @@ impl Edge {
             Ok(serials) => self.own.tell(EdgeEvent::Revoked { serials }),
         }
         for owner in 0..self.remotes.len() as u32 {
-            if let Some(why) = self.holds_no_longer(cx, owner) {
-                self.part(cx, owner, why);
-            }
+            self.judge(cx, owner);
         }
     }
 
-    fn holds_no_longer(&self, cx: &Cx<'_>, owner: u32) -> Option<CertificateError> {
-        let authority: &Authority = self.own.local.authority.as_ref()?;
-        let remote = self.remotes.get(owner as usize)?.as_ref()?;
-        let certificate = remote.peer.agreed()?.certificate.as_ref()?;
+    /// Parts from a member whose certificate holds no longer; what he has begun with it and not shown yet goes too.
+    fn judge(&mut self, cx: &mut Cx<'_>, owner: u32) {
+        let Some(authority) = self.own.local.authority.as_ref() else {
+            return;
+        };
+        let Some(Some(remote)) = self.remotes.get_mut(owner as usize) else {
+            return;
+        };
         let tag = self.own.local.community().map(Community::tag);
         let wall = cx.env.clock.stamp().wall;
-        authority.verify(certificate, &remote.peer.key(), tag, wall).err()
+        let key = remote.peer.key();
+        let holds = |certificate: &Certificate| authority.verify(certificate, &key, tag, wall);
+        let begun = remote.peer.drop_next(&mut self.own.numbers, holds);
+        let agreed = remote.peer.agreed();
+        let in_use = agreed.and_then(|agreed| holds(agreed.certificate.as_ref()?).err());
+        if let Some(why) = in_use {
+            self.part(cx, owner, why);
+        } else if let Some(why) = begun {
+            let refusal = refusal(why);
+            remote.refused(refusal.clone(), cx.env.now);
+            let who = (key, remote.name.clone());
+            self.tell_refusal(Who::Peer(owner), who, true, &refusal);
+        }
     }
 
     fn part(&mut self, cx: &mut Cx<'_>, owner: u32, why: CertificateError) {
         let now = cx.env.now;
-        let refusal = Refusal {
-            status: Status::Certificate,
-            words: format!("certificate: {why}"),
-        };
+        let refusal = refusal(why);
         let close = Control::Close {
             reason: refusal.status,
             words: refusal.words.clone(),
@@ -65,5 +76,12 @@ impl Edge {
         });
         self.tell_refusal(Who::Peer(owner), (key, name), true, &refusal);
         self.soon(now);
+    }
+}
+
+fn refusal(why: CertificateError) -> Refusal {
+    Refusal {
+        status: Status::Certificate,
+        words: format!("certificate: {why}"),
     }
 }

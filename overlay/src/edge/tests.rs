@@ -487,6 +487,32 @@ fn who_knows_the_secret_and_has_no_certificate_pushes_no_member_out() {
     assert!(edge.by_key.contains_key(&outsider.public()) && !edge.by_key.contains_key(&member));
 }
 
+#[test]
+fn a_session_that_was_answered_and_not_shown_ends_with_its_certificate() {
+    let key = AuthorityKey::generate(&mut Replayed::new(50));
+    for (serial, left) in [(1, 0), (2, 1)] {
+        let (mut wants, mut member) = (local(1), local(4));
+        wants.authority = Some(key.authority());
+        member.certificate = Some(certificate(&key, &member, None));
+        let mut edge = edge(wants, 4);
+        assert_eq!(come(&mut edge, &member, Mono(1_000)).len(), 1, "he is answered");
+        let list = key.revoke(1, &[serial]).expect("a list");
+        let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
+        let mut cx = Cx {
+            env: Env {
+                now: Mono(2_000),
+                clock: &Moved(Mono(2_000)),
+                rng: &mut rng,
+            },
+            out: &mut out,
+        };
+        edge.revoke(&mut cx, &list);
+        assert_eq!(edge.own.numbers.len(), left);
+        let remote = edge.remotes[0].as_ref().expect("he is known");
+        assert_eq!(remote.refusal.is_some(), left == 0);
+    }
+}
+
 /// Where initiations go in a minute of an edge that was told of so many members, each at 15 of these addresses.
 fn flooded(many: u64, mut addresses: impl Iterator<Item = SocketAddr>) -> (Vec<SocketAddr>, u64) {
     let mut edge = edge(local(1), 1_024);

@@ -330,3 +330,30 @@ fn names_and_secrets_have_their_lengths() {
     assert_eq!(new("garden", "7 chars").unwrap_err(), CommunityError::Secret);
     assert!(new("garden", "8 chars.").is_ok());
 }
+
+/// The other end has the answer, and the list comes before what he sends upon it.
+#[test]
+fn who_was_answered_before_the_list_came_does_not_come_in_after_it() {
+    let list = authority(50).revoke(NOW, &[77]).unwrap();
+    for (again, revoked) in [(false, true), (true, true), (false, false)] {
+        let mut story = if again {
+            Story::met(certified())
+        } else {
+            Story::new(certified())
+        };
+        story.ends[1].events.clear();
+        let start = story.now;
+        story.ends[0].peer.begin(start);
+        // The initiation, and its answer, are there; what shows the session is not.
+        story.run(start + Duration::from_millis(15));
+        if revoked {
+            let authority = story.ends[1].local.authority.as_mut().unwrap();
+            authority.revoke(&list).unwrap();
+        }
+        story.run(start + Duration::from_millis(200));
+        let end = &story.ends[1];
+        assert_eq!(end.events.is_empty(), revoked, "{again}: {:?}", end.events);
+        assert_eq!(end.peer.agreed().is_some(), again || !revoked);
+        assert_eq!(end.numbers.len(), usize::from(again || !revoked));
+    }
+}
