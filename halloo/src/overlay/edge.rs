@@ -133,6 +133,7 @@ pub(crate) fn run(args: &EdgeArgs) -> Result<ExitCode> {
         wants_address: config.wants_address(),
         candidates: device::candidates(link, socket.local_addr().port()),
         direct: config.direct,
+        offload: config.offload.0 == OffloadChoice::Auto,
         flood: if config.bridge.is_some() {
             Flood::bridging()
         } else {

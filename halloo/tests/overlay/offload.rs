@@ -39,13 +39,14 @@ fn carry(from: &Host, to: &Host, octets: usize) {
 
 /// Counts what comes from a host in packets that are longer than its link carries; and drops them, or not.
 fn watch(net: &Net, link: &Link, what: &str) {
-    let host = net.switch.host();
+    watch_at(net.switch.host(), link.b().device(), what);
+}
+
+/// Counts what comes to a host by a device in packets that are longer than any link carries.
+fn watch_at(host: &Host, device: &str, what: &str) {
     let rules = [
         "add table netdev t".to_owned(),
-        format!(
-            "add chain netdev t c {{ type filter hook ingress device {} priority 0; }}",
-            link.b().device()
-        ),
+        format!("add chain netdev t c {{ type filter hook ingress device {device} priority 0; }}"),
         format!("add rule netdev t c meta length > {SUPER} counter {what}"),
     ];
     for rule in rules {
@@ -55,7 +56,11 @@ fn watch(net: &Net, link: &Link, what: &str) {
 
 /// How many there were.
 fn counted(net: &Net) -> u64 {
-    let text = net.switch.host().must("nft", ["list", "table", "netdev", "t"]);
+    counted_at(net.switch.host())
+}
+
+fn counted_at(host: &Host) -> u64 {
+    let text = host.must("nft", ["list", "table", "netdev", "t"]);
     let (_, rest) = text.split_once("counter packets ").expect("a counter");
     let number = rest.split(' ').next().expect("a number");
     number.parse().expect("a number")
@@ -147,6 +152,43 @@ fn offload_off_sends_each_by_itself() {
     assert_eq!(edges[0].status()["offload"], false);
     let text = said(&halloo(&["edge", "status", &edges[0].tap]));
     assert!(text.contains("offload off"), "{text}");
+}
+
+/// What a peer sends in segments is joined on the way, and must not come out of the device so.
+#[test]
+fn offload_off_hands_a_bridge_nothing_that_is_still_to_be_cut() {
+    for sender in [&[][..], &["--offload", "off"]] {
+        let Some(net) = Net::or_skip("--offload off before a bridge") else {
+            return;
+        };
+        let _supernode = net.supernode(&[]);
+        let (a, b) = (net.host("a"), net.host("b"));
+        let host = b.a().host();
+        let lan = net.lab.host("lan");
+        let cable = net.lab.link(&lan, host);
+        let (inside, port) = (cable.a().device(), cable.b().device());
+        for side in [halloo_lab::Side::A, halloo_lab::Side::B] {
+            for offload in [Offload::Checksum, Offload::Tso, Offload::Gso] {
+                cable.offload(side, offload, false);
+            }
+        }
+        host.must("ip", ["link", "add", "br0", "type", "bridge", "stp_state", "0"]);
+        host.must("ip", ["link", "set", "br0", "up"]);
+        host.must("ip", ["addr", "flush", "dev", port]);
+        host.must("ip", ["link", "set", port, "master", "br0"]);
+        lan.must("ip", ["addr", "flush", "dev", inside]);
+        let there = format!("{}/24", v4(1));
+        lan.must("ip", ["addr", "add", &there, "dev", inside]);
+        let near = net.numbered(a.a().host(), 0, sender);
+        let far = net.edge(host, &["--bridge", "br0", "--offload", "off"]);
+        near.wait("b is reached directly");
+        far.wait("a is reached directly");
+        watch_at(host, &far.tap, "");
+        carry(&near.host, &lan, 64 << 16);
+        assert_eq!(counted_at(host), 0, "{sender:?}");
+        let all = far.peer("a")["received_frames"].as_u64();
+        assert!(all.is_some_and(|frames| frames > 0), "{all:?}");
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::remote::{Remote, path_number};
 use crate::Compression;
 use crate::crypto::{Agreed, Certificate, Class};
 use crate::frame::{
-    Compressor, CutError, Cutter, Decompressor, Ethernet, JoinCounts, Joined, Joiner, LONGEST_CONTENT,
-    Refused, Sender, append_frame, follows_from, is_whole, sender, spares_sender,
+    Compressor, CutError, Cutter, Decompressor, Ethernet, Finisher, JoinCounts, Joined, Joiner,
+    LONGEST_CONTENT, Refused, Sender, append_frame, follows_from, is_whole, sender, spares_sender,
 };
 use crate::switch::{Claims, Forward, Port, Switch};
 use crate::wire::{Content, HEADER_LEN, TAG_LEN};
@@ -77,6 +77,8 @@ pub(super) struct Carrier {
     compressor: Compressor,
     decompressor: Decompressor,
     joiner: Joiner<u32>,
+    /// Where the device takes nothing that is left to do.
+    finisher: Option<Finisher>,
     /// A content before it is made shorter, or after it has its length back.
     content: Vec<u8>,
     pub(super) switch: Switch<EdgePort>,
@@ -86,13 +88,15 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    pub(super) fn new(tap: LinkId, switch: Switch<EdgePort>) -> Carrier {
+    /// One for a device that does what is left to it, or that wants frames as they would be on a wire.
+    pub(super) fn new(tap: LinkId, offload: bool, switch: Switch<EdgePort>) -> Carrier {
         Carrier {
             tap,
             cutter: Cutter::new(0),
             compressor: Compressor::new(),
             decompressor: Decompressor::new(),
             joiner: Joiner::new(),
+            finisher: (!offload).then(Finisher::new),
             content: vec![0; LONGEST_CONTENT],
             switch,
             counts: CarrierCounts::default(),
@@ -224,6 +228,7 @@ impl Carrier {
             switch: &mut self.switch,
             counts: &mut self.counts,
             tap: self.tap,
+            finisher: self.finisher.as_mut(),
             out: cx.out,
             remotes,
         };
@@ -260,6 +265,7 @@ impl Carrier {
             switch: &mut self.switch,
             counts: &mut self.counts,
             tap: self.tap,
+            finisher: self.finisher.as_mut(),
             out: cx.out,
             remotes,
         };
@@ -285,6 +291,7 @@ struct Arrivals<'a> {
     switch: &'a mut Switch<EdgePort>,
     counts: &'a mut CarrierCounts,
     tap: LinkId,
+    finisher: Option<&'a mut Finisher>,
     out: &'a mut Outbox,
     remotes: &'a mut [Option<Remote>],
 }
@@ -306,18 +313,24 @@ impl Arrivals<'_> {
             .switch
             .forward(self.now, EdgePort::Peer(from), &parsed, &claims)
         {
-            Forward::To(EdgePort::Tap) | Forward::Flood(_) => write(self.out, self.tap, frame, offload),
+            Forward::To(EdgePort::Tap) | Forward::Flood(_) => self.write(frame, offload),
             Forward::To(EdgePort::Peer(_)) | Forward::Drop(_) => {}
         }
     }
-}
 
-fn write(out: &mut Outbox, tap: LinkId, frame: Joined<'_>, offload: Offload) {
-    match frame {
-        Joined::Owned(frame) => out.lend_frame(tap, offload, frame),
-        Joined::Lies(frame) => {
-            out.reserve(frame.len(), frame);
-            out.commit_frame(tap, offload, frame.len());
+    fn write(&mut self, frame: Joined<'_>, offload: Offload) {
+        let (out, tap) = (&mut *self.out, self.tap);
+        if let Some(finisher) = &mut self.finisher {
+            let finished = finisher.finish(&frame, offload, &mut |frame| out.frame(tap, frame));
+            self.counts.not_cut += u64::from(finished.is_err());
+            return;
+        }
+        match frame {
+            Joined::Owned(frame) => out.lend_frame(tap, offload, frame),
+            Joined::Lies(frame) => {
+                out.reserve(frame.len(), frame);
+                out.commit_frame(tap, offload, frame.len());
+            }
         }
     }
 }

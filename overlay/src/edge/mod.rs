@@ -155,7 +155,7 @@ impl Edge {
         let mut switch = Switch::new(options.table, TableKey(key), options.flood, ());
         switch.own(options.mac, EdgePort::Tap);
         Edge {
-            carrier: Carrier::new(options.tap, switch),
+            carrier: Carrier::new(options.tap, options.offload, switch),
             own: Own {
                 local,
                 numbers: Numbers::default(),

@@ -26,6 +26,8 @@ pub struct EdgeOptions {
     pub bind: SocketAddr,
     /// The device with the frames.
     pub tap: LinkId,
+    /// Whether it takes frames of which something is left to do; else it gets them as they would be on a wire.
+    pub offload: bool,
     /// Its Ethernet address.
     pub mac: Mac,
     /// Its addresses.
@@ -70,6 +72,7 @@ impl EdgeOptions {
             supernodes,
             bind,
             tap,
+            offload: true,
             mac,
             addresses: vec![],
             wants_address: false,

@@ -165,7 +165,7 @@ fn met_as(own: &mut Own, owner: u32, other: Local) -> Remote {
 fn sources(sent: &[(u32, Mac)], leaves: bool) -> Vec<(u32, Mac)> {
     let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
     switch.own(OURS, EdgePort::Tap);
-    let mut carrier = Carrier::new(TAP, switch);
+    let mut carrier = Carrier::new(TAP, true, switch);
     let mut own = own();
     let mut remotes: Vec<Option<Remote>> = (0..2).map(|owner| Some(met(&mut own, owner, 0))).collect();
     let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
@@ -234,7 +234,7 @@ fn a_bound_address_is_held_to_what_the_device_makes_of_the_frame() {
         other.authority = Some(key.authority());
         let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
         switch.own(OURS, EdgePort::Tap);
-        let mut carrier = Carrier::new(TAP, switch);
+        let mut carrier = Carrier::new(TAP, true, switch);
         let mut remotes = vec![Some(met_as(&mut own, 0, other))];
         let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
         let mut cx = Cx {

@@ -6,6 +6,10 @@ use super::ethernet::{SHORTEST_FRAME, put};
 use super::layers::{LONGEST_FRAME, Part, sane};
 use halloo_base::Offload;
 
+/// Packets of one frame at most: 64 KiB in the smallest segments that hosts send, with 48 octets. Somebody who says that a frame
+/// is to be cut into single octets would have their headers made a thousand times.
+const MOST_PACKETS: usize = 65_535usize.div_ceil(48);
+
 /// Does in software what was left to the device. One for each thread; it holds one frame.
 #[derive(Debug, Default)]
 pub struct Finisher {
@@ -21,6 +25,9 @@ pub enum Unfinished {
     /// It is to be cut, and its headers are not understood.
     #[error("the frame is to be cut, and its headers are not understood")]
     Headers,
+    /// It is to be cut into more packets than anybody sends in one.
+    #[error("the frame is to be cut into too many packets")]
+    Many,
 }
 
 impl Finisher {
@@ -56,6 +63,9 @@ impl Finisher {
         if payload.len() <= size {
             self.one(frame, offload, out);
             return Ok(());
+        }
+        if payload.len().div_ceil(size) > MOST_PACKETS {
+            return Err(Unfinished::Many);
         }
         for (index, packet) in payload.chunks(size).enumerate() {
             self.scratch.clear();

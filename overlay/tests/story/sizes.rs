@@ -57,6 +57,31 @@ fn frames_of_every_length_pass_whatever_the_path_carries() {
 }
 
 #[test]
+fn where_the_device_takes_nothing_that_is_left_to_do_frames_come_as_on_a_wire() {
+    let flat = |offload| Flat {
+        offload,
+        ..Flat::default()
+    };
+    let mut town = Town::of(703, vec![flat(true), flat(false)]);
+    town.world.run_until(secs(3));
+    let long = super_frame(0, mac(1), 20_000);
+    town.send(0, secs(3), long.clone());
+    town.world.run_until(secs(4));
+    let heard = town.heard(1);
+    let lens: Vec<usize> = heard.iter().map(Vec::len).collect();
+    assert_eq!(lens, [[1_502; 13].as_slice(), &[54 + 20_000 % 1_448]].concat());
+    let payload: Vec<u8> = heard.iter().flat_map(|frame| &frame[54..]).copied().collect();
+    assert!(payload == long[54..], "what TCP carries is the same");
+    for (number, frame) in heard.iter().enumerate() {
+        assert_eq!(frame[16..18], (frame.len() as u16 - 14).to_be_bytes());
+        assert_eq!(frame[38..42], (1 + 1_448 * number as u32).to_be_bytes());
+        assert_ne!(frame[50..52], long[50..52], "the checksum is done");
+    }
+    let seen = town.edges[1].seen.lock().expect("nobody panicked");
+    assert_eq!((seen.super_frames, seen.unfinished), (0, 0));
+}
+
+#[test]
 fn a_path_that_carries_less_of_a_sudden_heals_within_two_seconds() {
     for (before, after, silent) in [(1_500, 1_280, true), (9_000, 1_500, true), (1_500, 1_280, false)] {
         let quality = |mtu| match silent {

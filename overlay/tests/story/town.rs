@@ -109,6 +109,8 @@ pub(crate) struct Flat {
     pub(crate) flow_threshold: u64,
     /// Whether its host opens no further ports.
     pub(crate) no_ports: bool,
+    /// Whether its device takes frames of which something is left to do.
+    pub(crate) offload: bool,
 }
 
 impl Default for Flat {
@@ -136,6 +138,7 @@ impl Default for Flat {
             flows: 4,
             flow_threshold: 32 << 20,
             no_ports: false,
+            offload: true,
         }
     }
 }
@@ -427,6 +430,7 @@ impl Town {
             flows: flat.flows,
             flow_threshold: flat.flow_threshold,
             direct: flat.direct,
+            offload: flat.offload,
             peers: flat.peers,
             ..EdgeOptions::new(supernodes.collect(), bind, tap, mac(number))
         };

@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) shut: BTreeSet<u16>,
     /// Super-frames handed to the device.
     pub(crate) super_frames: u64,
+    /// Frames that came out with anything left to do.
+    pub(crate) unfinished: u64,
 }
 
 impl Seen {
@@ -110,7 +112,10 @@ impl<M: Machine> Machine for Watched<M> {
                         sent.push((how.path.remote, bytes.to_vec()));
                     }
                 }
-                Output::Frame(_, offload, _) => seen.super_frames += u64::from(offload.segmentation != 0),
+                Output::Frame(_, offload, _) => {
+                    seen.super_frames += u64::from(offload.segmentation != 0);
+                    seen.unfinished += u64::from(offload.flags != 0);
+                }
                 _ => {}
             }
         }

@@ -1,5 +1,5 @@
 use super::super::checksum;
-use super::super::{Ethernet, Finisher, Tag};
+use super::super::{Ethernet, Finisher, Tag, Unfinished};
 use super::packets::{Shape, look, payload, plain, slow_sum, super_frame};
 use crate::Mac;
 use proptest::prelude::*;
@@ -100,5 +100,19 @@ proptest! {
     fn the_quick_sum_is_the_slow_one(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_eq!(checksum::sum(&bytes), slow_sum(&bytes));
         prop_assert_eq!(checksum::sum(&vec![0xff; bytes.len()]), slow_sum(&vec![0xff; bytes.len()]));
+    }
+}
+
+#[test]
+fn nobody_has_a_frame_cut_into_crumbs() {
+    for (size, packets) in [(1, None), (43, None), (44, Some(1_364))] {
+        let shape = Shape { size, ..Shape::TCP4 };
+        let (frame, offload) = super_frame(shape, &[7; 60_000]);
+        let mut made = 0;
+        let finished = Finisher::new().finish(&frame, offload, &mut |_| made += 1);
+        match packets {
+            None => assert_eq!((finished, made), (Err(Unfinished::Many), 0), "{size}"),
+            Some(packets) => assert_eq!((finished, made), (Ok(()), packets), "{size}"),
+        }
     }
 }
