@@ -168,17 +168,12 @@ impl<P: Port, S: Step<P>> Switch<P, S> {
         self.own.push((mac, port));
     }
 
-    /// Says that an address is ours no more.
-    pub fn disown(&mut self, mac: Mac) {
-        self.own.retain(|(known, _)| *known != mac);
-    }
-
     /// The stations that it knows.
     pub fn table(&self) -> &MacTable<P> {
         &self.table
     }
 
-    /// The same, to fix entries and to forget some.
+    /// The same, to forget some.
     pub fn table_mut(&mut self) -> &mut MacTable<P> {
         &mut self.table
     }
@@ -285,7 +280,7 @@ impl<P: Port, S: Step<P>> Switch<P, S> {
 
     fn learn(&mut self, now: Mono, from: P, source: Mac, vlan: u16) {
         match self.table.learn(now, source, vlan, from) {
-            Learned::Known | Learned::Fixed => {}
+            Learned::Known => {}
             Learned::New => self.counts.learned += 1,
             Learned::Moved { flapping, .. } => {
                 self.counts.moved += 1;

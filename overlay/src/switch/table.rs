@@ -73,8 +73,6 @@ pub enum Learned<P> {
         /// Whether it moves again and again: most likely a loop, or two stations with one address.
         flapping: bool,
     },
-    /// It has a place of its own that nobody else can take.
-    Fixed,
     /// Its port has all the stations that it may have.
     PortFull,
     /// The table has all the stations that it may have.
@@ -110,7 +108,6 @@ struct Entry<P> {
     key: Key,
     /// `None` where the entry is free.
     port: Option<P>,
-    fixed: bool,
     seen: Mono,
     moved: Mono,
     moves: u8,
@@ -162,17 +159,8 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         if let Err(full) = self.has_room(now, port) {
             return full;
         }
-        self.insert(now, key, port, false);
+        self.insert(now, key, port);
         Learned::New
-    }
-
-    /// Gives a station a place that does not age and that nobody takes. It does not count for the limits.
-    pub fn fix(&mut self, now: Mono, mac: Mac, vlan: u16, port: P) {
-        let key = key(mac, vlan);
-        if let Some(&place) = self.places.get(&key) {
-            self.remove(place);
-        }
-        self.insert(now, key, port, true);
     }
 
     /// Forgets a station behind a port, in every VLAN: its owner says that it is there no more. Returns how many entries
@@ -181,7 +169,7 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         self.forget_where(port, |key| address(key) == mac)
     }
 
-    /// Forgets all that is behind a port, fixed entries too: the port is gone. Returns how many entries that were.
+    /// Forgets all that is behind a port: the port is gone. Returns how many entries that were.
     pub fn forget_port(&mut self, port: P) -> usize {
         self.forget_where(port, |_| true)
     }
@@ -219,9 +207,6 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         let Some(from) = entry.port else {
             return Learned::New;
         };
-        if entry.fixed {
-            return Learned::Fixed;
-        }
         if self.count(port) >= self.options.most_per_port {
             return Learned::PortFull;
         }
@@ -259,11 +244,10 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         Ok(())
     }
 
-    fn insert(&mut self, now: Mono, key: Key, port: P, fixed: bool) {
+    fn insert(&mut self, now: Mono, key: Key, port: P) {
         let entry = Entry {
             key,
             port: None,
-            fixed,
             seen: now,
             moved: now,
             moves: 0,
@@ -301,7 +285,7 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         let next = members.first;
         members.first = place;
         let entry = &mut self.entries[place as usize];
-        members.count += usize::from(!entry.fixed);
+        members.count += 1;
         entry.port = Some(port);
         entry.previous = NONE;
         entry.next = next;
@@ -312,7 +296,7 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
 
     fn unlink(&mut self, place: u32) {
         let entry = &mut self.entries[place as usize];
-        let (previous, next, fixed) = (entry.previous, entry.next, entry.fixed);
+        let (previous, next) = (entry.previous, entry.next);
         let Some(port) = entry.port.take() else { return };
         if let Some(next) = self.entries.get_mut(next as usize) {
             next.previous = previous;
@@ -323,7 +307,7 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
         let Some(members) = self.ports.get_mut(&port) else {
             return;
         };
-        members.count -= usize::from(!fixed);
+        members.count -= 1;
         if members.first == place {
             members.first = next;
         }
@@ -350,7 +334,7 @@ impl<P: Copy + Eq + Hash> MacTable<P> {
     }
 
     fn is_old(&self, entry: &Entry<P>, now: Mono) -> bool {
-        !entry.fixed && now.since(entry.seen) >= self.options.ageing
+        now.since(entry.seen) >= self.options.ageing
     }
 }
 

@@ -117,11 +117,6 @@ fn our_own_address_is_nobody_elses() {
     );
     assert!(net.switch.table().is_empty(), "it is not learned at another port");
     assert_eq!(net.send(At::Peer(1), HERE, station(1), 0), Forward::To(At::Tap));
-    net.switch.disown(HERE);
-    assert_eq!(
-        net.send(At::Peer(1), Mac::BROADCAST, HERE, 0),
-        Forward::Flood(Scope::Local)
-    );
 }
 
 #[test]
@@ -252,19 +247,13 @@ fn who_moves_is_found_there_and_who_flaps_is_counted() {
 fn who_is_silent_is_forgotten_after_300_seconds() {
     let mut net = Net::new(Flood::default());
     net.send(At::Peer(1), HERE, station(1), 0);
-    net.switch.table_mut().fix(net.now, station(2), 0, At::Peer(2));
     net.now = Mono(net.now.0 + 300 * SECOND - 1);
     assert_eq!(net.send(At::Tap, station(1), HERE, 0), Forward::To(At::Peer(1)));
     net.now = Mono(net.now.0 + 1);
     assert_eq!(net.send(At::Tap, station(1), HERE, 0), Forward::Flood(Scope::All));
-    assert_eq!(
-        net.send(At::Tap, station(2), HERE, 0),
-        Forward::To(At::Peer(2)),
-        "it is fixed"
-    );
-    assert_eq!(net.switch.table().len(), 2, "not cleared away yet");
+    assert_eq!(net.switch.table().len(), 1, "not cleared away yet");
     net.switch.age(net.now);
-    assert_eq!(net.switch.table().len(), 1);
+    assert!(net.switch.table().is_empty());
 }
 
 fn small() -> MacTable<u8> {
@@ -279,7 +268,6 @@ fn small() -> MacTable<u8> {
 #[test]
 fn a_stranger_cannot_fill_the_table() {
     let mut table = small();
-    table.fix(Mono(0), NOBODY, 0, 1);
     for number in 0..1_000 {
         let learned = table.learn(Mono(0), station(number), 0, 1);
         let expected = if number < 40 {
@@ -287,7 +275,7 @@ fn a_stranger_cannot_fill_the_table() {
         } else {
             Learned::PortFull
         };
-        assert_eq!(learned, expected, "what is fixed does not count");
+        assert_eq!(learned, expected, "{number}");
     }
     assert_eq!(table.learn(Mono(0), station(2_000), 0, 2), Learned::New);
     // What is known behind another port is not taken over by who is full.
@@ -302,16 +290,6 @@ fn a_stranger_cannot_fill_the_table() {
     let later = Mono(300 * SECOND);
     assert_eq!(table.learn(later, station(4_000), 0, 9), Learned::New);
     assert!(table.len() < 100);
-}
-
-#[test]
-fn nobody_takes_what_is_fixed() {
-    let mut table = small();
-    table.learn(Mono(0), station(1), 0, 1);
-    table.fix(Mono(0), station(1), 0, 2);
-    assert_eq!(table.learn(Mono(0), station(1), 0, 1), Learned::Fixed);
-    assert_eq!(table.find(Mono(u64::MAX), station(1), 0), Some(2));
-    assert_eq!((table.count(1), table.count(2), table.len()), (0, 0, 1));
 }
 
 #[test]
