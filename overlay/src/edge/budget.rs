@@ -1,4 +1,4 @@
-//! How many initiations go to where nobody has answered yet.
+//! How many initiations and pings go to where nobody has answered yet.
 //!
 //! Where a peer might be, a supernode says, or a peer. It may be anybody's address; so an edge must not be made to send
 //! much there.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Initiations at once, and a second from then on, to all places together.
+/// Initiations and pings at once, and a second from then on, to all places together.
 const ALL: (u64, u64) = (2_048, 64);
 /// The same to one address, or to one network of IPv6 (64 bits).
 const PLACE: (u64, u64) = (64, 4);
@@ -28,9 +28,11 @@ pub(super) struct Budget {
     swept: Mono,
     /// Initiations that were not sent for want of it.
     pub(super) withheld: u64,
+    /// And pings.
+    pub(super) pings_withheld: u64,
 }
 
-/// Initiations, each as much as a second has ns.
+/// Initiations and pings, each as much as a second has ns.
 #[derive(Clone, Copy)]
 struct Purse {
     left: u64,
@@ -59,6 +61,7 @@ impl Default for Budget {
             places: BTreeMap::new(),
             swept: Mono(0),
             withheld: 0,
+            pings_withheld: 0,
         }
     }
 }
@@ -68,6 +71,13 @@ impl Budget {
     pub(super) fn pay(&mut self, to: IpAddr, now: Mono) -> bool {
         let paid = self.try_pay(place(to), now);
         self.withheld += u64::from(!paid);
+        paid
+    }
+
+    /// Whether one more ping may go to this address.
+    pub(super) fn pay_ping(&mut self, to: IpAddr, now: Mono) -> bool {
+        let paid = self.try_pay(place(to), now);
+        self.pings_withheld += u64::from(!paid);
         paid
     }
 

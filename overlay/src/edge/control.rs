@@ -126,7 +126,7 @@ impl Edge {
             }
             Event::Down => {
                 let (key, name) = (remote.peer.key(), remote.name.clone());
-                remote.down();
+                remote.down(link_mtu, now);
                 self.own.tell(EdgeEvent::PeerDown { key, name });
             }
             Event::Refused(refusal) | Event::Refuses(refusal) => remote.refused(refusal.clone(), now),
@@ -298,7 +298,7 @@ impl Edge {
             return;
         };
         remote.peer.close(&mut self.own.numbers);
-        remote.down();
+        remote.down(self.options.link_mtu, now);
         let (key, name) = (remote.peer.key(), remote.name.clone());
         if reason == Status::Agreed {
             remote.listed = 0;
@@ -475,7 +475,7 @@ impl Edge {
         // Who wants no direct path is not asked at addresses, whoever tells of them.
         if let Some(remote) = self.remote(owner).filter(|remote| !remote.hides()) {
             for way in ways {
-                remote.consider(way, link_mtu, now);
+                remote.consider_told(way, link_mtu, now);
             }
         }
     }

@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(60);
 /// For so long something is said to be new, so that it may be lost once or twice.
 const FRESH: Duration = Duration::from_secs(5);
+/// Peers are told of stations that came and went no more often than this: a station may come with each frame.
+const REST: Duration = Duration::from_secs(1);
 /// Frames go by the kernel, so nobody sees whether long ones still pass: it is looked this often.
 const LOOK: Duration = Duration::from_secs(15);
 /// What comes together is looked at together.
@@ -38,11 +40,14 @@ pub(super) struct Tunnels {
     device: VxlanDevice,
     /// Stations behind the device, itself aside.
     stations: Vec<Mac>,
-    /// Those that came last, and until when they are new.
-    fresh: Vec<Mac>,
-    fresh_until: Mono,
+    /// Those that came last, and until when each is new.
+    fresh: Vec<(Mac, Mono)>,
     /// Stations that were there, of which peers have not heard yet.
     gone: Vec<Mac>,
+    /// When peers hear of those that came and went, when they did last, and how long until they hear it again.
+    news: Option<Mono>,
+    told: Option<Mono>,
+    step: Duration,
     /// What was said of the members last.
     said: Vec<Member>,
 }
@@ -90,10 +95,59 @@ impl Tunnels {
             device,
             stations: vec![],
             fresh: vec![],
-            fresh_until: Mono(0),
             gone: vec![],
+            news: None,
+            told: None,
+            step: AGAIN,
             said: vec![],
         }
+    }
+
+    /// When peers are to hear of stations that came or went.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.news
+    }
+
+    /// Stations that came just now.
+    fn fresh(&self) -> Vec<Mac> {
+        self.fresh.iter().map(|(mac, _)| *mac).collect()
+    }
+
+    /// These stations are there now. Known ones stay before new ones, if they are too many. Returns whether some came or went.
+    fn stations_are(&mut self, mut stations: Vec<Mac>, now: Mono) -> bool {
+        const MOST: usize = MOST_STATIONS - 1;
+        stations.sort_unstable();
+        stations.dedup();
+        let is_known = |known: &[Mac], mac: &Mac| known.binary_search(mac).is_ok();
+        if stations.len() > MOST {
+            stations.sort_by_key(|mac| !is_known(&self.stations, mac));
+            stations.truncate(MOST);
+            stations.sort_unstable();
+        }
+        if stations == self.stations {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.stations, stations);
+        let here = &self.stations;
+        self.fresh.retain(|(mac, _)| is_known(here, mac));
+        self.gone.retain(|mac| !is_known(here, mac));
+        let came = here.iter().filter(|mac| !is_known(&before, mac));
+        self.fresh.extend(came.map(|mac| (*mac, now + FRESH)));
+        let gone = before.iter().filter(|mac| !is_known(here, mac));
+        // Of more than that peers find out by themselves.
+        let room = MOST_STATIONS.saturating_sub(self.gone.len());
+        self.gone.extend(gone.take(room));
+        self.step = AGAIN;
+        self.news = Some(self.told.map_or(now, |told| now.max(told + REST)));
+        true
+    }
+
+    /// Peers were told of those that came and went: of those that came they hear again, as long as these are new.
+    fn told(&mut self, now: Mono) {
+        self.gone.clear();
+        self.told = Some(now);
+        self.news = (!self.fresh.is_empty()).then_some(now + self.step);
+        self.step *= 2;
     }
 
     /// Where the kernel would reach a peer: the far end of a way that works, if it is the peer's own address. Of several
@@ -140,12 +194,20 @@ impl Edge {
         let Some(mut tunnels) = self.tunnels.take() else {
             return;
         };
+        let now = cx.env.now;
+        tunnels.fresh.retain(|(_, until)| now < *until);
+        let has_news = tunnels.news.is_some_and(|at| at <= now);
         for owner in 0..self.remotes.len() {
             if self.remotes[owner].as_ref().is_some_and(Remote::is_up) {
                 self.follow_tunnel(cx, &tunnels, owner);
+                if has_news {
+                    self.tell_stations(cx, &tunnels, owner, (&tunnels.fresh(), &[]));
+                }
             }
         }
-        tunnels.gone.clear();
+        if has_news {
+            tunnels.told(now);
+        }
         let members = self.members(&tunnels, cx.env.now);
         if members != tunnels.said {
             tunnels.said.clone_from(&members);
@@ -194,12 +256,8 @@ impl Edge {
         let Some(Some(remote)) = self.remotes.get_mut(owner) else {
             return;
         };
-        let Some(best) = remote.best else { return };
         let now = cx.env.now;
-        let mut fresh = vec![];
-        if now < tunnels.fresh_until {
-            fresh.extend(&tunnels.fresh);
-        }
+        let mut fresh = tunnels.fresh();
         let mut stations = tunnels.stations.clone();
         stations.retain(|mac| !fresh.contains(mac));
         // Of our own address there can be no doubt.
@@ -207,6 +265,22 @@ impl Edge {
             true => fresh.push(self.options.mac),
             false => stations.push(self.options.mac),
         }
+        self.tell_stations(cx, tunnels, owner, (&fresh, &stations));
+    }
+
+    /// Tells a peer of these stations, those that came just now and others, and of those that went.
+    fn tell_stations(
+        &mut self,
+        cx: &mut Cx<'_>,
+        tunnels: &Tunnels,
+        owner: usize,
+        (fresh, stations): (&[Mac], &[Mac]),
+    ) {
+        let Some(Some(remote)) = self.remotes.get_mut(owner) else {
+            return;
+        };
+        let Some(best) = remote.best else { return };
+        let now = cx.env.now;
         let addresses = self.options.candidates.iter();
         let addresses = addresses.map(SocketAddr::ip).take(MOST_ADDRESSES);
         let addresses: Vec<IpAddr> = addresses.collect();
@@ -277,7 +351,7 @@ impl Edge {
         };
         if vtep.fresh {
             // They have gone on from here.
-            tunnels.fresh.retain(|mac| !vtep.stations.contains(mac));
+            tunnels.fresh.retain(|(mac, _)| !vtep.stations.contains(mac));
         }
         remote.tunnel.port = Some(vtep.port);
         remote.tunnel.addresses = vtep.addresses;
@@ -294,30 +368,9 @@ impl Edge {
         let own = self.options.mac;
         let Some(tunnels) = &mut self.tunnels else { return };
         stations.retain(|mac| *mac != own);
-        stations.sort_unstable();
-        stations.dedup();
-        stations.truncate(MOST_STATIONS - 1);
-        if stations == tunnels.stations {
-            return;
+        if tunnels.stations_are(stations, now) {
+            self.soon(now);
         }
-        let before = std::mem::replace(&mut tunnels.stations, stations);
-        if now >= tunnels.fresh_until {
-            tunnels.fresh.clear();
-        }
-        let came = tunnels
-            .stations
-            .iter()
-            .filter(|mac| before.binary_search(mac).is_err());
-        tunnels.fresh.extend(came);
-        tunnels
-            .fresh
-            .retain(|mac| tunnels.stations.binary_search(mac).is_ok());
-        tunnels.fresh_until = now + FRESH;
-        let gone = before
-            .iter()
-            .filter(|mac| tunnels.stations.binary_search(mac).is_err());
-        tunnels.gone.extend(gone);
-        self.announce_again(now);
     }
 
     /// What we say of ourselves is no longer true: everybody is told again.
@@ -330,3 +383,6 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

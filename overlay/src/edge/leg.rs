@@ -8,6 +8,9 @@ use halloo_base::{Mono, Nanos, Rng, Transmit};
 use halloo_probe::{PathMtu, PathMtuOptions};
 use std::time::Duration;
 
+/// So many pings in a row without an answer, where nothing has ever come from, end a way.
+const IN_VAIN: u32 = 8;
+
 /// Marks of the numbers of pings that try a size; the rest of the number is the size.
 const TRIES: u32 = 0x8000_0000;
 
@@ -68,7 +71,7 @@ impl Leg {
     /// Whether an initiation may go by it now. Whether anybody is there shows when something has come from there; a relay is
     /// there. Where nobody has answered, it costs something, and is tried ever more seldom.
     pub(super) fn begin(&mut self, budget: &mut Budget, rng: &mut Rng, now: Mono) -> bool {
-        if self.state.heard_at().is_some() || self.way.via != Via::Direct {
+        if !self.is_hearsay() {
             return true;
         }
         if now < self.begins || !budget.pay(self.way.path.remote.ip(), now) {
@@ -81,6 +84,28 @@ impl Leg {
             self.begins = now + wait + Duration::from_nanos(jitter);
         }
         true
+    }
+
+    /// Nothing has ever come from there: somebody else said that the peer is there. A relay is there.
+    pub(super) fn is_hearsay(&self) -> bool {
+        self.state.heard_at().is_none() && self.way.via == Via::Direct
+    }
+
+    /// It was asked often enough, and nothing has ever come from there.
+    pub(super) fn is_in_vain(&self, now: Mono) -> bool {
+        self.is_hearsay() && self.state.unanswered() >= IN_VAIN && self.state.deadline() <= now
+    }
+
+    /// Whether pings that are due may go by it. Where nobody has answered yet, they are paid for.
+    pub(super) fn may_ask(&mut self, budget: &mut Budget, now: Mono) -> bool {
+        if !self.is_hearsay() || now < self.state.deadline() {
+            return true;
+        }
+        let pays = budget.pay_ping(self.way.path.remote.ip(), now);
+        if !pays {
+            self.state.postpone(now);
+        }
+        pays
     }
 
     /// Somebody has begun from there: it is as good as new.

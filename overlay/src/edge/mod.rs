@@ -9,6 +9,7 @@ mod budget;
 mod carrier;
 mod control;
 mod event;
+mod hearsay;
 mod initiation;
 mod kernel;
 pub mod lease;
@@ -410,15 +411,20 @@ impl Edge {
             .iter()
             .flatten()
             .map(|remote| remote.deadline(&self.own));
-        supernodes.chain(remotes).fold(Some(self.sweep), earlier)
+        let tunnels = self.tunnels.iter().map(Tunnels::deadline);
+        supernodes
+            .chain(remotes)
+            .chain(tunnels)
+            .fold(Some(self.sweep), earlier)
     }
 
     fn soon(&mut self, at: Mono) {
         self.next = earlier(self.next, Some(at));
     }
 
-    fn unreachable(&mut self, report: &Unreachable, now: Mono) {
-        if report.error != TOO_LONG && self.port_unreachable(report, now) {
+    fn unreachable(&mut self, cx: &mut Cx<'_>, report: &Unreachable) {
+        let now = cx.env.now;
+        if report.error != TOO_LONG && self.port_unreachable(cx, report) {
             return;
         }
         for remote in self.remotes.iter_mut().flatten() {
@@ -461,15 +467,15 @@ impl Machine for Edge {
                 }
             }
             Input::LinkChanged(link, _) if link != self.options.tap => {
-                self.remotes
-                    .iter_mut()
-                    .flatten()
-                    .for_each(|remote| remote.hurry(now));
+                let link_mtu = self.options.link_mtu;
+                for remote in self.remotes.iter_mut().flatten() {
+                    remote.hurry(link_mtu, now);
+                }
                 self.supernodes.iter_mut().for_each(|known| known.hurry(now));
                 self.soon(now);
             }
             Input::Socket(id, outcome) => self.port(id, outcome, now),
-            Input::Unreachable(report, _) => self.unreachable(&report, now),
+            Input::Unreachable(report, _) => self.unreachable(cx, &report),
             Input::Report => {
                 while let Some(news) = self.own.observer.news() {
                     self.follow(cx, news);

@@ -170,6 +170,17 @@ impl PeerPath {
         Some(Question { number: self.number })
     }
 
+    /// The question that is due cannot be asked now: later, and ever more seldom.
+    pub fn postpone(&mut self, now: Mono) {
+        self.next = now + self.step;
+        self.step = (self.step * 2).min(SELDOM);
+    }
+
+    /// Questions since the last sign of life, or since it was asked to hurry.
+    pub fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
     /// Data went out by it.
     pub fn sent(&mut self, now: Mono) {
         self.waiting.get_or_insert(now);
@@ -282,7 +293,8 @@ pub fn is_better((other, to): (&PeerPath, Via), (current, at): (&PeerPath, Via))
         return other.works();
     }
     if !other.works() {
-        return other.health() > current.health();
+        // Where nobody was ever heard, somebody else may be.
+        return other.heard_at().is_some() && other.health() > current.health();
     }
     if (to == Via::Direct) != (at == Via::Direct) {
         return to == Via::Direct;

@@ -12,7 +12,6 @@ use halloo_base::{Cx, Datagram};
 impl Edge {
     pub(super) fn datagram(&mut self, cx: &mut Cx<'_>, rx: &Datagram<'_>) {
         self.counts.datagrams += 1;
-        self.look_at_tunnels(cx.env.now);
         if let Some(place) = self.ports.place(rx.path.local.port()) {
             return self.further(cx, place, rx);
         }
@@ -151,6 +150,9 @@ impl Edge {
                 return;
             }
         };
+        if opened.proved {
+            self.look_at_tunnels(now);
+        }
         let link_mtu = self.options.link_mtu;
         let mut leg = None;
         match who {

@@ -1,6 +1,7 @@
 //! Another edge: the sessions with it, the ways to it, and what waits to be sent.
 
 use super::event::{PathStatus, PeerStatus};
+use super::hearsay::Hearsay;
 use super::kernel::Tunnel;
 use super::leg::{Leg, Ping};
 use super::own::{Own, earlier};
@@ -42,6 +43,8 @@ pub(super) struct Remote {
     pub(super) peer: Peer,
     pub(super) name: String,
     pub(super) legs: Vec<Leg>,
+    /// Where it was said to be, and did not answer.
+    pub(super) hearsay: Hearsay,
     /// The way that frames go.
     pub(super) best: Option<usize>,
     /// Whole frames that wait to go in one datagram of their flow.
@@ -79,6 +82,7 @@ impl Remote {
             peer: Peer::new(owner, key, Role::Edge).after(latest),
             name: String::new(),
             legs: vec![],
+            hearsay: Hearsay::default(),
             best: None,
             waiting: Default::default(),
             subflows: Subflows::new(now),
@@ -165,6 +169,36 @@ impl Remote {
         let place = (0..self.legs.len()).find(useless)?;
         self.legs[place] = leg;
         Some(place)
+    }
+
+    /// Notes a way of which others say that it might lead there. One that was asked in vain is left alone for a while.
+    pub(super) fn consider_told(&mut self, way: Way, link_mtu: u16, now: Mono) {
+        if !self.is_up() || !self.hearsay.is_in_vain(&way, now) {
+            self.consider(way, link_mtu, now);
+        }
+    }
+
+    /// Gives up the ways that others told of and by which nobody ever answered.
+    fn give_up(&mut self, now: Mono) {
+        let best = self.best.map(|best| self.legs[best].way);
+        let hearsay = &mut self.hearsay;
+        self.legs.retain(|leg| {
+            let stays = Some(leg.way) == best || !leg.is_in_vain(now);
+            if !stays {
+                hearsay.add(leg.way, now);
+            }
+            stays
+        });
+        self.best = best.and_then(|best| self.legs.iter().position(|leg| leg.way == best));
+    }
+
+    /// What was in vain may not be any more.
+    fn consider_again(&mut self, link_mtu: u16, now: Mono) {
+        for way in self.hearsay.take() {
+            if self.legs.len() < MOST_LEGS {
+                self.consider(way, link_mtu, now);
+            }
+        }
     }
 
     /// Notes a channel of a relay, in the place of the one that it had before.
@@ -276,7 +310,8 @@ impl Remote {
     }
 
     /// There is a session no more.
-    pub(super) fn down(&mut self) {
+    pub(super) fn down(&mut self, link_mtu: u16, now: Mono) {
+        self.consider_again(link_mtu, now);
         self.best = None;
         self.told = None;
         self.tunnel.down();
@@ -335,9 +370,15 @@ impl Remote {
         self.best == Some(at) || self.tunnel.leg == Some(at)
     }
 
-    fn ask(&mut self, own: &Own, cx: &mut Cx<'_>) {
+    fn ask(&mut self, own: &mut Own, cx: &mut Cx<'_>) {
         let now = cx.env.now;
+        if self.legs.iter().any(|leg| leg.is_in_vain(now)) {
+            self.give_up(now);
+        }
         for at in 0..self.legs.len() {
+            if !self.legs[at].may_ask(&mut own.budget, now) {
+                continue;
+            }
             let mut pings: [Option<Ping>; 6] = [None; 6];
             let mut count = 0;
             let searches = self.searches(at);
@@ -391,7 +432,7 @@ impl Remote {
                     let [other, best] = [at, best].map(|at| &self.legs[at]);
                     is_better((&other.state, other.way.via), (&best.state, best.way.via))
                 }
-                None => true,
+                None => !self.legs[at].is_hearsay(),
             };
             if better {
                 self.best = Some(at);
@@ -433,7 +474,8 @@ impl Remote {
     }
 
     /// Something that concerns every way: the host's own network has changed.
-    pub(super) fn hurry(&mut self, now: Mono) {
+    pub(super) fn hurry(&mut self, link_mtu: u16, now: Mono) {
+        self.consider_again(link_mtu, now);
         for leg in &mut self.legs {
             leg.state.hurry(now);
         }

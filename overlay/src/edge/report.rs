@@ -42,6 +42,7 @@ impl Edge {
             ("bad_control", counts.bad_control),
             ("no_room", counts.no_room),
             ("initiations_withheld", self.own.budget.withheld),
+            ("pings_withheld", self.own.budget.pings_withheld),
             ("no_relay", counts.no_relay),
             ("unwanted", counts.unwanted),
             ("wrong_port", self.ports.strays),

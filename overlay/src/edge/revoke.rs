@@ -65,7 +65,7 @@ impl Edge {
             return;
         };
         remote.peer.close(&mut self.own.numbers);
-        remote.down();
+        remote.down(self.options.link_mtu, now);
         remote.refusal = Some(refusal.clone());
         remote.meet(now + AGAIN, now);
         let (key, name) = (remote.peer.key(), remote.name.clone());

@@ -247,6 +247,21 @@ impl Subflows {
         }
     }
 
+    /// One of them carries nothing more. Returns whether it did until now.
+    fn fail(&mut self, place: usize, now: Mono) -> bool {
+        let Some(at) = self
+            .all
+            .iter()
+            .position(|known| usize::from(known.place) == place)
+        else {
+            return false;
+        };
+        self.all[at].fail(now);
+        let was = self.good;
+        self.good &= !(1 << at);
+        self.good != was
+    }
+
     fn at(&mut self, place: usize) -> Option<&mut Subflow> {
         self.all
             .iter_mut()
@@ -376,18 +391,20 @@ impl Edge {
         }
     }
 
-    /// A further port cannot send to a peer, or nobody takes it there. Returns whether it was one of ours.
-    pub(super) fn port_unreachable(&mut self, report: &Unreachable, now: Mono) -> bool {
+    /// A further port cannot send to a peer, or nobody takes it there: nothing more goes by it. Returns whether it was one of
+    /// ours.
+    pub(super) fn port_unreachable(&mut self, cx: &mut Cx<'_>, report: &Unreachable) -> bool {
+        let now = cx.env.now;
         let Some(place) = self.ports.place(report.path.local.port()) else {
             return false;
         };
         for remote in self.remotes.iter_mut().flatten() {
-            if remote.subflows.remote == Some(report.path.remote)
-                && let Some(subflow) = remote.subflows.at(place)
-            {
-                subflow.fail(now);
+            if remote.subflows.remote == Some(report.path.remote) && remote.subflows.fail(place, now) {
+                // What waits for it goes by the main port, before anything else of its flow does.
+                self.carrier.send_all_waiting(&self.own, cx, remote);
             }
         }
+        self.soon(now);
         true
     }
 

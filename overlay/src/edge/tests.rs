@@ -554,3 +554,138 @@ fn where_nobody_answers_it_is_asked_ever_more_seldom() {
         assert!((9..=11).contains(&times), "{times}");
     }
 }
+
+/// A peer with whom there is a session, in an edge that has met nobody yet, and the only one of it.
+fn meets(edge: &mut Edge) -> &mut Remote {
+    assert!(edge.remotes.is_empty());
+    let mut remote = met(&mut edge.own, 0);
+    remote.proved(leg(1_500).way, 1_500, Mono(1));
+    edge.by_key.insert(remote.peer.key(), 0);
+    edge.remotes.push(Some(remote));
+    edge.remotes[0].as_mut().expect("it is there")
+}
+
+/// Lets an edge do what is due for so many seconds, in which the ways that its peers have work. Where it sends something, and
+/// when.
+fn lives(edge: &mut Edge, seconds: u64) -> Vec<(Mono, SocketAddr)> {
+    let mut sent = vec![];
+    let until = Mono(seconds * 1_000_000_000);
+    while let Some(next) = edge.deadline().filter(|next| next.at < until) {
+        let now = next.at.max(Mono(2));
+        for remote in edge.remotes.iter_mut().flatten() {
+            remote.legs[0].state.proved(now);
+        }
+        let out = handle(edge, now, Input::Wake);
+        sent.extend(out.into_iter().map(|(to, _)| (now, to)));
+    }
+    sent
+}
+
+#[test]
+fn where_a_peer_is_said_to_be_and_nobody_answers_it_is_asked_eight_times() {
+    let mut edge = edge(local(1), 8);
+    meets(&mut edge);
+    let other: SocketAddr = "192.0.2.66:9".parse().expect("an address");
+    let mut asked = vec![];
+    for second in 1..=60 {
+        // A supernode goes on telling of it.
+        edge.consider_all(0, &[other], Mono(second * 1_000_000_000));
+        edge.soon(Mono(second * 1_000_000_000));
+        asked.extend(
+            lives(&mut edge, second)
+                .into_iter()
+                .filter(|(_, to)| *to == other),
+        );
+    }
+    assert_eq!(asked.len(), 8, "{asked:?}");
+    let remote = edge.remotes[0].as_mut().expect("it is there");
+    assert_eq!(remote.legs.len(), 1, "the one by which the session came");
+    assert_eq!(remote.best, Some(0));
+    // Who comes from there himself is there.
+    let way = Way::direct(Path {
+        remote: other,
+        ..leg(1_500).way.path
+    });
+    assert_eq!(remote.heard(way, 1_500, Mono(61_000_000_000)), Some(1));
+}
+
+#[test]
+fn after_a_while_and_in_another_network_it_is_tried_again() {
+    let other = Way::direct(Path {
+        remote: "192.0.2.66:9".parse().expect("an address"),
+        ..leg(1_500).way.path
+    });
+    let mut edge = edge(local(1), 8);
+    meets(&mut edge).consider_told(other, 1_500, Mono(1));
+    lives(&mut edge, 60);
+    let remote = edge.remotes[0].as_mut().expect("it is there");
+    let count = |remote: &Remote| remote.legs.iter().filter(|leg| leg.way == other).count();
+    remote.consider_told(other, 1_500, Mono(60_000_000_000));
+    assert_eq!(count(remote), 0);
+    remote.hurry(1_500, Mono(60_000_000_000));
+    assert_eq!(count(remote), 1, "this host is elsewhere now");
+    lives(&mut edge, 150);
+    let remote = edge.remotes[0].as_mut().expect("it is there");
+    assert_eq!(count(remote), 0);
+    remote.consider_told(other, 1_500, Mono(300_000_000_000));
+    assert_eq!(count(remote), 1);
+}
+
+#[test]
+fn no_frame_goes_where_nobody_was_ever_heard() {
+    let mut edge = edge(local(1), 8);
+    let remote = meets(&mut edge);
+    remote.consider_told(
+        Way::direct(Path {
+            remote: "192.0.2.66:9".parse().expect("an address"),
+            ..leg(1_500).way.path
+        }),
+        1_500,
+        Mono(1),
+    );
+    remote.legs[0].state.refused();
+    remote.choose();
+    assert_eq!(remote.best, Some(0));
+    remote.best = None;
+    remote.choose();
+    assert_eq!(remote.best, Some(0));
+}
+
+#[test]
+fn who_is_told_that_all_his_peers_are_at_one_address_asks_little_there() {
+    let mut edge = edge(local(1), 64);
+    let victim = |port: u16| SocketAddr::from(([192, 0, 2, 66], port));
+    for owner in 0..40 {
+        let mut remote = met(&mut edge.own, owner);
+        remote.proved(leg(1_500).way, 1_500, Mono(1));
+        edge.by_key.insert(remote.peer.key(), owner);
+        edge.remotes.push(Some(remote));
+        let told: Vec<_> = (1..=14).map(|port| victim(owner as u16 * 14 + port)).collect();
+        edge.consider_all(owner, &told, Mono(1));
+    }
+    edge.soon(Mono(2));
+    let sent = lives(&mut edge, 60);
+    let there = sent.iter().filter(|(_, to)| to.ip() == victim(1).ip()).count();
+    assert!((64..=64 + 4 * 60).contains(&there), "{there}");
+    assert!(edge.own.budget.pings_withheld > 1_000);
+}
+
+#[test]
+fn what_anybody_sends_gives_an_edge_nothing_to_do() {
+    let mut edge = edge(local(1), 8);
+    let device = super::VxlanDevice {
+        port: 4_789,
+        ipv6: false,
+    };
+    edge.tunnels = Some(super::Tunnels::new(device));
+    let before = edge.deadline().map(|next| next.at);
+    let datagram = Datagram {
+        path: leg(1_500).way.path,
+        at: Moved(Mono(5)).stamp(),
+        marks: Marks::default(),
+        payload: &[0],
+        offload: Offload::default(),
+    };
+    handle(&mut edge, Mono(5), Input::Datagram(datagram));
+    assert_eq!(edge.deadline().map(|next| next.at), before);
+}

@@ -119,3 +119,18 @@ fn much_is_what_is_more_than_the_threshold_in_one_second() {
     }
     assert_eq!(subflows.deadline(), Some(at(2_000)));
 }
+
+#[test]
+fn nothing_goes_by_a_port_from_the_moment_at_which_it_is_refused() {
+    let mut subflows = Subflows::new(at(0));
+    let mut subflow = subflow();
+    subflow.carries = 1_400;
+    subflows.all.push(subflow);
+    subflows.look(1_400, PATIENCE);
+    assert_eq!(subflows.carrying(), 1);
+    assert!(!subflows.fail(1, at(5)), "there is no such port");
+    assert_eq!(subflows.carrying(), 1);
+    assert!(subflows.fail(2, at(5)));
+    assert_eq!(subflows.carrying(), 0);
+    assert!(!subflows.fail(2, at(6)), "it is known already");
+}
