@@ -1,12 +1,13 @@
 //! Where a running edge answers questions: a Unix socket that only its owner may open.
 
+use super::lock::{Lock, patience};
 use super::question::Silence;
 use super::status;
 use nix::sys::socket::{Shutdown, shutdown};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -32,11 +33,11 @@ impl Control {
     /// If there is no place for it, or another edge answers there.
     pub(super) fn open(tap: &str, path: Option<&Path>) -> io::Result<Control> {
         if let Some(path) = path {
-            return Control::open_at(path).map_err(|error| named(&error, path));
+            return Control::open_at(path, patience()).map_err(|error| named(&error, path));
         }
         let mut refused = io::Error::from(io::ErrorKind::NotFound);
         for folder in status::folders() {
-            match Control::open_in(&folder, tap) {
+            match Control::open_in(&folder, tap, patience()) {
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                     refused = named(&error, &folder);
                 }
@@ -46,9 +47,9 @@ impl Control {
         Err(refused)
     }
 
-    fn open_in(folder: &Path, tap: &str) -> io::Result<Control> {
+    fn open_in(folder: &Path, tap: &str, patience: impl FnMut() -> bool) -> io::Result<Control> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        let _lock = lock(folder)?;
+        let _lock = Lock::take(&folder.join(LOCK), patience)?;
         sweep(folder);
         let path = status::socket(folder, tap);
         Control::bind(&path).map_err(|error| match error.kind() {
@@ -65,13 +66,14 @@ impl Control {
         })
     }
 
-    fn open_at(path: &Path) -> io::Result<Control> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let _lock = lock(folder)?;
-        Control::bind(path)
+    /// Nothing but the socket stays there: the folder is anybody's.
+    fn open_at(path: &Path, patience: impl FnMut() -> bool) -> io::Result<Control> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(LOCK);
+        let lock = Lock::take(Path::new(&beside), patience)?;
+        let control = Control::bind(path);
+        lock.remove();
+        control
     }
 
     /// Listens at a path, in the place of who listens there no more.
@@ -122,18 +124,6 @@ impl Control {
     }
 }
 
-/// Waits until no other edge is about to make or to remove a socket in this folder.
-fn lock(folder: &Path) -> io::Result<File> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(folder.join(LOCK))?;
-    file.lock()?;
-    Ok(file)
-}
-
 /// Takes away what edges left behind that became nobody, or were killed. The lock is held: what refuses is dead.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -169,7 +159,6 @@ mod tests {
     use super::*;
     use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
     use std::io::Read;
-    use std::os::unix::fs::MetadataExt;
     use std::sync::Mutex;
 
     fn ask(path: &Path) -> String {
@@ -183,7 +172,7 @@ mod tests {
     #[test]
     fn a_busy_edge_is_asked_again_and_one_that_has_ended_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
-        let control = Control::open_in(folder.path(), "tap").expect("a socket");
+        let control = Control::open_in(folder.path(), "tap", || false).expect("a socket");
         let path = control.path.clone();
         let said = Mutex::new(0);
         let answer = move || {
@@ -209,27 +198,17 @@ mod tests {
     fn a_socket_that_is_just_being_made_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = status::socket(folder.path(), "tap0");
-        let held = lock(folder.path()).expect("nobody else has it");
+        let mut held = Lock::take(&folder.path().join(LOCK), || false).ok();
         // Bound, but not listened at: like a dead one's.
         let socket =
             socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).expect("a socket");
         bind(socket.as_raw_fd(), &UnixAddr::new(&path).expect("a path")).expect("a free path");
-        let inode = fs::metadata(folder.path().join(LOCK)).expect("the lock").ino();
         let waits = || {
-            let locks = fs::read_to_string("/proc/locks").expect("Linux has it");
-            let of_ours = |line: &str| line.contains("->") && line.contains(&format!(":{inode} "));
-            locks.lines().any(of_ours)
+            listen(&socket, Backlog::MAXCONN).expect("it is bound");
+            held.take().is_some()
         };
-        let other = thread::spawn({
-            let folder = folder.path().to_owned();
-            move || Control::open_in(&folder, "tap0")
-        });
-        while !waits() && !other.is_finished() {
-            thread::yield_now();
-        }
-        listen(&socket, Backlog::MAXCONN).expect("it is bound");
-        drop(held);
-        let error = other.join().expect("no panic").err().expect("it is taken");
+        let other = Control::open_in(folder.path(), "tap0", waits);
+        let error = other.err().expect("it is taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
         let words = error.to_string();
         for word in [
@@ -261,6 +240,22 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn nothing_but_the_socket_stays_and_who_holds_the_lock_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let control = Control::open("tap", Some(&path)).expect("a socket");
+        let names = || fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names(), 1);
+        drop(control);
+        assert_eq!(names(), 0);
+        let held = Lock::take(&folder.path().join("socket.lock"), || false).expect("nobody has it");
+        let error = Control::open_at(&path, || false).err().expect("it is held");
+        assert!(error.to_string().contains("socket.lock"), "{error}");
+        drop(held);
+        assert!(Control::open_at(&path, || false).is_ok());
     }
 
     #[test]

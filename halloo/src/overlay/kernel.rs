@@ -1,21 +1,25 @@
 //! A VXLAN device in the place of the TAP: the kernel carries the frames, and what the edge learns goes into its table.
 
-use super::device;
+use super::lock::Lock;
+use super::{device, status};
 use crate::config::Edge;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use halloo_base::LinkId;
 use halloo_io::route::{Forwarding, LinkChange, Netlink, NetlinkError, Vxlan, VxlanOptions};
 use halloo_overlay::Mac;
 use halloo_overlay::vxlan::{Change, Entry, Member, OVERHEAD_V4, OVERHEAD_V6, changes, payload, wanted};
+use std::fs;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How the words begin that our devices are marked with, by which a later run knows them again.
 const MARK: &str = "halloo edge: ";
+/// How the names of their locks begin.
+const LOCK: &str = "vxlan-";
 /// Names that are tried where none is given.
 const NAMES: u32 = 1_000;
 /// What most links carry: nothing more is taken for granted before a path is known.
@@ -39,7 +43,7 @@ pub(super) struct Kernel {
     /// What was said of trouble last: once is enough.
     said: Option<String>,
     /// As long as it is there, the device is somebody's.
-    _lock: UnixListener,
+    _lock: Lock,
 }
 
 /// How a device stands, for who asks.
@@ -72,7 +76,7 @@ impl Kernel {
             ipv6,
             mac: mac.0,
             mtu: mtu.into(),
-            alias: format!("{MARK}{}", config.community),
+            alias: alias(&lock, &config.community)?,
         };
         let link = netlink
             .add_vxlan(&options)
@@ -184,18 +188,41 @@ impl Drop for Kernel {
 /// Takes away the devices of runs that were killed. Those of other programs, and of edges that run, stay.
 fn clear(netlink: &mut Netlink) -> Result<()> {
     for device in netlink.vxlans()? {
-        if device.alias.starts_with(MARK) && lock(&device.name).is_ok() {
+        if let Some(lock) = abandoned(&device.alias, &status::folders()) {
             netlink.remove_link(device.link)?;
+            lock.remove();
         }
     }
     Ok(())
 }
 
+/// The words that a device is marked with.
+fn alias(lock: &Lock, community: &str) -> io::Result<String> {
+    let path = lock.path().file_name().unwrap_or_default();
+    Ok(format!("{MARK}{} {} {community}", path.display(), lock.mark()?))
+}
+
+/// The lock of a device with such an alias, if it was ours and is nobody's any more. A device may have another name by now, so
+/// its own words say which lock that is. Of one whose lock is not in these folders nobody knows.
+fn abandoned(alias: &str, folders: &[PathBuf]) -> Option<Lock> {
+    let mut words = alias.strip_prefix(MARK)?.split(' ');
+    let (file, mark) = (words.next()?, words.next()?);
+    if !file.starts_with(LOCK) || file.contains('/') {
+        return None;
+    }
+    folders
+        .iter()
+        .find_map(|folder| Lock::take_over(&folder.join(file), mark))
+}
+
 /// A name for the device that nothing else has, and the sign that it is ours.
-fn name(netlink: &mut Netlink, asked: Option<&str>) -> Result<(String, UnixListener)> {
+fn name(netlink: &mut Netlink, asked: Option<&str>) -> Result<(String, Lock)> {
+    let folders = status::folders();
     if let Some(name) = asked {
-        let lock =
-            lock(name).with_context(|| format!("--tap {name}: another edge has a device of this name"))?;
+        let lock = lock(name, &folders).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => anyhow!("--tap {name}: another edge has a device of this name"),
+            _ => anyhow!("--tap {name}: {error}"),
+        })?;
         if netlink.link(name)?.is_some() {
             bail!("--tap {name}: there is such a device, and no edge has made it: choose another name");
         }
@@ -203,19 +230,41 @@ fn name(netlink: &mut Netlink, asked: Option<&str>) -> Result<(String, UnixListe
     }
     for number in 0..NAMES {
         let name = format!("halloo{number}");
-        if let Ok(lock) = lock(&name)
-            && netlink.link(&name)?.is_none()
-        {
-            return Ok((name, lock));
+        if netlink.link(&name)?.is_some() {
+            continue;
+        }
+        match lock(&name, &folders) {
+            Ok(lock) => return Ok((name, lock)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("--data-plane kernel: no lock for the device"),
         }
     }
     bail!("there are {NAMES} devices halloo0, halloo1 ... already: choose a name with --tap");
 }
 
-/// A sign that a device of this name belongs to a process that lives: an abstract name, which is of this network namespace
-/// and ends with the process, however that ends.
-fn lock(name: &str) -> io::Result<UnixListener> {
-    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("halloo-edge-{name}"))?)
+/// A sign that a device of this name, in this network namespace, belongs to a process that lives: the lock of a file that only
+/// root may open, in the first folder that lets us.
+fn lock(name: &str, folders: &[PathBuf]) -> io::Result<Lock> {
+    if name.contains(['/', ' ']) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no name for a device",
+        ));
+    }
+    let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    for folder in folders {
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o755).create(folder);
+        let path = folder.join(format!("{LOCK}{namespace}-{name}.lock"));
+        match made.and_then(|()| Lock::take(&path, || false)) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                refused = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            }
+            done => return done,
+        }
+    }
+    Err(refused)
 }
 
 fn hint(port: u16) -> String {
@@ -235,5 +284,63 @@ fn forwarding(entry: Entry) -> Forwarding {
     Forwarding {
         mac: entry.mac.0,
         to: entry.to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+
+    #[test]
+    fn a_device_is_somebodys_as_long_as_the_lock_that_it_names_is_held() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folders = [folder.path().to_owned()];
+        let held = lock("tap7", &folders).expect("nobody has it");
+        let words = alias(&held, "our town").expect("a file");
+        assert!(words.ends_with(" our town"), "{words}");
+        // Whatever the device is called by now.
+        assert!(abandoned(&words, &folders).is_none());
+        assert_eq!(
+            lock("tap7", &folders).err().map(|error| error.kind()),
+            Some(io::ErrorKind::WouldBlock)
+        );
+        drop(held);
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        assert!(abandoned(&words, &[elsewhere.path().to_owned()]).is_none());
+        abandoned(&words, &folders).expect("it is nobody's").remove();
+        assert!(abandoned(&words, &folders).is_none());
+        // Another file of that name is another's.
+        let other = lock("tap7", &folders).expect("nobody has it");
+        let words = alias(&other, "our town").expect("a file");
+        let mark = other.mark().expect("a file");
+        drop(other);
+        assert!(abandoned(&words.replace(&mark, "1.1"), &folders).is_none());
+        assert!(abandoned(&words, &folders).is_some());
+    }
+
+    #[test]
+    fn what_other_users_can_take_is_no_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = SocketAddr::from_abstract_name("halloo-edge-tap8").expect("a name");
+        let _taken = UnixListener::bind_addr(&address).expect("anybody may");
+        let lock = lock("tap8", &[folder.path().to_owned()]).expect("nobody has it");
+        let mode = fs::metadata(lock.path()).expect("a file").mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn words_of_others_say_nothing() {
+        let folders = [PathBuf::from("/run/halloo")];
+        for alias in [
+            "",
+            "mine",
+            "halloo edge: town",
+            "halloo edge: ../x 1.2 town",
+            "halloo edge: vxlan-/x 1.2 t",
+        ] {
+            assert!(abandoned(alias, &folders).is_none(), "{alias}");
+        }
     }
 }

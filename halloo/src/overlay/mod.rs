@@ -7,6 +7,7 @@ mod device;
 pub(crate) mod edge;
 mod kernel;
 pub(crate) mod keys;
+mod lock;
 mod metrics;
 mod question;
 mod report;

@@ -200,6 +200,15 @@ fn what_halloo_did_not_make_it_does_not_touch() {
     let text = refused(&tap());
     assert!(text.contains("VNI") && text.contains("--vxlan-port"), "{text}");
     assert!(edge.has_device());
+
+    // Nor when it is called something else by now.
+    let renamed = tap();
+    for change in [["down"].as_slice(), &["name", &renamed]] {
+        host.must("ip", [&["link", "set", &edge.tap], change].concat());
+    }
+    let text = refused(&tap());
+    assert!(text.contains("VNI"), "{text}");
+    host.must("ip", ["link", "show", &renamed]);
 }
 
 #[test]

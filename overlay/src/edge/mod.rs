@@ -243,6 +243,10 @@ impl Edge {
             self.options.candidates = news.candidates;
             self.supernodes.iter_mut().for_each(|known| known.hurry(now));
             self.announce_again(now);
+            let link_mtu = self.options.link_mtu;
+            for remote in self.remotes.iter_mut().flatten() {
+                remote.consider_again(link_mtu, now);
+            }
         }
         for &place in &news.supernodes {
             if self

@@ -193,7 +193,7 @@ impl Remote {
     }
 
     /// What was in vain may not be any more.
-    fn consider_again(&mut self, link_mtu: u16, now: Mono) {
+    pub(super) fn consider_again(&mut self, link_mtu: u16, now: Mono) {
         for way in self.hearsay.take() {
             if self.legs.len() < MOST_LEGS {
                 self.consider(way, link_mtu, now);
