@@ -111,10 +111,10 @@ fn half(source: Mac) -> Vec<u8> {
 fn met(own: &mut Own, owner: u32, features: u32) -> Remote {
     let mut other = local(100 + u64::from(owner));
     other.offer.features = features;
-    met_as(own, owner, other)
+    met_as(own, owner, &other)
 }
 
-fn met_as(own: &mut Own, owner: u32, other: Local) -> Remote {
+fn met_as(own: &mut Own, owner: u32, other: &Local) -> Remote {
     let mut remote = Remote::new(owner, other.public(), 0, Mono(1));
     let mut numbers = Numbers::default();
     let mut entropy = Replayed::new(5);
@@ -131,13 +131,13 @@ fn met_as(own: &mut Own, owner: u32, other: Local) -> Remote {
     let Ok(Message::Initiation(initiation)) = Message::parse(&sent) else {
         panic!("an initiation");
     };
-    let request = Request::read(&other, &mut entropy, &initiation).expect("a member's");
+    let request = Request::read(other, &mut entropy, &initiation).expect("a member's");
     let mut context = Context {
         now: Mono(1),
         wall: STARTED,
         entropy: &mut entropy,
         numbers: &mut numbers,
-        local: &other,
+        local: other,
     };
     let seen = "192.0.2.1:7654".parse().expect("an address");
     Peer::new(0, own.local.public(), Role::Edge)
@@ -235,7 +235,7 @@ fn a_bound_address_is_held_to_what_the_device_makes_of_the_frame() {
         let mut switch = Switch::new(TableOptions::default(), TableKey([7; 16]), Flood::default(), ());
         switch.own(OURS, EdgePort::Tap);
         let mut carrier = Carrier::new(TAP, true, switch);
-        let mut remotes = vec![Some(met_as(&mut own, 0, other))];
+        let mut remotes = vec![Some(met_as(&mut own, 0, &other))];
         let (mut out, mut rng) = (Outbox::new(), Rng::new(1));
         let mut cx = Cx {
             env: Env {
@@ -558,7 +558,7 @@ fn where_nobody_answers_it_is_asked_ever_more_seldom() {
 /// A peer with whom there is a session, in an edge that has met nobody yet, and the only one of it.
 fn meets(edge: &mut Edge) -> &mut Remote {
     assert!(edge.remotes.is_empty());
-    let mut remote = met(&mut edge.own, 0);
+    let mut remote = met(&mut edge.own, 0, 0);
     remote.proved(leg(1_500).way, 1_500, Mono(1));
     edge.by_key.insert(remote.peer.key(), 0);
     edge.remotes.push(Some(remote));
@@ -656,7 +656,7 @@ fn who_is_told_that_all_his_peers_are_at_one_address_asks_little_there() {
     let mut edge = edge(local(1), 64);
     let victim = |port: u16| SocketAddr::from(([192, 0, 2, 66], port));
     for owner in 0..40 {
-        let mut remote = met(&mut edge.own, owner);
+        let mut remote = met(&mut edge.own, owner, 0);
         remote.proved(leg(1_500).way, 1_500, Mono(1));
         edge.by_key.insert(remote.peer.key(), owner);
         edge.remotes.push(Some(remote));
