@@ -5,13 +5,13 @@ use super::own::Own;
 use super::remote::Remote;
 use super::{Edge, EdgeEvent, EdgeOptions, EdgeStatus, Observer};
 use crate::crypto::{
-    AuthorityKey, Certificate, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer,
+    AuthorityKey, Certificate, Class, Community, Context, Cost, Gate, Identity, Local, Numbers, Offer, Peer,
     Replayed, Request, Role,
 };
 use crate::frame::{Cutter, append_frame};
 use crate::switch::{Flood, Reason, Switch, TableKey, TableOptions};
 use crate::way::Way;
-use crate::wire::{CertificateBody, Message, Prefix};
+use crate::wire::{CertificateBody, Content, Control, HEADER_LEN, Message, Prefix, TAG_LEN};
 use crate::{Cipher, Compression, Mac};
 use halloo_base::{
     Clock, Cx, Datagram, Env, Input, LinkId, Machine, Marks, Mono, Nanos, Offload, Outbox, Output, Path, Rng,
@@ -347,6 +347,82 @@ fn edge(local: Local, peers: usize) -> Edge {
     let mut edge = Edge::new(options, local, Box::new(Replayed::new(2)), Box::new(Nobody));
     handle(&mut edge, Mono(1), Input::Wake);
     edge
+}
+
+/// Has an edge take a datagram that came from somebody. What it sends.
+fn take(edge: &mut Edge, now: Mono, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+    let path = Path {
+        link: LinkId(0),
+        local: "0.0.0.0:7654".parse().expect("an address"),
+        remote: "192.0.2.66:7654".parse().expect("an address"),
+    };
+    let datagram = Datagram {
+        path,
+        at: Moved(now).stamp(),
+        marks: Marks::default(),
+        payload,
+        offload: Offload::default(),
+    };
+    handle(edge, now, Input::Datagram(datagram))
+}
+
+#[test]
+fn pongs_are_no_longer_than_the_pings_that_ask_for_them() {
+    let (mut edge, who, now) = (edge(local(1), 8), local(2), Mono(2_000_000_000));
+    let mut numbers = Numbers::default();
+    let mut peer = Peer::new(0, edge.own.local.public(), Role::Edge);
+    peer.begin(now);
+    let (mut entropy, mut initiation, mut greeting) = (Replayed::new(7), vec![], vec![]);
+    let mut context = Context {
+        now,
+        wall: Wall(STARTED.0 + now.0),
+        entropy: &mut entropy,
+        numbers: &mut numbers,
+        local: &who,
+    };
+    assert!(peer.wake(&mut context, &mut initiation).send);
+    let answers = take(&mut edge, now, &initiation);
+    let Ok(Message::Response(response)) = Message::parse(&answers[0].1) else {
+        panic!("a response");
+    };
+    let step = peer.respond(&mut context, &response, &mut greeting);
+    assert!(step.expect("it is ours").send);
+    take(&mut edge, now, &greeting);
+    let mut answered = |pings: usize, padding: u16, unknown: &[u8]| {
+        let mut datagram = vec![0; HEADER_LEN];
+        datagram.push(Content::Control as u8);
+        for number in 0..pings as u32 {
+            let ping = Control::Ping {
+                number,
+                time: 1,
+                padding,
+            };
+            ping.emit(&mut datagram).expect("it can be written");
+        }
+        datagram.extend(unknown);
+        let len = datagram.len() - HEADER_LEN;
+        datagram.resize(datagram.len() + TAG_LEN, 0);
+        let sealed = peer.seal((now, &who), 1, Class::Control, &mut datagram, len);
+        datagram.truncate(sealed.expect("there is a session"));
+        // What it asks by itself it would ask without that.
+        let sent = take(&mut edge, now, &datagram).into_iter();
+        let answers: Vec<usize> = sent.map(|(_, bytes)| bytes.len()).collect();
+        let octets: usize = answers.iter().sum();
+        assert!(octets <= datagram.len(), "{octets} for {}", datagram.len());
+        answers.len()
+    };
+    assert_eq!(
+        [0, 27, 28, 1_000].map(|padding| answered(1, padding, &[])),
+        [0, 0, 1, 1]
+    );
+    assert_eq!([2, 5, 30].map(|pings| answered(pings, 0, &[])), [0, 1, 4]);
+    assert_eq!(answered(8, 100, &[]), 4);
+    // A type that is not known, with nothing in it and with something.
+    assert_eq!(
+        [answered(0, 0, &[99, 0, 0]), answered(0, 0, &[99, 0, 1, 0])],
+        [0, 1]
+    );
+    assert_eq!(answered(1, 28, &[99, 0, 0]), 1);
 }
 
 /// A datagram of a session by a subflow's path, to this port of an edge. What it has counted of those that came to a
